@@ -1,0 +1,1 @@
+//! Wires the components, spawns and drains them.

@@ -1,0 +1,1 @@
+//! File, environment and flags to every component's Settings; all problems reported together.

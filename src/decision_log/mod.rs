@@ -1,0 +1,1 @@
+//! One event for every decision: event, guard, sinks.

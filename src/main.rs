@@ -1,0 +1,3 @@
+//! The optgate binary: everything lives in the library.
+
+fn main() {}

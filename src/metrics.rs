@@ -1,0 +1,1 @@
+//! Counters and histograms; labels are closed enums from below.

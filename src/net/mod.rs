@@ -1,0 +1,1 @@
+//! Listening: sockets, TLS, framing, draining. Knows no consent and no WhatsApp.

@@ -1,0 +1,1 @@
+//! Policy and the decision: pure, reads no clock, no store, no socket.

@@ -1,0 +1,1 @@
+//! The data plane: handler, buffer, deny.

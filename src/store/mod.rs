@@ -1,0 +1,1 @@
+//! The consent store: embedded or Redis, with the cache in front.

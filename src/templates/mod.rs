@@ -1,0 +1,1 @@
+//! The template catalogue: (account, name, language) to category.

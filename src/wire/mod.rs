@@ -1,0 +1,1 @@
+//! Providers' wire formats: recognising sends, reading recipients, classifying, rendering refusals.

@@ -1,1 +1,27 @@
-//! The words of consent: numbers, recipients, categories, events, records, reasons. No I/O, no async.
+//! The words of consent: what a recipient, a category, an event and a record are, and how a record follows from events.
+//!
+//! Pure: no I/O, no async, no provider's wire format. Every other module speaks in these words.
+
+pub mod redact;
+pub mod time;
+pub mod category;
+pub mod phone;
+pub mod plan;
+pub mod recipient;
+pub mod tenant;
+pub mod evidence;
+pub mod event;
+pub mod dossier;
+pub mod record;
+pub mod lookup;
+pub mod reason;
+
+pub use category::{Category, CategorySet};
+pub use event::{Actor, Event, EventId, Kind};
+pub use lookup::Lookup;
+pub use phone::E164;
+pub use reason::{Basis, DenyReason};
+pub use recipient::{Recipient, RecipientKey, UserId};
+pub use record::{GateRecord, Standing};
+pub use tenant::TenantId;
+pub use time::{Clock, Timestamp};

@@ -1,0 +1,241 @@
+//! Everything known about one recipient of one tenant: their events and their other identities, and the record that follows.
+//!
+//! A dossier is a set: learning the same events in any order, any number of times, gives the same record. Merging two dossiers is a join in which a revoke
+//! wins, so a fan-out that was cut half-way leaves identities stricter, never milder.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::category::{Category, CategorySet};
+use super::event::{Event, EventAsWritten, EventId, Kind};
+use super::recipient::{Recipient, RecipientKey};
+use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
+use super::time::Timestamp;
+
+/// How many other identities a person may have; a longer list is somebody's mistake.
+pub const MAX_LINKS: usize = 32;
+
+/// How we know that two identities are one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provenance {
+    /// Somebody told us through an event: withdrawals are shared, grants are not.
+    Declared,
+    /// The provider showed us on the wire: grants are shared too.
+    Observed,
+}
+
+/// What learning an event changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// It is new.
+    New,
+    /// It was known, or says less than what is known.
+    Repeat,
+}
+
+/// Everything known about one recipient of one tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dossier {
+    /// By whose event it is and its id: links bring in events of other identities.
+    events: BTreeMap<(RecipientKey, EventId), Event>,
+    links: BTreeMap<RecipientKey, Provenance>,
+}
+
+/// The stored form.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    v: u8,
+    events: Vec<EventAsWritten>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<(String, bool)>,
+}
+
+impl Dossier {
+    /// Adds an event of this recipient or of a linked identity.
+    pub fn learn(&mut self, event: Event) -> Learned {
+        let key = (event.recipient.key(), event.id.clone());
+        if self.events.contains_key(&key) {
+            return Learned::Repeat;
+        }
+        if event.kind == Kind::Inbound && !self.keep_latest_inbound(&event) {
+            return Learned::Repeat;
+        }
+        self.events.insert(key, event);
+        Learned::New
+    }
+
+    /// Only the latest inbound event of an identity says anything; the others are dropped, else a talkative person's dossier grows for ever.
+    fn keep_latest_inbound(&mut self, event: &Event) -> bool {
+        let owner = event.recipient.key();
+        let rank = |e: &Event| (e.effective_at(), e.id.clone());
+        let of_owner = |e: &Event| e.kind == Kind::Inbound && e.recipient.key() == owner;
+        if self.events.values().any(|e| of_owner(e) && rank(e) >= rank(event)) {
+            return false;
+        }
+        self.events.retain(|_, e| !of_owner(e));
+        true
+    }
+
+    /// Notes another identity of the person; false if it was known at least as well.
+    pub fn link(&mut self, to: RecipientKey, provenance: Provenance) -> bool {
+        match self.links.get(&to) {
+            Some(known) if *known >= provenance => false,
+            Some(_) | None => {
+                self.links.insert(to, provenance);
+                true
+            }
+        }
+    }
+
+    /// The other identities of the person.
+    pub fn links(&self) -> impl Iterator<Item = (&RecipientKey, Provenance)> {
+        self.links.iter().map(|(key, provenance)| (key, *provenance))
+    }
+
+    /// The events, oldest first.
+    pub fn history(&self) -> Vec<&Event> {
+        let mut events: Vec<&Event> = self.events.values().collect();
+        events.sort_by(|a, b| (a.effective_at(), a.kind, &a.id).cmp(&(b.effective_at(), b.kind, &b.id)));
+        events
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.links.is_empty()
+    }
+
+    /// Gives a linked identity what it shares in; true if that changed anything.
+    fn share_into(&self, other: &mut Self, provenance: Provenance) -> bool {
+        let mut changed = false;
+        for event in self.events.values() {
+            let crosses = match event.kind {
+                Kind::Revoke => true,
+                Kind::Grant | Kind::Resume | Kind::Inbound => provenance == Provenance::Observed,
+                Kind::Link | Kind::Erase => false,
+            };
+            changed |= crosses && other.learn(event.clone()) == Learned::New;
+        }
+        changed
+    }
+
+    /// The record that follows from the events.
+    pub fn record(&self) -> Record {
+        let inbound = self.events.values().filter(|e| e.kind == Kind::Inbound).map(Event::effective_at).max();
+        Record {
+            categories: Category::ALL.map(|c| self.category_record(c)),
+            window_until: inbound.map(|at| at.plus(SERVICE_WINDOW)),
+            seq: u32::try_from(self.events.len().saturating_add(self.links.len())).unwrap_or(u32::MAX),
+            linked: !self.links.is_empty(),
+        }
+    }
+
+    /// Granted if and only if the latest grant is later than the latest revoke, and a person's own grant with evidence is later than that person's latest revoke.
+    fn category_record(&self, category: Category) -> CategoryRecord {
+        let grant = self.latest(|e| e.kind == Kind::Grant && e.covers(category));
+        let standing_revoke = |e: &Event| e.kind == Kind::Revoke && e.covers(category) && !self.lifted(e, category);
+        let revoke = self.latest(standing_revoke);
+        let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
+        let persons_grant = self.latest(|e| {
+            e.kind == Kind::Grant && e.covers(category) && e.actor.speaks_for_person() && e.evidence.is_some()
+        });
+        let later = |grant: Option<&Event>, revoke: Option<&Event>| {
+            revoke.is_none_or(|r| grant.is_some_and(|g| g.effective_at() > r.effective_at()))
+        };
+        match (grant, revoke) {
+            (Some(grant), _) if later(Some(grant), revoke) && later(persons_grant, persons_revoke) => {
+                CategoryRecord { until: grant.expires_at, ..Self::resting_on(State::Granted, grant) }
+            }
+            (_, Some(revoke)) => Self::resting_on(State::Revoked, revoke),
+            (_, None) => CategoryRecord::default(),
+        }
+    }
+
+    fn resting_on(state: State, event: &Event) -> CategoryRecord {
+        CategoryRecord { state, since: Some(event.effective_at()), until: None, event: Some(event.id.clone()) }
+    }
+
+    fn latest(&self, wanted: impl Fn(&Event) -> bool) -> Option<&Event> {
+        self.events.values().filter(|e| wanted(e)).max_by(|a, b| (a.effective_at(), &a.id).cmp(&(b.effective_at(), &b.id)))
+    }
+
+    /// Whether the person took their own revoke back, at the same source and later.
+    fn lifted(&self, revoke: &Event, category: Category) -> bool {
+        revoke.actor.speaks_for_person()
+            && self.events.values().any(|e| {
+                e.kind == Kind::Resume
+                    && e.actor.speaks_for_person()
+                    && e.covers(category)
+                    && e.source == revoke.source
+                    && e.effective_at() > revoke.effective_at()
+            })
+    }
+
+    /// Which of a grant's categories stand granted now that it was learnt; a person's later or own revoke keeps the others from it.
+    pub fn granted_of(&self, categories: CategorySet) -> CategorySet {
+        categories.iter().filter(|c| self.category_record(*c).state == State::Granted).collect()
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        let stored = Stored {
+            v: 1,
+            events: self.events.values().map(|e| e.as_written(None)).collect(),
+            links: self
+                .links
+                .iter()
+                .filter_map(|(k, p)| Some((k.recipient()?.danger_string(), *p == Provenance::Observed)))
+                .collect(),
+        };
+        serde_json::to_vec(&stored).unwrap_or_default()
+    }
+
+    /// Reads the stored form; `None` for anything else.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let stored: Stored = serde_json::from_slice(bytes).ok().filter(|s: &Stored| s.v == 1)?;
+        let mut dossier = Self::default();
+        for written in stored.events {
+            let far_future = Timestamp::from_secs(u64::from(u32::MAX));
+            let event = Event::check(written, far_future).ok()?;
+            dossier.events.insert((event.recipient.key(), event.id.clone()), event);
+        }
+        for (to, observed) in stored.links {
+            let provenance = if observed { Provenance::Observed } else { Provenance::Declared };
+            dossier.links.insert(Recipient::parse(&to)?.key(), provenance);
+        }
+        Some(dossier)
+    }
+}
+
+/// Lets linked dossiers share what crosses their links until nothing changes; returns the keys that changed.
+///
+/// `dossiers` must hold the whole connected component. Links become mutual.
+pub fn settle(dossiers: &mut BTreeMap<RecipientKey, Dossier>) -> Vec<RecipientKey> {
+    let mut changed = Vec::new();
+    loop {
+        let mut news = Vec::new();
+        for (key, dossier) in dossiers.iter() {
+            for (to, provenance) in dossier.links() {
+                let Some(other) = dossiers.get(to) else { continue };
+                let mut joined = other.clone();
+                let linked = joined.link(key.clone(), provenance);
+                if dossier.share_into(&mut joined, provenance) || linked {
+                    news.push((to.clone(), joined));
+                }
+            }
+        }
+        if news.is_empty() {
+            changed.sort();
+            changed.dedup();
+            return changed;
+        }
+        // Several neighbours may have news for one dossier; the rounds that follow bring what this one overwrote.
+        for (key, joined) in news {
+            changed.push(key.clone());
+            dossiers.insert(key, joined);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

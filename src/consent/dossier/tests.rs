@@ -1,0 +1,181 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::consent::event::Actor;
+use crate::consent::evidence::Evidence;
+
+const PHONE: &str = "+15550000001";
+const USER: &str = "US.13491208655302741918";
+
+fn event(kind: Kind, at: u64, actor: Actor) -> Event {
+    let evidence = Evidence { channel: Some("website".into()), ..Evidence::default() };
+    Event {
+        id: EventId(format!("{kind:?}-{at}-{actor:?}")),
+        recipient: Recipient::parse(PHONE).unwrap(),
+        kind,
+        categories: Some(CategorySet::of(Category::Marketing)),
+        occurred_at: Timestamp::from_secs(at),
+        received_at: Timestamp::from_secs(1_000_000),
+        expires_at: None,
+        actor,
+        source: "website".into(),
+        links: vec![],
+        evidence: (kind == Kind::Grant).then_some(evidence),
+    }
+}
+
+fn dossier(events: &[Event]) -> Dossier {
+    let mut dossier = Dossier::default();
+    for event in events {
+        dossier.learn(event.clone());
+    }
+    dossier
+}
+
+fn state(events: &[Event]) -> State {
+    dossier(events).record().categories[Category::Marketing.index()].state
+}
+
+#[test]
+fn the_latest_word_counts_and_the_revoke_wins_a_tie() {
+    use Actor::{Operator, Person, Provider};
+    use Kind::{Grant, Resume, Revoke};
+    let table: &[(&[(Kind, u64, Actor)], State)] = &[
+        (&[], State::Unstated),
+        (&[(Grant, 10, Person)], State::Granted),
+        (&[(Grant, 10, Operator)], State::Granted),
+        (&[(Revoke, 10, Person)], State::Revoked),
+        (&[(Grant, 10, Person), (Revoke, 20, Person)], State::Revoked),
+        (&[(Grant, 20, Person), (Revoke, 10, Person)], State::Granted),
+        (&[(Grant, 10, Person), (Revoke, 10, Person)], State::Revoked),
+        // An operator cannot undo what the person said, only the person can.
+        (&[(Revoke, 10, Person), (Grant, 20, Operator)], State::Revoked),
+        (&[(Revoke, 10, Provider), (Grant, 20, Operator)], State::Revoked),
+        (&[(Revoke, 10, Operator), (Grant, 20, Operator)], State::Granted),
+        (&[(Revoke, 10, Person), (Grant, 20, Person), (Grant, 30, Operator)], State::Granted),
+        (&[(Revoke, 10, Person), (Grant, 20, Person), (Revoke, 30, Operator)], State::Revoked),
+        // A resume lifts the person's revoke and lets the earlier grant stand, but grants nothing by itself.
+        (&[(Grant, 5, Person), (Revoke, 10, Person), (Resume, 20, Person)], State::Granted),
+        (&[(Revoke, 10, Person), (Resume, 20, Person)], State::Unstated),
+        (&[(Grant, 5, Person), (Revoke, 10, Person), (Resume, 10, Person)], State::Revoked),
+        (&[(Grant, 5, Person), (Resume, 10, Person), (Revoke, 20, Person)], State::Revoked),
+        (&[(Grant, 5, Person), (Revoke, 10, Operator), (Resume, 20, Person)], State::Revoked),
+        (&[(Grant, 5, Person), (Revoke, 10, Person), (Resume, 20, Operator)], State::Revoked),
+    ];
+    for (events, expected) in table {
+        let events: Vec<Event> = events.iter().map(|(k, t, a)| event(*k, *t, *a)).collect();
+        assert_eq!(state(&events), *expected, "{events:?}");
+    }
+}
+
+#[test]
+fn a_resume_lifts_only_revokes_of_its_own_source() {
+    let mut resume = event(Kind::Resume, 20, Actor::Provider);
+    resume.source = "user_preferences".into();
+    assert_eq!(
+        state(&[event(Kind::Grant, 5, Actor::Person), event(Kind::Revoke, 10, Actor::Person), resume]),
+        State::Revoked
+    );
+}
+
+#[test]
+fn a_revoke_without_categories_means_all() {
+    let revoke = Event { categories: None, ..event(Kind::Revoke, 10, Actor::Person) };
+    let record = dossier(&[revoke]).record();
+    assert!(record.categories.iter().all(|c| c.state == State::Revoked));
+}
+
+#[test]
+fn an_inbound_message_opens_the_window_for_a_day_and_grants_nothing() {
+    let events = [50, 70, 60].map(|at| event(Kind::Inbound, at, Actor::Person));
+    let learnt = dossier(&events);
+    assert_eq!(learnt.record().window_until, Some(Timestamp::from_secs(70 + 86_400)));
+    assert_eq!(learnt.history().len(), 1);
+    assert!(learnt.record().categories.iter().all(|c| c.state == State::Unstated));
+}
+
+#[test]
+fn an_event_from_a_wrong_clock_opens_no_window_for_years() {
+    let mut inbound = event(Kind::Inbound, 4_000_000_000, Actor::Person);
+    inbound.received_at = Timestamp::from_secs(100);
+    assert_eq!(dossier(&[inbound]).record().window_until, Some(Timestamp::from_secs(100 + 86_400)));
+}
+
+fn component(provenance: Provenance, events: &[(&str, Event)]) -> BTreeMap<RecipientKey, Dossier> {
+    let [phone, user] = [PHONE, USER].map(|r| Recipient::parse(r).unwrap());
+    let mut all = BTreeMap::from([(phone.key(), Dossier::default()), (user.key(), Dossier::default())]);
+    all.get_mut(&phone.key()).unwrap().link(user.key(), provenance);
+    for (owner, event) in events {
+        let recipient = Recipient::parse(owner).unwrap();
+        all.get_mut(&recipient.key()).unwrap().learn(Event { recipient, ..event.clone() });
+    }
+    settle(&mut all);
+    all
+}
+
+fn states(all: &BTreeMap<RecipientKey, Dossier>) -> [State; 2] {
+    [PHONE, USER].map(|r| {
+        all[&Recipient::parse(r).unwrap().key()].record().categories[Category::Marketing.index()].state
+    })
+}
+
+#[test]
+fn withdrawals_cross_every_link_both_ways_and_grants_only_observed_ones() {
+    let grant = event(Kind::Grant, 10, Actor::Person);
+    let revoke = event(Kind::Revoke, 20, Actor::Person);
+    use Provenance::{Declared, Observed};
+    use State::{Granted, Revoked, Unstated};
+    for (provenance, events, expected) in [
+        (Declared, vec![(PHONE, grant.clone())], [Granted, Unstated]),
+        (Observed, vec![(PHONE, grant.clone())], [Granted, Granted]),
+        (Observed, vec![(USER, grant.clone())], [Granted, Granted]),
+        (Declared, vec![(PHONE, grant.clone()), (USER, revoke.clone())], [Revoked, Revoked]),
+        (Declared, vec![(USER, grant.clone()), (PHONE, revoke.clone())], [Revoked, Revoked]),
+        (Observed, vec![(PHONE, grant), (USER, revoke)], [Revoked, Revoked]),
+    ] {
+        assert_eq!(states(&component(provenance, &events)), expected, "{provenance:?} {events:?}");
+    }
+}
+
+#[test]
+fn a_resume_does_not_cross_a_declared_link() {
+    let events = [
+        (PHONE, event(Kind::Grant, 5, Actor::Person)),
+        (PHONE, event(Kind::Revoke, 10, Actor::Person)),
+        (USER, event(Kind::Resume, 20, Actor::Person)),
+    ];
+    assert_eq!(states(&component(Provenance::Declared, &events))[0], State::Revoked);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let kinds = prop::sample::select(vec![Kind::Grant, Kind::Revoke, Kind::Resume, Kind::Inbound]);
+    let actors = prop::sample::select(vec![Actor::Person, Actor::Operator, Actor::Provider]);
+    (kinds, 1u64..6, actors).prop_map(|(k, t, a)| event(k, t, a))
+}
+
+proptest! {
+    #[test]
+    fn any_order_and_any_repeats_give_the_same_dossier(
+        events in prop::collection::vec(any_event(), 0..7).prop_flat_map(|e| (Just(e.clone()), Just([e.clone(), e].concat()).prop_shuffle()))
+    ) {
+        let (once, shuffled) = (dossier(&events.0), dossier(&events.1));
+        prop_assert_eq!(once.record(), shuffled.record());
+        prop_assert_eq!(&once, &shuffled);
+        prop_assert_eq!(Dossier::decode(&once.encode()), Some(once));
+    }
+
+    #[test]
+    fn a_half_done_fan_out_is_only_stricter(events in prop::collection::vec((prop::sample::select(vec![PHONE, USER]), any_event()), 0..6)) {
+        let settled = states(&component(Provenance::Declared, &events));
+        let alone = component(Provenance::Declared, &[]).into_iter().map(|(key, mut d)| {
+            for (owner, e) in &events {
+                let recipient = Recipient::parse(owner).unwrap();
+                if recipient.key() == key { d.learn(Event { recipient, ..e.clone() }); }
+            }
+            (key, d)
+        }).collect::<BTreeMap<_, _>>();
+        for (before, after) in states(&alone).into_iter().zip(settled) {
+            prop_assert!(after == before || after == State::Revoked, "{before:?} {after:?}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! A consent event: something that happened and bears on what a recipient has agreed to.
+//!
+//! Events are the truth; records are derived from them. The JSON shape is the one of the admin API, of import and of export.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+
+use super::category::{Category, CategorySet};
+use super::evidence::Evidence;
+use super::recipient::Recipient;
+use super::time::Timestamp;
+
+/// How far ahead of our clock an event may claim to have happened before it is refused.
+const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The person agreed.
+    Grant,
+    /// The person (or the business for them) withdrew.
+    Revoke,
+    /// The person took their own withdrawal of the same source back; grants nothing new.
+    Resume,
+    /// The person wrote or called: opens the customer service window, grants nothing.
+    Inbound,
+    /// Two identities are the same person.
+    Link,
+    /// The person asked to be forgotten.
+    Erase,
+}
+
+/// Who caused an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actor {
+    /// The person.
+    Person,
+    /// Somebody of the business.
+    Operator,
+    /// A program of the business.
+    System,
+    /// The messaging provider; its stop counts as the person's.
+    Provider,
+}
+
+impl Actor {
+    /// Whether the person themselves spoke, directly or through the provider's own controls.
+    pub const fn speaks_for_person(self) -> bool {
+        match self {
+            Self::Person | Self::Provider => true,
+            Self::Operator | Self::System => false,
+        }
+    }
+}
+
+/// Names one event among those of its recipient; a repeat with the same id changes nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(pub String);
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EventId({})", self.0)
+    }
+}
+
+/// An event as a caller writes it, not yet checked.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventAsWritten {
+    /// Makes a repeat harmless; without it the content does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The tenant's name; may be left out where there is one tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// `+E.164` or a BSUID.
+    #[serde(default)]
+    pub recipient: String,
+    /// What happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Which categories; absent means all, for kinds that may be that broad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<Vec<Category>>,
+    /// When the person said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// When it first reached a consent store; set by us, honoured when an export is imported again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
+    /// When the grant ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Who caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    /// The system or page it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Other identities of the same person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// How a grant came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// A checked event, ready to be stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its name among the recipient's events.
+    pub id: EventId,
+    /// Whom it concerns.
+    pub recipient: Recipient,
+    /// What happened.
+    pub kind: Kind,
+    /// Which categories; `None` means all, future ones included.
+    pub categories: Option<CategorySet>,
+    /// When the person said it.
+    pub occurred_at: Timestamp,
+    /// When we learnt of it.
+    pub received_at: Timestamp,
+    /// When a grant ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Where it came from; a resume lifts only revokes of the same source.
+    pub source: String,
+    /// Other identities of the same person.
+    pub links: Vec<Recipient>,
+    /// How a grant came about.
+    pub evidence: Option<Evidence>,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("categories", &self.categories)
+            .field("occurred_at", &self.occurred_at)
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EventAsWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventAsWritten").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Event {
+    /// Whether the event speaks about a category.
+    pub fn covers(&self, category: Category) -> bool {
+        self.categories.is_none_or(|set| set.contains(category))
+    }
+
+    /// When it took effect: never later than we learnt of it, so that a wrong clock cannot open a window for years.
+    pub fn effective_at(&self) -> Timestamp {
+        self.occurred_at.min(self.received_at)
+    }
+
+    /// Checks a written event; `now` is the moment of its arrival.
+    ///
+    /// # Errors
+    /// Every broken rule, each with the field at fault and what would be right; the offending values are not repeated.
+    pub fn check(written: EventAsWritten, now: Timestamp) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let recipient = Recipient::parse(&written.recipient);
+        if recipient.is_none() {
+            problems.push("recipient: write +E.164 (such as +15550000001) or a BSUID (such as US.1349...)".to_owned());
+        }
+        let links: Vec<Recipient> = written.links.iter().filter_map(|l| Recipient::parse(l)).collect();
+        if links.len() != written.links.len() {
+            problems.push("links: every entry must be +E.164 or a BSUID".to_owned());
+        }
+        let missing = |field: &str, what: &str| format!("{field}: missing; write {what}");
+        if written.kind.is_none() {
+            problems.push(missing("kind", "grant, revoke, resume, inbound or link"));
+        }
+        if written.occurred_at.is_none() {
+            problems.push(missing("occurred_at", "when the person said it, such as 2026-01-31T09:30:00Z"));
+        }
+        if written.actor.is_none() {
+            problems.push(missing("actor", "person, operator, system or provider"));
+        }
+        if written.source.as_deref().is_none_or(|s| s.trim().is_empty()) {
+            problems.push(missing("source", "the system or page it came from, such as website"));
+        }
+        if let Some(kind) = written.kind {
+            check_kind(kind, &written, now, &mut problems);
+        }
+        match (recipient, written.kind, written.occurred_at, written.actor) {
+            (Some(recipient), Some(kind), Some(occurred_at), Some(actor)) if problems.is_empty() => {
+                let mut event = Self {
+                    id: EventId(written.id.unwrap_or_default()),
+                    recipient,
+                    kind,
+                    categories: written.categories.map(|c| c.into_iter().collect()),
+                    occurred_at,
+                    received_at: written.received_at.unwrap_or(now).min(now),
+                    expires_at: written.expires_at,
+                    actor,
+                    source: written.source.unwrap_or_default(),
+                    links,
+                    evidence: written.evidence,
+                };
+                if event.id.0.is_empty() {
+                    event.id = event.content_id();
+                }
+                Ok(event)
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// The event as the admin API and an export write it. Holds the person's number: for their own data only.
+    pub fn as_written(&self, tenant: Option<&str>) -> EventAsWritten {
+        EventAsWritten {
+            id: Some(self.id.0.clone()),
+            tenant: tenant.map(str::to_owned),
+            recipient: self.recipient.danger_string(),
+            kind: Some(self.kind),
+            categories: self.categories.map(|set| set.iter().collect()),
+            occurred_at: Some(self.occurred_at),
+            received_at: Some(self.received_at),
+            expires_at: self.expires_at,
+            actor: Some(self.actor),
+            source: Some(self.source.clone()),
+            links: self.links.iter().map(Recipient::danger_string).collect(),
+            evidence: self.evidence.clone(),
+        }
+    }
+
+    /// A name from the content, so that the same event sent twice without an id is one event.
+    ///
+    /// The recipient is left out: ids are unique per recipient only, and must not let anybody guess a number.
+    fn content_id(&self) -> EventId {
+        let mut written = self.as_written(None);
+        written.id = None;
+        written.received_at = None;
+        written.recipient.clear();
+        written.links.clear();
+        let text = serde_json::to_vec(&written).unwrap_or_default();
+        let hash = digest::digest(&digest::SHA256, &text);
+        EventId(format!("c-{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
+    }
+}
+
+/// What a kind asks of an event beyond the fields that all share.
+fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &mut Vec<String>) {
+    if written.categories.as_ref().is_some_and(Vec::is_empty) {
+        problems.push("categories: empty; name at least one, or leave the field out to mean all".to_owned());
+    }
+    match kind {
+        Kind::Grant => {
+            if written.categories.is_none() {
+                problems.push("categories: missing; a grant names what was agreed to, such as [\"utility\"]".to_owned());
+            }
+            if written.evidence.as_ref().is_none_or(Evidence::is_empty) {
+                problems.push("evidence: missing; a grant must state how the person agreed (channel, user_action, wording, ...)".to_owned());
+            }
+            if written.occurred_at.is_some_and(|at| at > now.plus(CLOCK_SKEW)) {
+                problems.push("occurred_at: lies in the future; write when the person agreed".to_owned());
+            }
+            if written.expires_at.is_some() && written.expires_at <= written.occurred_at {
+                problems.push("expires_at: must be later than occurred_at".to_owned());
+            }
+        }
+        Kind::Link => {
+            if written.links.is_empty() {
+                problems.push("links: missing; name the other identities of the same person".to_owned());
+            }
+        }
+        Kind::Erase => {
+            problems.push("kind: erase is not an event to post; use DELETE /v1/tenants/{tenant}/recipients/{recipient}".to_owned());
+        }
+        Kind::Revoke | Kind::Resume | Kind::Inbound => {}
+    }
+    if kind != Kind::Grant && written.expires_at.is_some() {
+        problems.push("expires_at: only a grant can expire".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    fn written(json: &str) -> EventAsWritten {
+        serde_json::from_str(json).unwrap()
+    }
+
+    const GRANT: &str = r#"{"recipient":"+15550000001","kind":"grant","categories":["marketing"],"occurred_at":"2026-01-31T09:30:00Z",
+        "actor":"person","source":"website","evidence":{"channel":"website","wording":"I agree"}}"#;
+
+    #[test]
+    fn a_full_grant_is_accepted_and_prints_as_it_came() {
+        let event = Event::check(written(GRANT), NOW).unwrap();
+        let again = Event::check(event.as_written(None), NOW).unwrap();
+        assert_eq!(event, again);
+    }
+
+    #[test]
+    fn every_problem_is_named_and_no_value_is_repeated() {
+        let problems = Event::check(written(r#"{"recipient":"15550000001","kind":"grant","links":["x"]}"#), NOW).unwrap_err();
+        for field in ["recipient", "links", "occurred_at", "actor", "source", "categories", "evidence"] {
+            assert!(problems.iter().any(|p| p.starts_with(&format!("{field}:"))), "{field}: {problems:?}");
+        }
+        assert!(!problems.join(" ").contains("15550000001 "));
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_id_and_another_content_another() {
+        let one = Event::check(written(GRANT), NOW).unwrap();
+        let later = Event::check(written(GRANT), NOW.plus(CLOCK_SKEW)).unwrap();
+        let other = Event::check(written(&GRANT.replace("marketing", "utility")), NOW).unwrap();
+        assert_eq!(one.id, later.id);
+        assert_ne!(one.id, other.id);
+    }
+
+    #[test]
+    fn a_grant_needs_evidence_and_a_revoke_needs_none() {
+        let bare = GRANT.replace(r#""evidence":{"channel":"website","wording":"I agree"}"#, r#""evidence":{}"#);
+        assert!(Event::check(written(&bare), NOW).is_err());
+        let revoke = r#"{"recipient":"US.1","kind":"revoke","occurred_at":"2026-01-31T09:30:00Z","actor":"operator","source":"crm"}"#;
+        assert_eq!(Event::check(written(revoke), NOW).unwrap().categories, None);
+    }
+
+    #[test]
+    fn unknown_fields_are_errors() {
+        assert!(serde_json::from_str::<EventAsWritten>(r#"{"recipient":"+15550000001","category":"utility"}"#).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_person() {
+        let event = Event::check(written(GRANT), NOW).unwrap();
+        let shown = format!("{event:?} {:?} {:?}", written(GRANT), event.evidence);
+        assert!(!shown.contains("5550000") && !shown.contains("I agree"), "{shown}");
+    }
+}

@@ -1,0 +1,1 @@
+//! National numbering plans: which readings a bare number has. Metadata from a kept library, off the hot path.

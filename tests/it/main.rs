@@ -1,1 +1,3 @@
-fn main(){}
+//! The integration tests: one binary, real sockets, the real gate.
+
+mod floors;

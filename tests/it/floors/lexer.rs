@@ -65,13 +65,10 @@ fn tokens(text: &str) -> Vec<Token> {
             '\'' => quote_end(&chars, at),
             _ if is_word(c) => {
                 let end = (at..chars.len()).find(|&i| !is_word(chars[i])).unwrap_or(chars.len());
-                match raw_string(&chars, at, end) {
-                    Some(past) => past,
-                    None => {
-                        tokens.push(Token { text: chars[at..end].iter().collect(), line });
-                        end
-                    }
-                }
+                raw_string(&chars, at, end).unwrap_or_else(|| {
+                    tokens.push(Token { text: chars[at..end].iter().collect(), line });
+                    end
+                })
             }
             ':' if chars.get(at + 1) == Some(&':') => {
                 tokens.push(Token { text: "::".into(), line });

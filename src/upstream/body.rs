@@ -118,7 +118,10 @@ impl Body for Outgoing {
 }
 
 /// Shows a frame to the watch. Trailers are dropped: nothing in this API uses them, and they are one more place to hide a field.
-fn pass(frame: Option<Frame<Bytes>>, watch: Option<&mut dyn Inspect>) -> Result<Option<Frame<Bytes>>, BodyError> {
+fn pass(
+    frame: Option<Frame<Bytes>>,
+    watch: Option<&mut dyn Inspect>,
+) -> Result<Option<Frame<Bytes>>, BodyError> {
     let data = frame.and_then(|f| f.into_data().ok());
     if let Some(watch) = watch {
         match &data {

@@ -4,6 +4,7 @@ use std::io;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -16,7 +17,8 @@ pub(super) async fn open(settings: &Settings) -> io::Result<SendRequest<Outgoing
     let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
     stream.set_nodelay(true)?;
     if origin.https {
-        drive(settings.tls.connect(&origin.host, stream).await?).await
+        let name = ServerName::try_from(origin.host.clone()).map_err(io::Error::other)?;
+        drive(settings.tls.connector().connect(name, stream).await?).await
     } else {
         drive(stream).await
     }

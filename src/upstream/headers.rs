@@ -15,12 +15,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Fields that tell where a request came from, which is none of the provider's business; and `Expect`, which the listener has answered.
-const NOT_FOR_THE_PROVIDER: [HeaderName; 4] = [
-    header::FORWARDED,
-    HeaderName::from_static("x-real-ip"),
-    header::EXPECT,
-    header::HOST,
-];
+const NOT_FOR_THE_PROVIDER: [HeaderName; 4] =
+    [header::FORWARDED, HeaderName::from_static("x-real-ip"), header::EXPECT, header::HOST];
 
 const FORWARDED_PREFIX: &str = "x-forwarded-";
 

@@ -3,10 +3,10 @@
 //! One [`Upstream`] belongs to one worker thread and is not shared: its connections are driven where its requests are made, without locks or hops.
 //! Opening the door costs a [`Clearance`](crate::policy::Clearance).
 
-pub mod origin;
-pub mod headers;
 pub mod body;
 mod connect;
+pub mod headers;
+pub mod origin;
 mod pool;
 
 use std::io;
@@ -19,7 +19,7 @@ use hyper::client::conn::http1::SendRequest;
 pub use body::{Arriving, Outgoing, Progress};
 pub use origin::Origin;
 
-use crate::net::tls::ClientTls;
+use crate::net::ClientTls;
 use crate::policy::Clearance;
 
 /// Where the provider is and how long it may take.
@@ -96,7 +96,9 @@ impl Upstream {
                 Ok(response) => return Ok(self.lease(sender, response)),
                 Err(Unsent::Returned(unsent)) if reused => request = *unsent,
                 Err(Unsent::Returned(_)) => {
-                    return Err(Failure::NotReached(io::Error::other("the provider closed a new connection")));
+                    return Err(Failure::NotReached(io::Error::other(
+                        "the provider closed a new connection",
+                    )));
                 }
                 Err(Unsent::Lost(failure)) => return Err(failure),
             }
@@ -150,7 +152,8 @@ impl Upstream {
         response: Response<hyper::body::Incoming>,
     ) -> Response<Arriving> {
         let inner = Rc::clone(&self.inner);
-        response.map(|body| Arriving::new(body, pool::Lease::new(sender, move |sender| inner.idle.put(sender))))
+        response
+            .map(|body| Arriving::new(body, pool::Lease::new(sender, move |sender| inner.idle.put(sender))))
     }
 }
 

@@ -70,7 +70,8 @@ mod tests {
         let local: Origin = "http://[::1]:8090/".parse().unwrap();
         assert_eq!((local.https, local.host.as_str(), local.port), (false, "::1", 8090));
         assert_eq!(local.authority(), "[::1]:8090");
-        for bad in ["graph.facebook.com", "ftp://x", "https://x/v23.0", "https://x/?a=b", "https://u:p@x", ""] {
+        for bad in ["graph.facebook.com", "ftp://x", "https://x/v23.0", "https://x/?a=b", "https://u:p@x", ""]
+        {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");
         }
     }

@@ -50,7 +50,10 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(sender: SendRequest<Outgoing>, back: impl FnOnce(SendRequest<Outgoing>) + 'static) -> Self {
+    pub(super) fn new(
+        sender: SendRequest<Outgoing>,
+        back: impl FnOnce(SendRequest<Outgoing>) + 'static,
+    ) -> Self {
         Self { sender, back: Box::new(back) }
     }
 

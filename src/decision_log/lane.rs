@@ -101,7 +101,8 @@ impl Shared {
 
     /// Asks for closing and waits for it; whether everything was written.
     pub(super) fn ask_close(&self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
+        let now = Instant::now();
+        let until = now.checked_add(deadline).unwrap_or(now);
         let mut closing = lock(&self.closing);
         if *closing == Closing::Open {
             *closing = Closing::Until(until);

@@ -120,7 +120,12 @@ impl DecisionLog {
 
     /// The line of a recent decision; `None` once it is older than those kept, or before it is written (a few milliseconds after it ended).
     pub fn recent(&self, id: &DecisionId) -> Option<String> {
-        self.shared.recent().find(id)
+        self.shared.recent().find("id", id.as_str())
+    }
+
+    /// The line of the recent decision that the provider answered with this message id.
+    pub fn recent_by_message_id(&self, message_id: &str) -> Option<String> {
+        self.shared.recent().find("message_id", &self.hash.message_id(message_id))
     }
 
     /// The hash under which recipients and message ids stand in the log.
@@ -128,7 +133,7 @@ impl DecisionLog {
         &self.hash
     }
 
-    /// Writes everything queued and stops. Call it when no worker is left; what is finished later is counted as dropped.
+    /// Writes everything queued and stops, blocking until then. Call it when no worker is left; what ends later is counted as dropped.
     ///
     /// # Errors
     /// Not everything could be written within the deadline.

@@ -133,7 +133,9 @@ impl Listener {
             }
         }
         // Closing the socket resets whatever the kernel has queued: callers that count as connected.
-        while let Some(accepted) = self.accept_queued().await {
+        let Self { tcp, slots } = self;
+        let Ok(queue) = tcp.into_std() else { return };
+        while let Some(accepted) = accept_queued(&queue, &slots) {
             serve(accepted);
         }
     }
@@ -151,14 +153,14 @@ impl Listener {
             sleep(BACK_OFF).await;
         }
     }
+}
 
-    async fn accept_queued(&self) -> Option<Accepted> {
-        tokio::select! {
-            biased;
-            accepted = self.accept() => Some(accepted),
-            () = std::future::ready(()) => None,
-        }
-    }
+/// Asks the kernel itself: the runtime only knows of connections that it has been told of.
+fn accept_queued(queue: &StdListener, slots: &Arc<Semaphore>) -> Option<Accepted> {
+    let slot = Arc::clone(slots).try_acquire_owned().ok()?;
+    let (stream, peer) = queue.accept().ok()?;
+    stream.set_nonblocking(true).ok()?;
+    Some(Accepted { stream: TcpStream::from_std(stream).ok()?, peer, slot })
 }
 
 /// Whether the fault is of a caller that left while it was queued, not of this machine.

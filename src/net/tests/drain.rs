@@ -82,3 +82,14 @@ async fn a_drain_reaches_other_runtimes() {
         thread.join().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_supervisor_asks_to_end_with_sigterm() {
+    let mut asked = std::pin::pin!(crate::net::asked_to_end());
+    // Polled once, so that the signal finds its handler.
+    let early = tokio::time::timeout(Duration::from_millis(1), asked.as_mut()).await;
+    assert!(early.is_err());
+    let own = std::process::id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &own]).status().unwrap().success());
+    tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap().unwrap();
+}

@@ -162,6 +162,32 @@ async fn one_refused_stream_does_not_end_the_others() {
     .await;
 }
 
+#[tokio::test]
+async fn an_http2_connection_without_requests_is_finished() {
+    use crate::net::guard::GuardPatience;
+    let idle = Duration::from_millis(200);
+    let patience = GuardPatience { idle, ..GuardPatience::default() };
+    with_settings(ConnectionSettings { patience, ..ConnectionSettings::default() }, async |stand: Stand| {
+        let begun = tokio::time::Instant::now();
+        let head = frame(1, END_HEADERS | END_STREAM, 1, &fields(&GOOD));
+        let mut stream = stand.connect().await;
+        stream.write_all(&[PREFACE.to_vec(), frame(4, 0, 0, &[]), head].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        let goes_away = async {
+            while !answer
+                .windows(9)
+                .any(|frame| frame[3] == 7 && frame[5..] == [0, 0, 0, 0] && frame[..2] == [0, 0])
+            {
+                assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed without GOAWAY");
+            }
+        };
+        goes_away.await;
+        assert!(begun.elapsed() >= idle && begun.elapsed() < idle * 10, "after {:?}", begun.elapsed());
+        assert_eq!(stand.record.seen().len(), 1);
+    })
+    .await;
+}
+
 #[test]
 fn any_trailer_field_is_refused() {
     use crate::net::{FramingFault, check_trailers};

@@ -86,8 +86,7 @@ async fn request_that_breaks_off_is_in_the_journal() {
     let head = format!("POST /{NUMBER}/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\n");
     stream.write_all(format!("{head}Content-Length: 1000\r\n\r\n{HELLO}").as_bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest).await;
+    sandbox.journal().reached(1).await;
     let entries = sandbox.journal().entries();
     assert_eq!((entries.len(), entries[0].complete, entries[0].sends.len()), (1, false, 0));
     let Body::Whole(body) = &entries[0].body else { unreachable!() };
@@ -200,6 +199,28 @@ async fn ten_thousand_requests_at_64_connections_are_all_counted() {
     assert_eq!((sandbox.journal().requests(), sandbox.journal().sends()), (64 * 157, 64 * 157));
     let entries = sandbox.journal().entries();
     assert!(entries.windows(2).all(|pair| pair[0].number + 1 == pair[1].number));
+}
+
+#[tokio::test]
+async fn debug_output_of_an_entry_holds_no_number_token_or_text() {
+    let sandbox = started().await;
+    ask(&sandbox, hello()).await;
+    let shown = format!("{:?}", sandbox.journal().entries());
+    assert!(shown.contains("service"), "{shown}");
+    for secret in ["16505551234", "EAAT", "whatsapp"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_requests_ends_when_they_have_arrived() {
+    let sandbox = started().await;
+    let journal = sandbox.journal();
+    let waiting = tokio::spawn(async move { journal.reached(2).await });
+    ask(&sandbox, hello()).await;
+    assert!(!waiting.is_finished());
+    ask(&sandbox, hello()).await;
+    tokio::time::timeout(Duration::from_secs(5), waiting).await.expect("it ends").expect("it does not panic");
 }
 
 #[tokio::test]

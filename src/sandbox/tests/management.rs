@@ -21,7 +21,7 @@ async fn template_list_shows_the_fields_that_were_asked_for() {
     let answer = ask(&sandbox, bare(Method::GET, &target)).await;
     assert_eq!(
         answer.text(),
-        r#"{"data":[{"name":"promo_sale","language":"es","category":"MARKETING","status":"APPROVED","id":"1387372356726604"}],"paging":{"cursors":{"before":"MAZD","after":"MAZD"}}}"#
+        r#"{"data":[{"name":"promo_sale","language":"es","category":"MARKETING","status":"APPROVED","id":"1387372356726604"}],"paging":{"cursors":{"before":"MAZDZD","after":"MAZDZD"}}}"#
     );
     let unknown = bare(Method::GET, &format!("/{ACCOUNT}/message_templates?fields=nonsense"));
     assert_eq!(ask(&sandbox, unknown).await.error().1, 100);
@@ -150,7 +150,14 @@ async fn request_without_a_token_is_refused_and_still_counted() {
     let mut by_query = json(&format!("/v23.0/{NUMBER}/messages?access_token=EAAT"), body);
     by_query.headers_mut().remove("authorization");
     assert_eq!(ask(&sandbox, by_query).await.status, 200);
-    assert_eq!(sandbox.journal().requests(), 5);
+    assert_eq!((sandbox.journal().requests(), sandbox.journal().sends()), (5, 5));
+    let mut template = json(
+        &format!("/{ACCOUNT}/message_templates"),
+        r#"{"name":"a","language":"de","category":"UTILITY","components":[]}"#,
+    );
+    template.headers_mut().remove("authorization");
+    assert_eq!(ask(&sandbox, template).await.error().1, 190);
+    assert_eq!(listed(&sandbox, "?name=a&language=de").await["data"].as_array().unwrap().len(), 0);
 }
 
 #[tokio::test]

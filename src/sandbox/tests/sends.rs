@@ -95,7 +95,7 @@ async fn each_missing_or_wrong_field_is_named() {
         (r#""type":"text","text":{"body":"a"}"#, 100, "(#100) The parameter to is required."),
         (r#""to":"16505551234""#, 100, "(#100) The parameter text is required."),
         (r#""to":"16505551234","text":{}"#, 100, "(#100) The parameter text['body'] is required."),
-        (r#""to":"16505551234","type":"image"#, 100, "(#100) Invalid parameter"),
+        (r#""to":"16505551234","type":"cut off"#, 100, "(#100) Invalid parameter"),
         (r#""to":"16505551234","type":"image""#, 100, "(#100) The parameter image is required."),
         (
             r#""to":"16505551234","type":"template","template":{"language":{"code":"en"}}"#,
@@ -187,6 +187,7 @@ async fn recipient_suffix_chooses_the_error() {
         let body = format!(r#"{{"messaging_product":"whatsapp","to":"{to}","text":{{"body":"a"}}}}"#);
         assert_eq!(message(&sandbox, &body).await.error(), (status, code, text.to_owned()));
     }
+    // No code of this number is in the table.
     let ordinary = r#"{"messaging_product":"whatsapp","to":"12099999999","text":{"body":"a"}}"#;
     assert_eq!(message(&sandbox, ordinary).await.status, 200);
     assert_eq!(sandbox.journal().sends(), rows.len() as u64 + 1);
@@ -217,6 +218,10 @@ async fn form_multipart_query_and_override_are_read_as_graph_reads_them() {
         of_type("application/x-www-form-urlencoded", form),
         of_type("multipart/form-data; boundary=X", multipart),
         bare(Method::POST, &format!("{path}?{form}")),
+        of_type(
+            "application/x-www-form-urlencoded",
+            "messaging_product=whatsapp&to=%2B16505551234&text[body]=a",
+        ),
         bare(Method::GET, &format!("{path}/?{form}&method=post")),
         of_type("text/plain", r#"{"messaging_product":"whatsapp","to":"+16505551234","text":{"body":"a"}}"#),
         json(

@@ -3,7 +3,9 @@
 use std::sync::atomic::AtomicU64;
 
 use super::histogram::Histogram;
-use super::labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, category_index, mode_index};
+use super::labels::{
+    DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, category_index, mode_index,
+};
 use crate::consent::Category;
 use crate::consent::lookup::Source;
 use crate::policy::Mode;

@@ -71,9 +71,16 @@ mod tests {
 
     #[test]
     fn a_duration_falls_into_the_first_bucket_that_holds_it() {
-        for (nanos, bucket) in
-            [(0, 0), (1, 0), (1000, 0), (1001, 1), (2000, 1), (2001, 2), (1_048_576_000, 20), (1_048_576_001, 21)]
-        {
+        for (nanos, bucket) in [
+            (0, 0),
+            (1, 0),
+            (1000, 0),
+            (1001, 1),
+            (2000, 1),
+            (2001, 2),
+            (1_048_576_000, 20),
+            (1_048_576_001, 21),
+        ] {
             assert_eq!(bucket_of(nanos), bucket, "{nanos}");
         }
         assert_eq!(bucket_of(8_388_608_000), BOUNDS - 1);

@@ -130,7 +130,11 @@ impl Page<'_, '_> {
         let up = u64::from(hub.store_up.load(Ordering::Relaxed));
         self.gauge("optgate_store_up", "Whether the consent store answers.", up)?;
         let up = u64::from(hub.invalidation_up.load(Ordering::Relaxed));
-        self.gauge("optgate_invalidation_up", "Whether withdrawals written elsewhere reach this node's cache.", up)?;
+        self.gauge(
+            "optgate_invalidation_up",
+            "Whether withdrawals written elsewhere reach this node's cache.",
+            up,
+        )?;
         let help = "Decisions that went unrecorded because the log was full.";
         let mut family = self.family("optgate_decision_log_dropped", help, MetricType::Counter)?;
         plain_counter(&mut family, hub.decision_log_dropped.load(Ordering::Relaxed))
@@ -147,7 +151,12 @@ impl Page<'_, '_> {
         }
     }
 
-    fn family(&mut self, name: &'static str, help: &str, kind: MetricType) -> Result<MetricEncoder<'_>, fmt::Error> {
+    fn family(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'_>, fmt::Error> {
         self.encoder.encode_descriptor(name, help, None, kind)
     }
 
@@ -160,7 +169,9 @@ impl Page<'_, '_> {
 fn decided(hub: &Hub) -> impl Iterator<Item = (DecisionLabels, u64)> {
     let tenants = (0..hub.tenants.len()).map(Some).chain([None]);
     tenants
-        .flat_map(|tenant| Category::ALL.into_iter().map(Some).chain([None]).map(move |category| (tenant, category)))
+        .flat_map(|tenant| {
+            Category::ALL.into_iter().map(Some).chain([None]).map(move |category| (tenant, category))
+        })
         .flat_map(|(tenant, category)| Outcome::all().map(move |outcome| (tenant, category, outcome)))
         .flat_map(|(tenant, category, outcome)| {
             Mode::ALL.into_iter().map(move |mode| DecisionLabels { tenant, category, outcome, mode })
@@ -180,7 +191,11 @@ fn summed(hub: &Hub, histogram: impl Fn(&Cells) -> Option<&Histogram>) -> Summed
     Summed::of(hub.workers.iter().filter_map(|cells| histogram(cells)))
 }
 
-fn counter<const N: usize>(family: &mut MetricEncoder<'_>, labels: &Labels<'_, N>, count: u64) -> fmt::Result {
+fn counter<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<'_, N>,
+    count: u64,
+) -> fmt::Result {
     plain_counter(&mut family.encode_family(labels)?, count)
 }
 

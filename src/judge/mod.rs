@@ -92,6 +92,11 @@ impl Judge {
         &self.inner.settings.tenants
     }
 
+    /// The moment now, by the clock that judgements are made by.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.inner.policy.load_full()

@@ -131,6 +131,11 @@ impl Shared {
         self.asleep.store(asleep, Ordering::Release);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Acquire)
+    }
+
     fn wake(&self) {
         self.set_asleep(false);
         if let Some(thread) = self.writer.get() {

@@ -98,12 +98,11 @@ impl CheckAsWritten {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let borrowed = |text: &'_ Option<String>| text.as_deref().map(Cow::Borrowed);
         Ok(Send {
             surface: self.surface(),
             sender: Cow::Borrowed(self.sender.as_deref().unwrap_or_default()),
-            to: borrowed(&self.to),
-            recipient: borrowed(&self.recipient),
+            to: self.to.as_deref().map(Cow::Borrowed),
+            recipient: self.recipient.as_deref().map(Cow::Borrowed),
             group: false,
             payload: self.payload(),
         })
@@ -152,4 +151,8 @@ fn answer(judgement: &Judgement) -> Value {
         "revision": judgement.policy.revision(),
         "refusal": denial.filter(|_| refused).map(|denial| refusal(denial, judgement)),
     })
+}
+
+fn refusal(denial: &Denial, _judgement: &Judgement) -> Value {
+    json!({ "error": { "message": denial.reason.name() } })
 }

@@ -133,7 +133,8 @@ impl Dossier {
     /// Granted if and only if the latest grant is later than the latest revoke, and a person's own grant with evidence is later than that person's latest revoke.
     fn category_record(&self, category: Category) -> CategoryRecord {
         let grant = self.latest(|e| e.kind == Kind::Grant && e.covers(category));
-        let standing_revoke = |e: &Event| e.kind == Kind::Revoke && e.covers(category) && !self.lifted(e, category);
+        let standing_revoke =
+            |e: &Event| e.kind == Kind::Revoke && e.covers(category) && !self.lifted(e, category);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
         let persons_grant = self.latest(|e| {
@@ -152,11 +153,19 @@ impl Dossier {
     }
 
     fn resting_on(state: State, event: &Event) -> CategoryRecord {
-        CategoryRecord { state, since: Some(event.effective_at()), until: None, event: Some(event.id.clone()) }
+        CategoryRecord {
+            state,
+            since: Some(event.effective_at()),
+            until: None,
+            event: Some(event.id.clone()),
+        }
     }
 
     fn latest(&self, wanted: impl Fn(&Event) -> bool) -> Option<&Event> {
-        self.events.values().filter(|e| wanted(e)).max_by(|a, b| (a.effective_at(), &a.id).cmp(&(b.effective_at(), &b.id)))
+        self.events
+            .values()
+            .filter(|e| wanted(e))
+            .max_by(|a, b| (a.effective_at(), &a.id).cmp(&(b.effective_at(), &b.id)))
     }
 
     /// Whether the person took their own revoke back, at the same source and later.

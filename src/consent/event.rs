@@ -174,7 +174,9 @@ impl Event {
         let mut problems = Vec::new();
         let recipient = Recipient::parse(&written.recipient);
         if recipient.is_none() {
-            problems.push("recipient: write +E.164 (such as +15550000001) or a BSUID (such as US.1349...)".to_owned());
+            problems.push(
+                "recipient: write +E.164 (such as +15550000001) or a BSUID (such as US.1349...)".to_owned(),
+            );
         }
         let links: Vec<Recipient> = written.links.iter().filter_map(|l| Recipient::parse(l)).collect();
         if links.len() != written.links.len() {
@@ -261,7 +263,9 @@ fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &m
     match kind {
         Kind::Grant => {
             if written.categories.is_none() {
-                problems.push("categories: missing; a grant names what was agreed to, such as [\"utility\"]".to_owned());
+                problems.push(
+                    "categories: missing; a grant names what was agreed to, such as [\"utility\"]".to_owned(),
+                );
             }
             if written.evidence.as_ref().is_none_or(Evidence::is_empty) {
                 problems.push("evidence: missing; a grant must state how the person agreed (channel, user_action, wording, ...)".to_owned());
@@ -279,7 +283,10 @@ fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &m
             }
         }
         Kind::Erase => {
-            problems.push("kind: erase is not an event to post; use DELETE /v1/tenants/{tenant}/recipients/{recipient}".to_owned());
+            problems.push(
+                "kind: erase is not an event to post; use DELETE /v1/tenants/{tenant}/recipients/{recipient}"
+                    .to_owned(),
+            );
         }
         Kind::Revoke | Kind::Resume | Kind::Inbound => {}
     }
@@ -310,7 +317,9 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_and_no_value_is_repeated() {
-        let problems = Event::check(written(r#"{"recipient":"15550000001","kind":"grant","links":["x"]}"#), NOW).unwrap_err();
+        let problems =
+            Event::check(written(r#"{"recipient":"15550000001","kind":"grant","links":["x"]}"#), NOW)
+                .unwrap_err();
         for field in ["recipient", "links", "occurred_at", "actor", "source", "categories", "evidence"] {
             assert!(problems.iter().any(|p| p.starts_with(&format!("{field}:"))), "{field}: {problems:?}");
         }
@@ -328,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_grant_needs_evidence_and_a_revoke_needs_none() {
-        let bare = GRANT.replace(r#""evidence":{"channel":"website","wording":"I agree"}"#, r#""evidence":{}"#);
+        let bare =
+            GRANT.replace(r#""evidence":{"channel":"website","wording":"I agree"}"#, r#""evidence":{}"#);
         assert!(Event::check(written(&bare), NOW).is_err());
         let revoke = r#"{"recipient":"US.1","kind":"revoke","occurred_at":"2026-01-31T09:30:00Z","actor":"operator","source":"crm"}"#;
         assert_eq!(Event::check(written(revoke), NOW).unwrap().categories, None);
@@ -336,7 +346,10 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_errors() {
-        assert!(serde_json::from_str::<EventAsWritten>(r#"{"recipient":"+15550000001","category":"utility"}"#).is_err());
+        assert!(
+            serde_json::from_str::<EventAsWritten>(r#"{"recipient":"+15550000001","category":"utility"}"#)
+                .is_err()
+        );
     }
 
     #[test]

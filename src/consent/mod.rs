@@ -2,19 +2,19 @@
 //!
 //! Pure: no I/O, no async, no provider's wire format. Every other module speaks in these words.
 
-pub mod redact;
-pub mod time;
 pub mod category;
+pub mod dossier;
+pub mod event;
+pub mod evidence;
+pub mod lookup;
 pub mod phone;
 pub mod plan;
-pub mod recipient;
-pub mod tenant;
-pub mod evidence;
-pub mod event;
-pub mod dossier;
-pub mod record;
-pub mod lookup;
 pub mod reason;
+pub mod recipient;
+pub mod record;
+pub mod redact;
+pub mod tenant;
+pub mod time;
 
 pub use category::{Category, CategorySet};
 pub use event::{Actor, Event, EventId, Kind};

@@ -63,8 +63,13 @@ impl E164 {
 
     /// This number less the digit at `place`.
     fn without(&self, place: usize) -> Self {
-        let kept: Vec<u8> =
-            self.digits().bytes().enumerate().filter(|(at, _)| *at != place).map(|(_, digit)| digit).collect();
+        let kept: Vec<u8> = self
+            .digits()
+            .bytes()
+            .enumerate()
+            .filter(|(at, _)| *at != place)
+            .map(|(_, digit)| digit)
+            .collect();
         Self::from_digits(&kept).unwrap_or(*self)
     }
 }
@@ -110,8 +115,16 @@ mod tests {
         for good in ["+1234567", "+15550000001", "+123456789012345"] {
             assert_eq!(E164::parse(good).unwrap().danger_international(), good);
         }
-        for bad in ["15550000001", "+123456", "+1234567890123456", "+05550000001", "+1 555", "+1555000000１", "", "+"]
-        {
+        for bad in [
+            "15550000001",
+            "+123456",
+            "+1234567890123456",
+            "+05550000001",
+            "+1 555",
+            "+1555000000１",
+            "",
+            "+",
+        ] {
             assert!(E164::parse(bad).is_none(), "{bad}");
         }
     }

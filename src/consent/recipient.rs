@@ -115,7 +115,17 @@ mod tests {
         for good in ["US.13491208655302741918", "US.ENT.11815799212886844830", "DE.aB9"] {
             assert_eq!(Recipient::parse(good).unwrap().danger_string(), good);
         }
-        for bad in ["us.1349", "USA.1", "US.", "US.12 3", "US.ENT.", "US.1.2", "@someone", "15550000001", "US.1\u{662}"] {
+        for bad in [
+            "us.1349",
+            "USA.1",
+            "US.",
+            "US.12 3",
+            "US.ENT.",
+            "US.1.2",
+            "@someone",
+            "15550000001",
+            "US.1\u{662}",
+        ] {
             assert!(Recipient::parse(bad).is_none(), "{bad}");
         }
     }

@@ -189,7 +189,8 @@ impl GateRecord {
         let (slots, tail) = rest.split_at_checked(30)?;
         for (slot, bytes) in record.slots.iter_mut().zip(slots.as_chunks::<6>().0) {
             let [state, a, b, c, d, wording] = *bytes;
-            *slot = Slot { state: State::from_code(state)?, until: u32::from_le_bytes([a, b, c, d]), wording };
+            *slot =
+                Slot { state: State::from_code(state)?, until: u32::from_le_bytes([a, b, c, d]), wording };
         }
         let (window, seq) = tail.split_first_chunk::<4>()?;
         record.window_until = u32::from_le_bytes(*window);

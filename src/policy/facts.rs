@@ -1,0 +1,56 @@
+//! What a decision rests on.
+
+use crate::consent::{Category, CategorySet, Lookup, Timestamp};
+
+/// Whom a send would reach, with what the store says of each.
+#[derive(Clone, Copy, Debug)]
+pub enum Addressee<'a> {
+    /// Everybody whom the provider could take the recipient for; all of them must be permitted.
+    People {
+        /// What the store says, one entry for each.
+        lookups: &'a [Lookup],
+        /// Whether they are several readings of one number, so that the remedy is to write it with `+`.
+        ambiguous: bool,
+    },
+    /// A group.
+    Group,
+    /// Nobody that can be read, and why.
+    Unreadable(&'static str),
+}
+
+/// Whether a closed customer service window can be told from one that nobody told us about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowKnowledge {
+    /// Inbound messages are learnt for this tenant: no open window means closed.
+    Learnt,
+    /// Nothing was ever learnt.
+    NotLearnt,
+    /// The store could not say.
+    Unavailable,
+}
+
+/// Whether the sender may send through this gate at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderScope {
+    /// It belongs to a tenant.
+    Permitted,
+    /// Tenants are configured and this sender belongs to none.
+    Unknown,
+}
+
+/// Everything that [`decide`](super::decide) looks at. There is no default: every stage must have spoken.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The moment of the decision.
+    pub now: Timestamp,
+    /// Whether the sender is one of ours.
+    pub sender: SenderScope,
+    /// Whom it would reach.
+    pub addressee: Addressee<'a>,
+    /// Every category that must be permitted.
+    pub needs: CategorySet,
+    /// The strictest of them, by which the send is counted.
+    pub headline: Category,
+    /// What is known of customer service windows.
+    pub window: WindowKnowledge,
+}

@@ -3,19 +3,19 @@
 //! A reverse proxy that stands in front of the WhatsApp Business API, judges every outbound send by what its recipient has agreed to, and refuses every send that nobody agreed to.
 //! The modules are declared from the lowest floor to the highest: each imports only from floors below its own.
 
-pub mod consent;
-pub mod net;
-pub mod wire;
-pub mod policy;
-pub mod metrics;
-pub mod store;
-pub mod upstream;
-pub mod templates;
-pub mod decision_log;
-pub mod judge;
-pub mod proxy;
 pub mod admin;
-pub mod sandbox;
-pub mod config;
 pub mod app;
 pub mod cli;
+pub mod config;
+pub mod consent;
+pub mod decision_log;
+pub mod judge;
+pub mod metrics;
+pub mod net;
+pub mod policy;
+pub mod proxy;
+pub mod sandbox;
+pub mod store;
+pub mod templates;
+pub mod upstream;
+pub mod wire;

@@ -79,6 +79,8 @@ named! {
         Window = "window",
         /// The store was away and the policy lets this category pass then.
         FailOpen = "fail_open",
+        /// The policy lets this kind of request pass without asking anybody's record: a group, a steering write.
+        Policy = "policy",
         /// The policy only watches; it would have been refused.
         Shadow = "shadow",
     }

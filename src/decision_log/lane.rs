@@ -238,6 +238,11 @@ impl WorkerLog {
         Ok(Self { lane, ids: IdSource::seeded()? })
     }
 
+    /// An id for an answer that is no decision, such as a passthrough that failed.
+    pub fn id(&self, now: Timestamp) -> DecisionId {
+        self.ids.next(now)
+    }
+
     /// Reserves a slot for a decision about to be made at `now`, waiting for one until the deadline.
     ///
     /// # Errors

@@ -1,1 +1,234 @@
-//! Stages identify to decide for one send; the proxy, the check endpoint and tests all call it.
+//! From a send to a decision: identify, classify, look up, decide.
+//!
+//! One judge serves the proxy, the check endpoint and the tests, so that what is previewed is what is enforced.
+//! Knows neither HTTP nor how a refusal is written.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use crate::consent::lookup::Source;
+use crate::consent::tenant::{Sender, Sending, Tenants};
+use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp};
+use crate::decision_log::Readings;
+use crate::policy::facts::SenderScope;
+use crate::policy::{Addressee, Decision, Facts, Policy, WindowKnowledge, decide};
+use crate::store::ConsentStore;
+use crate::templates::Catalogue;
+use crate::wire::Send;
+use crate::wire::classify::{Classified, classify};
+use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, identify};
+
+/// What a judge works with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The configured tenants and senders.
+    pub tenants: Arc<Tenants>,
+    /// How a number without `+` is read.
+    pub bare_numbers: BareNumbers,
+    /// Whether inbound messages arrive through a relay, so that an unopened window is a closed one.
+    pub relay: bool,
+}
+
+/// Judges sends. Cheap to clone.
+#[derive(Clone)]
+pub struct Judge {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    policy: ArcSwap<Policy>,
+    store: ConsentStore,
+    catalogue: Catalogue,
+    clock: Clock,
+}
+
+/// What was decided about one send, and on what.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The decision.
+    pub decision: Decision,
+    /// Whose send it is, by place among the tenants.
+    pub tenant: Option<usize>,
+    /// What it was classified as.
+    pub classified: Classified,
+    /// Everybody whom it could reach, as far as that could be read, and what the store said of each.
+    pub readings: Readings,
+    /// Where the slowest answer about a recipient came from, and how long all of them took; `None` if nobody was looked up.
+    pub lookup: Option<(Source, Duration)>,
+    /// What was known of customer service windows, where that mattered.
+    pub window: Option<WindowKnowledge>,
+    /// The policy that it was judged by.
+    pub policy: Arc<Policy>,
+    /// The moment of the decision.
+    pub at: Timestamp,
+}
+
+/// The store's answers about everybody whom a send could reach.
+struct Answers {
+    lookups: [Lookup; MAX_READINGS],
+    count: usize,
+    source: Source,
+    took: Duration,
+}
+
+impl Judge {
+    /// A judge over a store and a catalogue, by a first policy.
+    pub fn new(
+        settings: Settings,
+        policy: Policy,
+        store: ConsentStore,
+        catalogue: Catalogue,
+        clock: Clock,
+    ) -> Self {
+        let policy = ArcSwap::from_pointee(policy);
+        Self { inner: Arc::new(Inner { settings, policy, store, catalogue, clock }) }
+    }
+
+    /// The configured tenants and senders.
+    pub fn tenants(&self) -> &Arc<Tenants> {
+        &self.inner.settings.tenants
+    }
+
+    /// The moment now, by the clock that judgements are made by.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.inner.policy.load_full()
+    }
+
+    /// Puts another policy in force, for every decision that begins from now on.
+    pub fn enforce(&self, policy: Policy) {
+        self.inner.policy.store(Arc::new(policy));
+    }
+
+    /// Whose send it would be.
+    pub fn tenant_of(&self, phone_number_id: &str) -> Option<usize> {
+        match self.tenants().sending(phone_number_id) {
+            Sending::Known(sender) => Some(sender.tenant),
+            Sending::Default => Some(0),
+            Sending::Unknown => None,
+        }
+    }
+
+    /// Judges one send: ③ identify, ④ classify, ⑤ look up, ⑥ decide.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed by judging; a dropped future leaves no trace.
+    pub async fn judge(&self, send: &Send<'_>) -> Judgement {
+        let sender = match self.tenants().sending(&send.sender) {
+            Sending::Known(sender) => Some(sender),
+            Sending::Default | Sending::Unknown => None,
+        };
+        let tenant = self.tenant_of(&send.sender);
+        let identified =
+            identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.settings.bare_numbers);
+        let classified = self.classify(send, sender);
+        let answers = self.look_up(tenant, &identified).await;
+        let window = self.window_knowledge(tenant, &classified, &answers).await;
+        let policy = self.policy();
+        let at = self.inner.clock.now();
+        let lookups = answers.lookups.get(..answers.count).unwrap_or_default();
+        let facts = Facts {
+            now: at,
+            sender: if tenant.is_some() { SenderScope::Permitted } else { SenderScope::Unknown },
+            addressee: addressee(&identified, lookups),
+            needs: classified.needs,
+            headline: classified.headline,
+            window,
+        };
+        let decision = decide(&policy, &facts);
+        Judgement {
+            decision,
+            tenant,
+            window: Some(window).filter(|_| classified.needs.contains(Category::Service)),
+            lookup: (answers.count > 0).then_some((answers.source, answers.took)),
+            readings: readings(identified, &answers),
+            classified,
+            policy,
+            at,
+        }
+    }
+
+    fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> Classified {
+        let account = sender.and_then(|s| s.account.as_deref());
+        let entry = send.payload.template.as_ref();
+        classify(send, entry.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language)))
+    }
+
+    async fn look_up(&self, tenant: Option<usize>, identified: &Identified) -> Answers {
+        let mut answers =
+            Answers { lookups: [Lookup::Unavailable; MAX_READINGS], count: 0, source: Source::Cache, took: Duration::ZERO };
+        let (Some(tenant), Identified::Readings(readings)) = (tenant, identified) else {
+            return answers;
+        };
+        let started = Instant::now();
+        for (slot, recipient) in answers.lookups.iter_mut().zip(readings.iter()) {
+            let answer = self.inner.store.lookup(tenant, &recipient.key()).await;
+            *slot = answer.lookup;
+            answers.count += 1;
+            if answer.source == Source::Store {
+                answers.source = Source::Store;
+            }
+        }
+        answers.took = started.elapsed();
+        answers
+    }
+
+    /// Asks whether windows are known for the tenant, only where the answer could matter: a service send to somebody without an open one.
+    async fn window_knowledge(
+        &self,
+        tenant: Option<usize>,
+        classified: &Classified,
+        answers: &Answers,
+    ) -> WindowKnowledge {
+        let now = self.inner.clock.now();
+        let open = |lookup: &Lookup| found(lookup).is_some_and(|record| record.window_open(now));
+        let all_open = answers.lookups.iter().take(answers.count).all(open);
+        match tenant {
+            Some(tenant)
+                if classified.needs.contains(Category::Service)
+                    && !all_open
+                    && !self.inner.settings.relay =>
+            {
+                match self.inner.store.lookup(tenant, &RecipientKey::Tenant).await.lookup {
+                    Lookup::Found(record) if record.window_until != 0 => WindowKnowledge::Learnt,
+                    Lookup::Found(_) | Lookup::Absent => WindowKnowledge::NotLearnt,
+                    Lookup::Unavailable => WindowKnowledge::Unavailable,
+                }
+            }
+            Some(_) | None => WindowKnowledge::Learnt,
+        }
+    }
+}
+
+fn found(lookup: &Lookup) -> Option<GateRecord> {
+    match lookup {
+        Lookup::Found(record) => Some(*record),
+        Lookup::Absent | Lookup::Unavailable => None,
+    }
+}
+
+fn addressee<'a>(identified: &Identified, lookups: &'a [Lookup]) -> Addressee<'a> {
+    match identified {
+        Identified::Readings(readings) => Addressee::People { lookups, ambiguous: readings.ambiguous() },
+        Identified::Group => Addressee::Group,
+        Identified::Unreadable(why) => Addressee::Unreadable(why),
+    }
+}
+
+fn readings(identified: Identified, answers: &Answers) -> Readings {
+    let mut readings = Readings::default();
+    if let Identified::Readings(people) = identified {
+        let lookups = answers.lookups.iter().take(answers.count).copied().map(Some);
+        for (recipient, lookup) in people.into_iter().zip(lookups.chain(std::iter::repeat(None))) {
+            readings.push(recipient, lookup);
+        }
+    }
+    readings
+}

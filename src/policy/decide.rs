@@ -4,7 +4,7 @@
 
 use super::facts::{Addressee, Facts, SenderScope, WindowKnowledge};
 use super::permit::{Denial, Permit};
-use super::settings::{FailureStance, Groups, Mode, Policy, ServiceWindow};
+use super::settings::{FailureStance, Groups, Mode, Policy, ServiceWindow, Steering};
 use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Standing};
 
 /// What was decided about one send.
@@ -40,6 +40,14 @@ pub fn refuse(policy: &Policy, denial: Denial) -> Decision {
     }
 }
 
+/// Decides a write that could move webhooks away or make the provider send by itself.
+pub fn decide_steering(policy: &Policy, edge: &'static str) -> Decision {
+    match policy.steering() {
+        Steering::Pass => Decision::Allow(Permit::resting_on(Basis::Policy)),
+        Steering::Refuse => refuse(policy, Denial::because(DenyReason::SteeringWrite, edge)),
+    }
+}
+
 fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Basis, Denial> {
     match facts.sender {
         SenderScope::Unknown => Err(Denial::because(
@@ -57,7 +65,7 @@ fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Basis, Denial> {
 
 fn group(policy: &Policy, headline: Category) -> Result<Basis, Denial> {
     match policy.groups() {
-        Groups::Permit if headline != Category::Marketing => Ok(Basis::Consent),
+        Groups::Permit if headline != Category::Marketing => Ok(Basis::Policy),
         Groups::Permit | Groups::Refuse => Err(Denial::of(DenyReason::GroupNotPermitted)),
     }
 }
@@ -168,8 +176,9 @@ fn weaker(basis: Basis) -> u8 {
     match basis {
         Basis::Consent => 0,
         Basis::Window => 1,
-        Basis::FailOpen => 2,
-        Basis::Shadow => 3,
+        Basis::Policy => 2,
+        Basis::FailOpen => 3,
+        Basis::Shadow => 4,
     }
 }
 

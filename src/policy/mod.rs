@@ -7,7 +7,7 @@ pub mod facts;
 pub mod permit;
 pub mod settings;
 
-pub use decide::{Decision, decide, refuse};
+pub use decide::{Decision, decide, decide_steering, refuse};
 pub use facts::{Addressee, Facts, WindowKnowledge};
 pub use permit::{Clearance, Denial, Permit};
 pub use settings::{FailureStance, Mode, Policy, Settings};

@@ -1,1 +1,19 @@
-fn main(){}
+//! The integration tests: one binary, real sockets, the real gate.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise and says where"
+)]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "tests build their texts the way they read best"
+)]
+
+mod durability;
+mod floors;
+mod store_contract;
+mod support;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::consent::record::{Slot, State};
 use crate::consent::{CategorySet, Timestamp};
-use crate::policy::settings::{Settings, Steering};
+use crate::policy::settings::Settings;
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -138,7 +138,7 @@ fn groups_are_refused_unless_permitted_and_marketing_always() {
     let to_group = Facts { addressee: Addressee::Group, ..facts(&[], Category::Utility) };
     let permit = Settings { groups: Groups::Permit, ..Settings::default() };
     assert_eq!(verdict(Settings::default(), &to_group), Err(DenyReason::GroupNotPermitted));
-    assert_eq!(verdict(permit.clone(), &to_group), Ok(Basis::Consent));
+    assert_eq!(verdict(permit.clone(), &to_group), Ok(Basis::Policy));
     let marketing = Facts { headline: Category::Marketing, ..to_group };
     assert_eq!(verdict(permit, &marketing), Err(DenyReason::GroupNotPermitted));
 }
@@ -162,4 +162,14 @@ fn the_revision_follows_the_content() {
     let steered = Settings { steering: Steering::Pass, ..Settings::default() };
     assert_eq!(Policy::new(Settings::default()).revision(), Policy::new(Settings::default()).revision());
     assert_ne!(Policy::new(Settings::default()).revision(), Policy::new(steered).revision());
+}
+
+#[test]
+fn steering_writes_are_refused_unless_the_policy_lets_them_pass() {
+    let refused = decide_steering(&Policy::new(Settings::default()), "edge");
+    assert!(matches!(refused, Decision::Deny(denial) if denial.reason == DenyReason::SteeringWrite));
+    let pass = Policy::new(Settings { steering: Steering::Pass, ..Settings::default() });
+    assert!(
+        matches!(decide_steering(&pass, "edge"), Decision::Allow(permit) if permit.basis() == Basis::Policy)
+    );
 }

@@ -1,0 +1,87 @@
+//! The control endpoints under `/_sandbox`, for tests and curious people.
+
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::faults::Fault;
+use super::json::{Object, list, success};
+use super::route::World;
+
+const GUIDE: &str = "\
+A local stand-in for Meta's WhatsApp Cloud API. Nothing sent here reaches anybody.
+
+Use this address instead of https://graph.facebook.com, with any access token that is not empty.
+
+Errors on demand: a recipient whose digits end in 99 and a six-digit error code gets that error.
+  +1 20 99 131 026 -> 131026      +1 20 99 130 429 -> 130429      +1 20 99 000 190 -> 190
+
+GET    /_sandbox/requests[?since=N]  what arrived, as a JSON array; only entries after number N
+DELETE /_sandbox/requests            forgets it
+GET    /_sandbox/count               {\"requests\":n,\"sends\":n}
+GET    /_sandbox/media/{id}          downloads a file (with the access token, as on Meta's host)
+POST   /_sandbox/faults              for tests: {\"action\":A,\"status\":S,\"delay_ms\":D,\"times\":K}
+                                     A = answer, status, close, half_head, half_body or reset
+DELETE /_sandbox/faults              answers as usual again
+
+A downloaded file is what was uploaded while it fits into memory (64 MiB together), else as many bytes made up from its id.
+";
+
+/// An answer of a control endpoint.
+pub(super) struct Control {
+    pub(super) status: StatusCode,
+    pub(super) content_type: &'static str,
+    pub(super) body: String,
+}
+
+/// Whether a path is a control endpoint. Downloads are not: they stand for Meta's own host.
+pub(super) fn owns(path: &str) -> bool {
+    let rest = path.strip_prefix("/_sandbox");
+    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('/') && !rest.starts_with("/media/")))
+}
+
+/// Answers a control endpoint.
+pub(super) fn answer(head: &Parts, body: &[u8], world: &World) -> Control {
+    let path = head.uri.path().trim_end_matches('/');
+    let json = |body| Control { status: StatusCode::OK, content_type: "application/json", body };
+    match (&head.method, path) {
+        (&Method::GET, "/_sandbox") => Control {
+            status: StatusCode::OK,
+            content_type: "text/plain; charset=utf-8",
+            body: GUIDE.to_owned(),
+        },
+        (&Method::GET, "/_sandbox/requests") => {
+            let entries = world.journal.since(since(head.uri.query().unwrap_or_default()));
+            json(list(entries.iter().map(|entry| entry.json())))
+        }
+        (&Method::DELETE, "/_sandbox/requests") => {
+            world.journal.clear();
+            json(success())
+        }
+        (&Method::GET, "/_sandbox/count") => {
+            let (requests, sends) = world.journal.counts();
+            json(Object::new().raw("requests", requests).raw("sends", sends).finish())
+        }
+        (&Method::POST, "/_sandbox/faults") => match Fault::read(body) {
+            Ok(fault) => {
+                world.faults.set(fault);
+                json(success())
+            }
+            Err(reason) => problem(StatusCode::BAD_REQUEST, reason),
+        },
+        (&Method::DELETE, "/_sandbox/faults") => {
+            world.faults.clear();
+            json(success())
+        }
+        _ => problem(StatusCode::NOT_FOUND, "see GET /_sandbox"),
+    }
+}
+
+fn since(query: &str) -> u64 {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("since="));
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+fn problem(status: StatusCode, reason: &str) -> Control {
+    let body = Object::new().text("error", reason).finish();
+    Control { status, content_type: "application/json", body }
+}

@@ -1,0 +1,186 @@
+//! Bodies on their way to the provider and back.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::pool::Lease;
+
+/// Counts what a request body has given away, so that a slow upload is not taken for a silent provider.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Rc<Cell<u64>>);
+
+impl Progress {
+    /// How many frames have gone out.
+    pub fn count(&self) -> u64 {
+        self.0.get()
+    }
+
+    fn advance(&self) {
+        self.0.set(self.0.get().wrapping_add(1));
+    }
+}
+
+/// Looks at a streamed body while it passes; an error ends the upstream request before its end.
+pub trait Inspect {
+    /// Sees one chunk, before it travels on.
+    fn chunk(&mut self, chunk: &[u8]) -> Result<(), Refused>;
+    /// Sees the end of the body, before the end travels on.
+    fn end(&mut self) -> Result<(), Refused>;
+}
+
+/// The body was refused while it passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused;
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the body was refused while it passed")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A request body on its way to the provider.
+pub enum Outgoing {
+    /// Read whole and judged.
+    Judged(Option<Bytes>),
+    /// Streams through, perhaps watched.
+    Streamed {
+        /// The caller's body.
+        body: Incoming,
+        /// What looks at it while it passes.
+        watch: Option<Box<dyn Inspect>>,
+        /// What has passed.
+        progress: Progress,
+    },
+}
+
+impl Outgoing {
+    /// A body that was read whole.
+    pub fn judged(body: Bytes) -> Self {
+        Self::Judged(Some(body).filter(|b| !b.is_empty()))
+    }
+
+    /// A body that streams through.
+    pub fn streamed(body: Incoming, watch: Option<Box<dyn Inspect>>) -> Self {
+        Self::Streamed { body, watch, progress: Progress::default() }
+    }
+
+    /// How far it has got.
+    pub fn progress(&self) -> Progress {
+        match self {
+            Self::Judged(_) => Progress::default(),
+            Self::Streamed { progress, .. } => progress.clone(),
+        }
+    }
+}
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Judged(body) => Poll::Ready(body.take().map(|b| Ok(Frame::data(b)))),
+            Self::Streamed { body, watch, progress } => {
+                let frame = std::task::ready!(Pin::new(body).poll_frame(cx)).transpose()?;
+                progress.advance();
+                Poll::Ready(pass(frame, watch.as_deref_mut()).transpose())
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Judged(body) => body.is_none(),
+            // A watched body must be asked for its end, or the watch would never see it.
+            Self::Streamed { body, .. } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Judged(body) => SizeHint::with_exact(body.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Streamed { body, .. } => body.size_hint(),
+        }
+    }
+}
+
+/// Shows a frame to the watch. Trailers are dropped: nothing in this API uses them, and they are one more place to hide a field.
+fn pass(
+    frame: Option<Frame<Bytes>>,
+    watch: Option<&mut dyn Inspect>,
+) -> Result<Option<Frame<Bytes>>, BodyError> {
+    let data = frame.and_then(|f| f.into_data().ok());
+    if let Some(watch) = watch {
+        match &data {
+            Some(chunk) => watch.chunk(chunk)?,
+            None => watch.end()?,
+        }
+    }
+    Ok(data.map(Frame::data))
+}
+
+/// An answer's body on its way to the caller; its connection goes back to the pool with the last byte.
+pub struct Arriving {
+    body: Incoming,
+    lease: Option<Lease>,
+}
+
+impl Arriving {
+    pub(super) fn new(body: Incoming, lease: Lease) -> Self {
+        let mut arriving = Self { body, lease: Some(lease) };
+        arriving.release_at_end();
+        arriving
+    }
+
+    fn release_at_end(&mut self) {
+        if self.body.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.release();
+        }
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => self.release_at_end(),
+            None => {
+                if let Some(lease) = self.lease.take() {
+                    lease.release();
+                }
+            }
+            // A broken answer breaks its connection too.
+            Some(Err(_)) => self.lease = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -131,6 +131,11 @@ impl Shared {
         self.asleep.store(asleep, Ordering::Release);
     }
 
+    #[cfg(test)]
+    pub(super) fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Acquire)
+    }
+
     fn wake(&self) {
         self.set_asleep(false);
         if let Some(thread) = self.writer.get() {
@@ -230,6 +235,11 @@ impl WorkerLog {
         });
         shared.lanes().push(Arc::clone(&lane));
         Ok(Self { lane, ids: IdSource::seeded()? })
+    }
+
+    /// An id for an answer that is no decision, such as a passthrough that failed.
+    pub fn id(&self, now: Timestamp) -> DecisionId {
+        self.ids.next(now)
     }
 
     /// Reserves a slot for a decision about to be made at `now`, waiting for one until the deadline.

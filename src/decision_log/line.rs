@@ -6,7 +6,7 @@ use aws_lc_rs::hmac;
 use serde::{Serialize, Serializer};
 
 use super::country;
-use super::event::{Event, Reading, Verdict};
+use super::event::{Event, Reading, Text, Verdict};
 use crate::consent::{Category, DenyReason, GateRecord, Lookup, Recipient, Timestamp};
 use crate::policy::{Mode, WindowKnowledge};
 
@@ -46,7 +46,7 @@ struct Line<'a> {
     sender: Option<&'a str>,
     caller: Option<&'a str>,
     recipient_hash: OneOrList<String>,
-    country: Option<&'static str>,
+    country: Option<&'a str>,
     category: Option<&'static str>,
     template: Option<&'a str>,
     decision: Option<&'static str>,
@@ -71,21 +71,22 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
     let (decision, reason, basis) = verdict(event.verdict);
+    let country = event.readings.iter().next().and_then(|reading| country::of(&reading.recipient));
     let line = Line {
         time: event.time,
         id: event.id.as_str(),
         tenant: event.tenant.and_then(|index| tenants.get(index)).map(String::as_str),
-        sender: event.sender.as_ref().map(super::Text::as_str),
+        sender: event.sender.as_ref().map(Text::as_str),
         caller: event.caller.as_deref(),
         recipient_hash: of_each(event, |reading| hash.recipient(&reading.recipient)),
-        country: event.readings.iter().next().and_then(|reading| country::of(&reading.recipient)),
+        country: country.as_ref().map(Text::as_str),
         category: event.category.map(Category::name),
         template: event.template.as_deref(),
         decision,
         reason: reason.map(DenyReason::name),
         basis,
         rule: event.rule.as_deref(),
-        revision: event.revision.as_ref().map(super::Text::as_str),
+        revision: event.revision.as_ref().map(Text::as_str),
         mode: event.mode.map(Mode::name),
         event_seq: of_each(event, |reading| found(reading).map(|record| record.seq)),
         gate_record: of_each(event, gate_record),

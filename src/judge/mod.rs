@@ -92,6 +92,11 @@ impl Judge {
         &self.inner.settings.tenants
     }
 
+    /// The moment now, by the clock that judgements are made by.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.inner.policy.load_full()
@@ -137,17 +142,14 @@ impl Judge {
             headline: classified.headline,
             window,
         };
-        let record = lookups.iter().find_map(found);
+        let decision = decide(&policy, &facts);
         Judgement {
-            decision: decide(&policy, &facts),
+            decision,
             tenant,
-            window: record
-                .filter(|_| classified.needs.contains(Category::Service))
-                .map(|r| r.window_open(at)),
+            window: Some(window).filter(|_| classified.needs.contains(Category::Service)),
+            lookup: (answers.count > 0).then_some((answers.source, answers.took)),
+            readings: readings(identified, &answers),
             classified,
-            recipients: recipients(&identified),
-            record,
-            source: answers.source,
             policy,
             at,
         }

@@ -111,3 +111,6 @@ impl Front {
 fn withdraws(record: &GateRecord) -> bool {
     record.slots.iter().any(|slot| slot.state == CategoryState::Revoked)
 }
+
+#[cfg(test)]
+mod tests;

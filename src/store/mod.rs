@@ -4,8 +4,6 @@
 //! learn and settle, and writes. Knows neither HTTP nor policy.
 
 mod cache;
-#[cfg(test)]
-mod contract;
 mod embedded;
 mod error;
 mod front;

@@ -106,6 +106,7 @@ impl CheckAsWritten {
             recipient: borrowed(&self.recipient),
             group: false,
             payload: self.payload(),
+            operation: None,
         })
     }
 

@@ -106,6 +106,7 @@ impl CheckAsWritten {
             recipient: self.recipient.as_deref().map(Cow::Borrowed),
             group: false,
             payload: self.payload(),
+            operation: None,
         })
     }
 

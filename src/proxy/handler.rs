@@ -99,8 +99,8 @@ impl Journey {
         let mut entries = Entries::none();
         let mut permits = Vec::with_capacity(sends.len());
         let mut refused = None;
-        for (operation, send) in sends.iter().enumerate() {
-            let (entry, decision) = self.judge(send, Some(operation)).await;
+        for send in sends {
+            let (entry, decision) = self.judge(send, send.operation).await;
             entries.push(entry);
             match decision {
                 Decision::Allow(permit) => permits.push(permit),

@@ -1,1 +1,154 @@
-//! One event for every decision: event, guard, sinks.
+//! The decision log: one JSON object a line for every decision, enough to replay it without the number.
+//!
+//! A send first reserves a slot in its worker's queue; the [`Guard`] that it gets fills the event as the stages speak and enqueues it
+//! whatever becomes of the send: dropped unfinished, it records `aborted`. Hashing, formatting and writing happen on one thread of their own.
+//! Lines of one worker stand in the order in which its decisions ended; lines of different workers may be a few milliseconds out of order.
+//!
+//! | field | holds |
+//! |---|---|
+//! | `time`, `id` | when the send was judged (RFC 3339); the decision id, 26 characters |
+//! | `tenant`, `sender`, `caller` | names from the configuration, and the phone number id of the path |
+//! | `recipient_hash` | the first 16 bytes of HMAC-SHA256 over the canonical recipient, in hex; a list where a number has several readings |
+//! | `country` | the recipient's country, two letters; `null` where a number belongs to none |
+//! | `category`, `template` | what was judged; the template as `name/language` |
+//! | `decision`, `reason`, `basis` | `allow` or `deny`; why denied, or would have been in shadow mode; on what it was allowed |
+//! | `rule`, `revision`, `mode` | the rule and the policy that decided |
+//! | `event_seq`, `gate_record` | the record that was read: its sequence and its 40 bytes in hex; `null` without a record, `unavailable` where the store did not answer; lists where `recipient_hash` is one |
+//! | `window` | the customer service window: `open`, `closed`, `unknown`, `unavailable` |
+//! | `outcome`, `upstream_status` | what became of it: see [`Outcome`] |
+//! | `message_id` | a keyed hash like `recipient_hash`: the provider's own id has the recipient's number in it |
+//!
+//! Every field is always there; what is not known is `null`. Knows neither HTTP nor where consent is kept.
+
+mod country;
+mod event;
+mod id;
+mod lane;
+mod line;
+mod output;
+mod recent;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+pub use event::{Event, Outcome, Reading, Readings, Text, Verdict};
+pub use id::DecisionId;
+pub use lane::{Guard, QueueFull, WorkerLog};
+pub use line::KeyedHash;
+
+use crate::metrics::Metrics;
+use lane::Shared;
+use output::Output;
+use writer::Writer;
+
+/// How many decisions are kept in memory when nothing else is said.
+pub const RECENT_DEFAULT: usize = 10_000;
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// The standard output.
+    Stdout,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// What happens to a send when the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnFull {
+    /// It waits, then is refused: every decision leaves a record.
+    #[default]
+    Wait,
+    /// It goes on, and its decision is counted as dropped instead of recorded.
+    Drop,
+}
+
+/// How decisions are recorded.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where lines go.
+    pub sink: Sink,
+    /// How many events each worker may have in hand or waiting to be written.
+    pub queue: usize,
+    /// What happens when that many are.
+    pub on_full: OnFull,
+    /// How many decisions to keep in memory for [`DecisionLog::recent`].
+    pub recent: usize,
+    /// The key of the hashes, the same on every node.
+    pub hash_key: [u8; 32],
+}
+
+/// The log. Clones are handles to the same log.
+#[derive(Clone)]
+pub struct DecisionLog {
+    shared: Arc<Shared>,
+    hash: KeyedHash,
+    writer: Arc<Mutex<Option<thread::JoinHandle<()>>>>,
+}
+
+impl DecisionLog {
+    /// Opens the sink and starts the writing thread.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending, or the thread cannot be started.
+    pub fn open(settings: Settings, metrics: Metrics) -> io::Result<Self> {
+        let output = Output::open(settings.sink.clone())?;
+        let hash = KeyedHash::new(&settings.hash_key);
+        let shared = Arc::new(Shared::new(&settings, metrics));
+        let writer = Writer::new(Arc::clone(&shared), output, hash.clone());
+        let thread = thread::Builder::new().name("decision-log".to_owned()).spawn(move || writer.run())?;
+        shared.set_writer(thread.thread().clone());
+        Ok(Self { shared, hash, writer: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// A queue of its own for one worker.
+    ///
+    /// # Errors
+    /// The system gives no random bytes to seed the decision ids with.
+    pub fn worker(&self) -> io::Result<WorkerLog> {
+        WorkerLog::new(&self.shared)
+    }
+
+    /// Opens the file anew, after log rotation has renamed it. Events in the queue go to the new file.
+    pub fn reopen(&self) {
+        self.shared.ask_reopen();
+    }
+
+    /// The line of a recent decision; `None` once it is older than those kept, or before it is written (a few milliseconds after it ended).
+    pub fn recent(&self, id: &DecisionId) -> Option<String> {
+        self.shared.recent().find("id", id.as_str())
+    }
+
+    /// The line of the recent decision that the provider answered with this message id.
+    pub fn recent_by_message_id(&self, message_id: &str) -> Option<String> {
+        self.shared.recent().find("message_id", &self.hash.message_id(message_id))
+    }
+
+    /// The hash under which recipients and message ids stand in the log.
+    pub fn hash(&self) -> &KeyedHash {
+        &self.hash
+    }
+
+    /// Writes everything queued and stops, blocking until then. Call it when no worker is left; what ends later is counted as dropped.
+    ///
+    /// # Errors
+    /// Not everything could be written within the deadline.
+    pub fn close(&self, deadline: Duration) -> io::Result<()> {
+        let written = self.shared.ask_close(deadline);
+        if written {
+            let thread = self.writer.lock().ok().and_then(|mut slot| slot.take());
+            thread
+                .map_or(Ok(()), |thread| thread.join())
+                .map_err(|_| io::Error::other("the writing thread panicked"))?;
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "decisions were left unwritten"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,14 @@
 //! Knows neither HTTP nor how a refusal is written.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::tenant::{Sender, Sending, Tenants};
-use crate::consent::{Category, Clock, GateRecord, Lookup, Recipient, RecipientKey, Timestamp};
+use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp};
+use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
 use crate::policy::{Addressee, Decision, Facts, Policy, WindowKnowledge, decide};
 use crate::store::ConsentStore;
@@ -52,14 +54,12 @@ pub struct Judgement {
     pub tenant: Option<usize>,
     /// What it was classified as.
     pub classified: Classified,
-    /// Everybody whom it could reach, as far as that could be read.
-    pub recipients: Vec<Recipient>,
-    /// The record that it rests on: the first one found.
-    pub record: Option<GateRecord>,
-    /// Where the slowest answer about a recipient came from.
-    pub source: Source,
-    /// Whether the customer service window was open, where that mattered.
-    pub window: Option<bool>,
+    /// Everybody whom it could reach, as far as that could be read, and what the store said of each.
+    pub readings: Readings,
+    /// Where the slowest answer about a recipient came from, and how long all of them took; `None` if nobody was looked up.
+    pub lookup: Option<(Source, Duration)>,
+    /// What was known of customer service windows, where that mattered.
+    pub window: Option<WindowKnowledge>,
     /// The policy that it was judged by.
     pub policy: Arc<Policy>,
     /// The moment of the decision.
@@ -71,6 +71,7 @@ struct Answers {
     lookups: [Lookup; MAX_READINGS],
     count: usize,
     source: Source,
+    took: Duration,
 }
 
 impl Judge {
@@ -89,6 +90,11 @@ impl Judge {
     /// The configured tenants and senders.
     pub fn tenants(&self) -> &Arc<Tenants> {
         &self.inner.settings.tenants
+    }
+
+    /// The moment now, by the clock that judgements are made by.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// The policy in force.
@@ -136,17 +142,14 @@ impl Judge {
             headline: classified.headline,
             window,
         };
-        let record = lookups.iter().find_map(found);
+        let decision = decide(&policy, &facts);
         Judgement {
-            decision: decide(&policy, &facts),
+            decision,
             tenant,
-            window: record
-                .filter(|_| classified.needs.contains(Category::Service))
-                .map(|r| r.window_open(at)),
+            window: Some(window).filter(|_| classified.needs.contains(Category::Service)),
+            lookup: (answers.count > 0).then_some((answers.source, answers.took)),
+            readings: readings(identified, &answers),
             classified,
-            recipients: recipients(&identified),
-            record,
-            source: answers.source,
             policy,
             at,
         }
@@ -160,10 +163,11 @@ impl Judge {
 
     async fn look_up(&self, tenant: Option<usize>, identified: &Identified) -> Answers {
         let mut answers =
-            Answers { lookups: [Lookup::Unavailable; MAX_READINGS], count: 0, source: Source::Cache };
+            Answers { lookups: [Lookup::Unavailable; MAX_READINGS], count: 0, source: Source::Cache, took: Duration::ZERO };
         let (Some(tenant), Identified::Readings(readings)) = (tenant, identified) else {
             return answers;
         };
+        let started = Instant::now();
         for (slot, recipient) in answers.lookups.iter_mut().zip(readings.iter()) {
             let answer = self.inner.store.lookup(tenant, &recipient.key()).await;
             *slot = answer.lookup;
@@ -172,6 +176,7 @@ impl Judge {
                 answers.source = Source::Store;
             }
         }
+        answers.took = started.elapsed();
         answers
     }
 
@@ -217,9 +222,13 @@ fn addressee<'a>(identified: &Identified, lookups: &'a [Lookup]) -> Addressee<'a
     }
 }
 
-fn recipients(identified: &Identified) -> Vec<Recipient> {
-    match identified {
-        Identified::Readings(readings) => readings.iter().cloned().collect(),
-        Identified::Group | Identified::Unreadable(_) => Vec::new(),
+fn readings(identified: Identified, answers: &Answers) -> Readings {
+    let mut readings = Readings::default();
+    if let Identified::Readings(people) = identified {
+        let lookups = answers.lookups.iter().take(answers.count).copied().map(Some);
+        for (recipient, lookup) in people.into_iter().zip(lookups.chain(std::iter::repeat(None))) {
+            readings.push(recipient, lookup);
+        }
     }
+    readings
 }

@@ -4,13 +4,27 @@
 //! the drain is over when the last one is dropped.
 
 use std::future::pending;
+use std::io;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// How long connections get to notice that they were cut.
 const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a drain lasts unless configured otherwise.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until the process is asked to end, by a supervisor (SIGTERM) or at the terminal (SIGINT).
+pub async fn asked_to_end() -> io::Result<()> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {

@@ -39,10 +39,9 @@ fn check_authority(authority: Option<&Authority>, fields: &HeaderMap) -> Result<
     }
     let authority = authority.map(|authority| authority.as_str().as_bytes());
     match (authority, host) {
-        (None, None) => Err(Fault::Host),
         (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => Err(Fault::Host),
         (Some(name), _) | (None, Some(name)) if rules::is_host(name) => Ok(()),
-        (Some(_), _) | (None, Some(_)) => Err(Fault::Host),
+        _neither_or_no_host => Err(Fault::Host),
     }
 }
 

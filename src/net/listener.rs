@@ -67,15 +67,15 @@ pub struct BindError {
 
 impl BindError {
     fn remedy(&self) -> &'static str {
-        match self.source.kind() {
-            io::ErrorKind::AddrInUse => "another process listens there: stop it or choose another port",
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine has no such address: choose one of its own, or 0.0.0.0"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need a privilege: choose a higher one or grant CAP_NET_BIND_SERVICE"
-            }
-            _ => "check the address and the limits of the process",
+        let kind = self.source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            "another process listens there: stop it or choose another port"
+        } else if kind == io::ErrorKind::AddrNotAvailable {
+            "this machine has no such address: choose one of its own, or 0.0.0.0"
+        } else if kind == io::ErrorKind::PermissionDenied {
+            "ports below 1024 need a privilege: choose a higher one or grant CAP_NET_BIND_SERVICE"
+        } else {
+            "check the address and the limits of the process"
         }
     }
 }
@@ -133,32 +133,39 @@ impl Listener {
             }
         }
         // Closing the socket resets whatever the kernel has queued: callers that count as connected.
-        while let Some(accepted) = self.accept_queued().await {
+        let Self { tcp, slots } = self;
+        let Ok(queue) = tcp.into_std() else { return };
+        while let Some(accepted) = accept_queued(&queue, &slots) {
             serve(accepted);
         }
     }
 
     async fn accept(&self) -> Accepted {
+        let mut troubled = false;
         loop {
             // A closed semaphore is impossible: nobody closes it. Backing off would still be right.
             if let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await {
                 match self.tcp.accept().await {
                     Ok((stream, peer)) => return Accepted { stream, peer, slot },
                     Err(fault) if concerns_one_caller(&fault) => continue,
-                    Err(fault) => tracing::warn!(error = %fault, "cannot accept connections, trying again"),
+                    Err(_) if troubled => {}
+                    Err(fault) => {
+                        troubled = true;
+                        tracing::warn!(error = %fault, "cannot accept connections, trying until it works again");
+                    }
                 }
             }
             sleep(BACK_OFF).await;
         }
     }
+}
 
-    async fn accept_queued(&self) -> Option<Accepted> {
-        tokio::select! {
-            biased;
-            accepted = self.accept() => Some(accepted),
-            () = std::future::ready(()) => None,
-        }
-    }
+/// Asks the kernel itself: the runtime only knows of connections that it has been told of.
+fn accept_queued(queue: &StdListener, slots: &Arc<Semaphore>) -> Option<Accepted> {
+    let slot = Arc::clone(slots).try_acquire_owned().ok()?;
+    let (stream, peer) = queue.accept().ok()?;
+    stream.set_nonblocking(true).ok()?;
+    Some(Accepted { stream: TcpStream::from_std(stream).ok()?, peer, slot })
 }
 
 /// Whether the fault is of a caller that left while it was queued, not of this machine.

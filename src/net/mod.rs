@@ -17,7 +17,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use drain::{Drain, DrainTrigger, Drained, drain};
+pub use drain::{DRAIN_LIMIT, Drain, DrainTrigger, Drained, asked_to_end, drain};
 pub use guard::FramingFault;
 pub use h2_check::{check_h2, check_trailers};
 pub use listener::{Accepted, BindError, Listener, bind, bind_shared};

@@ -3,8 +3,9 @@
 //! Runs on one thread: the service and its futures need not be `Send`. An HTTP/2 connection spawns its streams
 //! on the current `LocalSet`.
 
+use std::cell::Cell;
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
 
 use super::Drain;
 use super::guard::{FramingFault, GuardPatience, GuardedIo};
@@ -38,7 +40,8 @@ const HTTP2_LOCAL_RESETS: usize = 256;
 pub struct ConnectionSettings {
     /// How long a new connection may take to say which protocol it speaks.
     pub first_bytes: Duration,
-    /// How long an HTTP/1 caller may be silent; `idle` holds for HTTP/2 pings as well.
+    /// How long a caller may be silent. Of HTTP/2 callers only `idle` is asked: without a new request for so long
+    /// the connection is finished, and pings are sent at that interval.
     pub patience: GuardPatience,
 }
 
@@ -134,7 +137,8 @@ where
     let ending = if late {
         until_cut(connection, &mut drain).await
     } else {
-        until_drained(connection, http1::Connection::graceful_shutdown, &mut drain).await
+        // The guard ends idle connections.
+        until_drained(connection, http1::Connection::graceful_shutdown, &mut drain, pending()).await
     };
     match (fault.get(), ending) {
         (Some(&fault), Ending::Closed | Ending::Broken(_)) => Ending::Refused(fault),
@@ -156,8 +160,10 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let service = Rc::new(service);
+    let last_request = Rc::new(Cell::new(Instant::now()));
+    let seen = Rc::clone(&last_request);
     let checked = service_fn(move |request: Request<Incoming>| {
+        seen.set(Instant::now());
         let (head, body) = request.into_parts();
         let answer = check_h2(&head).map(|()| service.call(Request::from_parts(head, body)));
         async move {
@@ -177,7 +183,15 @@ where
         .max_local_error_reset_streams(HTTP2_LOCAL_RESETS)
         .keep_alive_interval(settings.patience.idle)
         .serve_connection(TokioIo::new(io), checked);
-    until_drained(connection, http2::Connection::graceful_shutdown, &mut drain).await
+    let idle = until_idle(&last_request, settings.patience.idle);
+    until_drained(connection, http2::Connection::graceful_shutdown, &mut drain, idle).await
+}
+
+/// Waits until no request has come for so long. Streams that are still open then are finished.
+async fn until_idle(last_request: &Cell<Instant>, limit: Duration) {
+    while last_request.get().elapsed() < limit {
+        sleep_until(last_request.get() + limit).await;
+    }
 }
 
 fn bare_refusal() -> Response<Empty<Bytes>> {
@@ -186,7 +200,12 @@ fn bare_refusal() -> Response<Empty<Bytes>> {
     refusal
 }
 
-async fn until_drained<C>(connection: C, finish: fn(Pin<&mut C>), drain: &mut Drain) -> Ending
+async fn until_drained<C>(
+    connection: C,
+    finish: fn(Pin<&mut C>),
+    drain: &mut Drain,
+    idle: impl Future<Output = ()>,
+) -> Ending
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -195,6 +214,7 @@ where
         biased;
         ended = connection.as_mut() => return ending(ended),
         () = drain.started() => finish(connection.as_mut()),
+        () = idle => finish(connection.as_mut()),
     }
     until_cut(connection, drain).await
 }

@@ -81,7 +81,7 @@ fn field(name: &str, id: &str) -> Option<String> {
         "platform_type" => quoted("CLOUD_API"),
         "account_mode" => quoted("LIVE"),
         "throughput" => r#"{"level":"STANDARD"}"#.to_owned(),
-        "whatsapp_business_manager_messaging_limit" | "messaging_limit_tier" => quoted("TIER_1K"),
+        "whatsapp_business_manager_messaging_limit" | "messaging_limit_tier" => quoted("TIER_2K"),
         "is_official_business_account" | "is_pin_enabled" => "false".to_owned(),
         "username" => quoted("jaspersmarket"),
         "webhook_configuration" => r#"{"application":"https://example.com/webhook"}"#.to_owned(),

@@ -1,9 +1,11 @@
 //! What arrived, in order and exactly as it arrived.
 //!
 //! Bounded in entries and in bytes: when either bound is met, the oldest entries go. Entries hold numbers, tokens and message texts on
-//! purpose, so none of these types can be printed with `{:?}`.
+//! purpose: what `{:?}` prints of them holds none.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -11,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use tokio::sync::Notify;
 
 use super::json::{Object, list, quoted};
 
@@ -68,6 +71,7 @@ pub struct Entry {
 pub struct Journal {
     capacity: usize,
     state: Mutex<State>,
+    arrived: Notify,
 }
 
 #[derive(Default)]
@@ -81,7 +85,7 @@ struct State {
 
 impl Journal {
     pub(super) fn new(capacity: usize) -> Self {
-        Journal { capacity, state: Mutex::default() }
+        Journal { capacity, state: Mutex::default(), arrived: Notify::new() }
     }
 
     /// Adds an entry and gives it its number.
@@ -96,6 +100,21 @@ impl Journal {
         while state.entries.len() > self.capacity || state.bytes > ALL_BODIES {
             let Some(oldest) = state.entries.pop_front() else { break };
             state.bytes -= kept(&oldest);
+        }
+        drop(state);
+        self.arrived.notify_waiters();
+    }
+
+    /// Waits until this many requests have arrived since the start or the last clear.
+    pub async fn reached(&self, requests: u64) {
+        loop {
+            // Listens before it looks: what arrives in between wakes it.
+            let mut arrived = pin!(self.arrived.notified());
+            arrived.as_mut().enable();
+            if self.requests() >= requests {
+                return;
+            }
+            arrived.await;
         }
     }
 
@@ -160,6 +179,24 @@ impl Entry {
             .raw("sends", list(self.sends.iter().map(Delivery::json)))
             .raw("status", status)
             .finish()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("number", &self.number)
+            .field("method", &self.method)
+            .field("complete", &self.complete)
+            .field("sends", &self.sends)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("category", &self.category).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The parameters of one call, merged as Graph merges them: the query first, then the body over it.
 //!
 //! A parameter whose text is a JSON object or array is taken as that value, wherever it stood: that is how forms carry `template` and
-//! `batch`. Of repeated names the last counts, as in PHP.
+//! `batch`. Of repeated names the last counts, and `text[body]=…` nests, as in PHP.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 
 use super::errors::GraphError;
 use super::multipart::{Event, Multipart, boundary};
+
+/// How deep the name of a form's parameter may nest: values are dropped recursively.
+const DEEPEST: usize = 16;
 
 /// The parameters by name.
 #[derive(Default)]
@@ -20,7 +23,7 @@ impl Parameters {
     pub(super) fn absorb_form(&mut self, form: &str) {
         for pair in form.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            self.set(form_text(name), Value::String(form_text(value)));
+            self.set_nested(&form_text(name), Value::String(form_text(value)));
         }
     }
 
@@ -69,11 +72,22 @@ impl Parameters {
             }
             Event::End => {
                 if let Some((name, value)) = part.take() {
-                    self.set(name, Value::String(String::from_utf8_lossy(&value).into_owned()));
+                    self.set_nested(&name, Value::String(String::from_utf8_lossy(&value).into_owned()));
                 }
             }
         });
         complete.and_then(|()| parser.finish()).map_err(|_| GraphError::unreadable())
+    }
+
+    /// Sets a parameter of a form, whose name may say where inside a value it belongs.
+    fn set_nested(&mut self, name: &str, value: Value) {
+        let (name, keys) = name.split_once('[').unwrap_or((name, ""));
+        let mut slot = self.0.entry(name.trim_start().replace(['.', ' '], "_")).or_default();
+        for key in keys.split('[').filter_map(|key| key.strip_suffix(']')).take(DEEPEST) {
+            let Some(child) = child(slot, key) else { return };
+            slot = child;
+        }
+        *slot = unfolded(value);
     }
 
     /// Sets one parameter.
@@ -92,6 +106,25 @@ impl Parameters {
 
     pub(super) fn object(&self, name: &str) -> Option<&Map<String, Value>> {
         self.value(name)?.as_object()
+    }
+}
+
+/// The member that a key in brackets names; an empty key appends to a list.
+fn child<'a>(slot: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    if key.is_empty() {
+        if !slot.is_array() {
+            *slot = Value::Array(Vec::new());
+        }
+    } else if !slot.is_object() {
+        *slot = Value::Object(Map::new());
+    }
+    match slot {
+        Value::Array(list) => {
+            list.push(Value::Null);
+            list.last_mut()
+        }
+        Value::Object(object) => Some(object.entry(key).or_insert(Value::Null)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 

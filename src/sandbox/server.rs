@@ -30,8 +30,8 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => { connections.spawn(connection(stream, Arc::clone(&world))); }
-                // Out of file descriptors, or the peer is gone already: let others run, then go on.
-                Err(_) => tokio::task::yield_now().await,
+                // Out of file descriptors, or the peer is gone already: when a connection ends there is room again.
+                Err(_) => { connections.join_next().await; }
             },
             Some(_) = connections.join_next() => {}
         }

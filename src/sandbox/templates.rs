@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::errors::GraphError;
@@ -260,13 +260,13 @@ impl Page {
     }
 }
 
-/// Meta's cursors: the base64 of a position, and `ZD`.
+/// Meta's cursors: the base64 of a position with `ZD` in place of each `=`. No position encodes to a text with `ZD` in it.
 fn cursor(place: usize) -> String {
-    format!("{}ZD", STANDARD_NO_PAD.encode(place.to_string()))
+    STANDARD.encode(place.to_string()).replace('=', "ZD")
 }
 
 fn place(cursor: &str) -> Result<usize, GraphError> {
-    let decoded = cursor.strip_suffix("ZD").and_then(|text| STANDARD_NO_PAD.decode(text).ok());
+    let decoded = STANDARD.decode(cursor.replace("ZD", "=")).ok();
     let place = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
     place.ok_or_else(|| GraphError::invalid("The cursor is not one of this list"))
 }

@@ -1,1 +1,236 @@
-//! The consent store: embedded or Redis, with the cache in front.
+//! The consent store: what recipients have agreed to, kept durably and answered fast.
+//!
+//! Owns keys, transactions, the cache in front and its freshness. All reasoning about consent is [`crate::consent::dossier`]'s: the store loads, lets it
+//! learn and settle, and writes. Knows neither HTTP nor policy.
+
+mod cache;
+mod embedded;
+mod error;
+mod front;
+mod learning;
+mod link;
+mod place;
+mod tickets;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::consent::dossier::{Dossier, Provenance};
+use crate::consent::lookup::Source;
+use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
+
+pub use error::{OpenError, StoreError};
+
+use embedded::Embedded;
+use front::Front;
+use place::Place;
+
+/// What a store is opened with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which store, and where.
+    pub kind: Kind,
+    /// After how long a lookup answers [`Lookup::Unavailable`].
+    pub lookup_deadline: Duration,
+    /// How many records the cache in front holds.
+    pub cache_capacity: u64,
+    /// The configured tenants' names; a tenant's place in this list names it in every call.
+    pub tenants: Vec<String>,
+}
+
+impl Settings {
+    /// The default of [`Settings::lookup_deadline`].
+    pub const LOOKUP_DEADLINE: Duration = Duration::from_millis(50);
+    /// The default of [`Settings::cache_capacity`].
+    pub const CACHE_CAPACITY: u64 = 1_000_000;
+}
+
+/// The kinds of store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file of this process alone: durable, needs no server.
+    Embedded {
+        /// The file; made, with its folders, if it does not exist.
+        path: PathBuf,
+    },
+}
+
+/// An event on its way into the store.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Its tenant, by place in [`Settings::tenants`].
+    pub tenant: usize,
+    /// What happened.
+    pub event: Event,
+    /// How far the links that it names are to be trusted.
+    pub provenance: Provenance,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored and in force.
+    Applied,
+    /// It changes nothing that a send is judged by; the text says why.
+    Ignored(&'static str),
+}
+
+/// The answer to a lookup and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What the store knows.
+    pub lookup: Lookup,
+    /// Where that stood.
+    pub source: Source,
+}
+
+/// How the store is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether it answers and accepts events.
+    pub up: bool,
+    /// What an operator should know, each with its remedy.
+    pub warnings: Vec<String>,
+}
+
+/// The consent store, whichever kind was configured; cheap to clone.
+#[derive(Clone)]
+pub struct ConsentStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The store's own number of each configured tenant, in configured order.
+    tenants: Vec<TenantId>,
+    lookup_deadline: Duration,
+    front: Arc<Front>,
+    backend: Backend,
+}
+
+enum Backend {
+    Embedded(Embedded),
+}
+
+impl std::fmt::Debug for ConsentStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConsentStore").finish_non_exhaustive()
+    }
+}
+
+impl ConsentStore {
+    /// Opens the store and allocates the numbers of tenants that it does not know yet.
+    pub async fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
+        match settings.kind {
+            Kind::Embedded { path } => {
+                // One process owns the file and tells its own cache of every write: entries need no maximum age.
+                let front = Arc::new(Front::new(settings.cache_capacity, None, clock));
+                let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
+                let backend = Backend::Embedded(backend);
+                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                Ok(Self { inner: Arc::new(inner) })
+            }
+        }
+    }
+
+    /// What is known about a recipient. Never fails and never outlasts the deadline: a store that cannot answer in time is [`Lookup::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing; others who wait for the same record ask again themselves.
+    pub async fn lookup(&self, tenant: usize, key: &RecipientKey) -> Answer {
+        let Some(place) = self.place(tenant, key) else {
+            return Answer { lookup: Lookup::Unavailable, source: Source::Store };
+        };
+        if let Some(lookup) = self.inner.front.cached(&place) {
+            return Answer { lookup, source: Source::Cache };
+        }
+        match &self.inner.backend {
+            Backend::Embedded(store) => {
+                let fetch = || std::future::ready(store.gate_record(&place));
+                self.inner.front.fetch(&place, self.inner.lookup_deadline, fetch).await
+            }
+        }
+    }
+
+    /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.
+    ///
+    /// Withdrawals reach every linked identity in the same step. If an error is returned nothing is acknowledged; repeating the events is harmless.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the events back.
+    pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
+        let mut events = Vec::with_capacity(incoming.len());
+        for incoming in incoming {
+            let tenant = self.tenant(incoming.tenant)?;
+            events.push(learning::Lesson { tenant, event: incoming.event, provenance: incoming.provenance });
+        }
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.apply(events).await,
+        }
+    }
+
+    /// Everything known about a recipient.
+    pub async fn dossier(&self, tenant: usize, key: &RecipientKey) -> Result<Option<Dossier>, StoreError> {
+        let place = Place { tenant: self.tenant(tenant)?, key: key.clone() };
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.dossier(place).await,
+        }
+    }
+
+    /// The next `limit` dossiers of a tenant after a key, in the order of the store; an empty page is the end.
+    pub async fn page(
+        &self,
+        tenant: usize,
+        after: Option<RecipientKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
+        let tenant = self.tenant(tenant)?;
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.page(tenant, after, limit).await,
+        }
+    }
+
+    /// Keeps an account's template list, in place of the one before.
+    pub async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.put_templates(account, list).await,
+        }
+    }
+
+    /// Every account's template list.
+    pub async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.templates().await,
+        }
+    }
+
+    /// A secret that is made once from the system's randomness and then kept, so that every node and every start shares it.
+    pub async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.secret(name).await,
+        }
+    }
+
+    /// How the store is doing, without asking it.
+    pub fn health(&self) -> Health {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.health(),
+        }
+    }
+
+    /// Writes what is queued, then lets go of the store. Lookups answer [`Lookup::Unavailable`] afterwards.
+    pub async fn close(&self) {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.close().await,
+        }
+    }
+
+    fn tenant(&self, tenant: usize) -> Result<TenantId, StoreError> {
+        self.inner.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
+    }
+
+    /// Copies a number and counts up a user id's reference: nothing is allocated on the hot path.
+    fn place(&self, tenant: usize, key: &RecipientKey) -> Option<Place> {
+        Some(Place { tenant: *self.inner.tenants.get(tenant)?, key: key.clone() })
+    }
+}

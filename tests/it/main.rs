@@ -13,5 +13,7 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod durability;
 mod floors;
+mod store_contract;
 mod support;

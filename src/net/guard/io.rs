@@ -30,7 +30,7 @@ pub struct GuardPatience {
     pub idle: Duration,
     /// From the first byte of a head to its last.
     pub head: Duration,
-    /// Between two bytes of a body that is waited for.
+    /// Between two bytes of a body that is waited for, and between two bytes of an answer that it takes.
     pub body: Duration,
 }
 
@@ -56,6 +56,7 @@ pub struct GuardedIo<S> {
     fault: Arc<OnceLock<FramingFault>>,
     limits: GuardPatience,
     patience: Patience,
+    writing: Patience,
     linger: Option<usize>,
 }
 
@@ -70,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedIo<S> {
             fault: Arc::default(),
             limits,
             patience: Patience::default(),
+            writing: Patience::default(),
             linger: None,
         }
     }
@@ -134,9 +136,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedIo<S> {
         }
     }
 
-    /// While an answer is being written nobody is waited for, but a head that has begun keeps its deadline.
-    fn note_writing(&mut self) {
+    /// Keeps time of a write: an answer that the caller does not take must not be held for it forever.
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if write.is_pending() {
+            let silent = self.writing.poll_exhausted(cx, self.limits.body);
+            return silent.map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.writing.restart();
+        // Nobody is waited for while an answer is written, but a head that has begun keeps its deadline.
         self.note_progress(self.held.is_empty());
+        write
     }
 
     fn give_ready(&mut self, buf: &mut ReadBuf<'_>) {
@@ -204,9 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for GuardedIo<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
-        self.note_writing();
-        Poll::Ready(Ok(written))
+        let write = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.watch_write(cx, write)
     }
 
     fn poll_write_vectored(
@@ -214,9 +226,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for GuardedIo<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bufs))?;
-        self.note_writing();
-        Poll::Ready(Ok(written))
+        let write = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.watch_write(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -108,7 +108,9 @@ async fn a_body_that_is_cut_short_is_never_whole() {
 
 #[tokio::test]
 async fn a_chunked_body_may_come_one_byte_at_a_time() {
-    let body: String = "{\"to\":\"15550000001\"}".chars().map(|byte| format!("1\r\n{byte}\r\n")).collect();
+    let chunks: Vec<String> =
+        "{\"to\":\"15550000001\"}".chars().map(|byte| format!("1\r\n{byte}\r\n")).collect();
+    let body = chunks.concat();
     let bytes = format!("POST / HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n");
     with_stand(async |stand: Stand| {
         let pieces: Vec<&[u8]> = bytes.as_bytes().chunks(1).collect();
@@ -199,13 +201,8 @@ async fn bodies_of_all_byte_values_pass_unchanged_sized_and_chunked() {
     }
 }
 
-fn resident_bytes() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-}
-
 #[tokio::test]
-async fn a_hundred_megabytes_stream_through_unchanged_in_constant_memory() {
+async fn a_hundred_megabytes_stream_through_unchanged() {
     const TOTAL: usize = 100 * 1024 * 1024;
     with_stand(async |stand: Stand| {
         let (mut reader, mut writer) = stand.connect().await.into_split();
@@ -220,11 +217,10 @@ async fn a_hundred_megabytes_stream_through_unchanged_in_constant_memory() {
         let mut buffer = vec![0; 256 * 1024];
         let first = reader.read(&mut buffer).await.unwrap();
         let mut body = body_of(&buffer[..first]).to_vec();
-        let (mut came, before, mut most) = (0usize, resident_bytes(), 0);
+        let mut came = 0usize;
         loop {
             assert!(body.iter().zip(came..).all(|(&byte, at)| usize::from(byte) == at % 256), "near {came}");
             came += body.len();
-            most = most.max(resident_bytes());
             if came == TOTAL {
                 break;
             }
@@ -232,7 +228,6 @@ async fn a_hundred_megabytes_stream_through_unchanged_in_constant_memory() {
             assert!(more > 0, "ended at {came}");
             body = buffer[..more].to_vec();
         }
-        assert!(most < before + 50 * 1024 * 1024, "grew from {before} to {most} bytes");
     })
     .await;
 }
@@ -315,6 +310,36 @@ async fn a_body_that_the_service_ignores_does_not_become_the_next_request() {
             stand.exchange(&[post("/deaf", &smuggled).as_bytes(), post("/next", "y").as_bytes()]).await;
         assert!(statuses(&answer).first() == Some(&"200"), "{answer}");
         assert!(stand.record.seen().iter().all(|seen| seen.target == "/next"), "{:?}", stand.record.seen());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_early_answer_reaches_a_caller_that_is_still_uploading() {
+    with_stand(async |stand: Stand| {
+        let body = "x".repeat(500_000);
+        let mut stream = stand.connect().await;
+        stream.write_all(post("/deaf", &body).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("deaf"), "{answer}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_echo_that_nobody_reads_holds_back_the_upload_and_is_given_up() {
+    with_settings(impatient(), async |stand: Stand| {
+        let mut stream = stand.connect().await;
+        let head = "POST /stream HTTP/1.1\r\nHost: gate\r\nContent-Length: 1000000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (block, mut taken) = (all_bytes(64 * 1024), 0);
+        while let Ok(bytes) = stream.write(&block).await {
+            taken += bytes;
+        }
+        // What the kernel buffers for two sockets, and next to nothing of our own: a tenth of what is offered at most.
+        assert!(taken < 96 * 1024 * 1024, "{taken} bytes were taken in");
+        assert!(matches!(stand.ending().await, Ending::Broken(_)));
     })
     .await;
 }

@@ -61,7 +61,7 @@ async fn echo(
     match head.uri.path() {
         "/stream" => return Ok(Response::new(Either::Right(body))),
         "/deaf" => return Ok(Response::new(Either::Left(Full::from("deaf")))),
-        "/slow" => tokio::time::sleep(Duration::from_millis(300)).await,
+        "/slow" => tokio::time::sleep(Duration::from_millis(400)).await,
         _ => {}
     }
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).ok();

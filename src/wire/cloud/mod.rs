@@ -1,1 +1,4 @@
-//! 
+//! The Cloud API's own documents, besides requests: answers to sends, and template lists.
+
+pub mod answer;
+pub mod templates;

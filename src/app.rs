@@ -1,1 +1,0 @@
-//! Wires the components, spawns and drains them.

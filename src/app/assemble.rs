@@ -1,0 +1,145 @@
+//! From the checked configuration to every component's settings.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use super::AppError;
+use crate::admin::{self, Scope, Scopes, Token};
+use crate::config::{self, Config};
+use crate::consent::tenant::Tenants;
+use crate::decision_log::{self, RECENT_DEFAULT};
+use crate::judge;
+use crate::net::guard::GuardPatience;
+use crate::net::{ClientTls, ConnectionSettings, TlsSettings};
+use crate::proxy;
+use crate::store::{self, ConsentStore};
+use crate::upstream::{self, Origin};
+use crate::wire::identify::BareNumbers;
+
+/// The name under which the key of the keyed hashes stands in the store.
+const HASH_KEY: &str = "privacy.hash_key";
+/// How long a send waits for room in the decision log.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a caller may take over the body of a send.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
+    let kind = match &config.store.kind {
+        config::StoreKind::Embedded { path } => store::Kind::Embedded { path: path.clone() },
+        config::StoreKind::Redis { .. } => return Err(AppError::NoRedisYet),
+    };
+    Ok(store::Settings {
+        kind,
+        lookup_deadline: config.store.lookup_deadline,
+        cache_capacity: config.store.cache_capacity,
+        tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
+    })
+}
+
+/// The key of the keyed hashes: a file's content, hashed to the right size, or one made once and kept in the store.
+pub(super) async fn hash_key(config: &Config, store: &ConsentStore) -> Result<[u8; 32], AppError> {
+    match &config.privacy.key_file {
+        None => store.secret(HASH_KEY).await.map_err(AppError::Setup),
+        Some(path) => {
+            let content = std::fs::read(path).map_err(|e| AppError::Files("[privacy] key_file could not be read", e))?;
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
+            Ok(digest.as_ref().first_chunk().copied().unwrap_or_default())
+        }
+    }
+}
+
+pub(super) fn worker_count(config: &Config) -> usize {
+    match config.proxy.workers {
+        0 => available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    }
+}
+
+pub(super) fn decision_log(config: &Config, hash_key: [u8; 32]) -> decision_log::Settings {
+    decision_log::Settings {
+        sink: match &config.decision_log.sink {
+            config::LogSink::Stdout => decision_log::Sink::Stdout,
+            config::LogSink::File(path) => decision_log::Sink::File(path.clone()),
+        },
+        queue: config.decision_log.queue,
+        on_full: match config.decision_log.on_full {
+            config::OnFull::Wait => decision_log::OnFull::Wait,
+            config::OnFull::Drop => decision_log::OnFull::Drop,
+        },
+        recent: RECENT_DEFAULT,
+        hash_key,
+    }
+}
+
+pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
+    judge::Settings {
+        tenants,
+        bare_numbers: match config.proxy.bare_numbers {
+            config::BareNumbers::AllReadings => BareNumbers::AllReadings,
+            config::BareNumbers::International => BareNumbers::International,
+        },
+        // No relay learns from webhooks yet: windows are known through `inbound` events alone.
+        relay: false,
+    }
+}
+
+/// The admin tokens; `first` makes one where none is configured.
+pub(super) fn tokens(config: &Config, first: impl FnOnce() -> io::Result<Token>) -> Result<admin::Settings, AppError> {
+    let configured = config.admin.tokens.iter().map(|t| token(config, t)).collect::<Vec<_>>();
+    let tokens = if configured.is_empty() {
+        vec![first().map_err(|e| AppError::Files("admin.token could not be made in data_dir", e))?]
+    } else {
+        configured
+    };
+    Ok(admin::Settings { tokens })
+}
+
+fn token(config: &Config, written: &config::AdminToken) -> Token {
+    let scope = |s: &config::Scope| match s {
+        config::Scope::ConsentRead => Scope::ConsentRead,
+        config::Scope::ConsentWrite => Scope::ConsentWrite,
+        config::Scope::ConsentErase => Scope::ConsentErase,
+        config::Scope::TemplatesWrite => Scope::TemplatesWrite,
+        config::Scope::DecisionsRead => Scope::DecisionsRead,
+        config::Scope::PolicyWrite => Scope::PolicyWrite,
+        config::Scope::Admin => Scope::Admin,
+    };
+    Token {
+        name: written.name.clone(),
+        sha256: written.sha256,
+        scopes: written.scopes.iter().map(scope).collect::<Scopes>(),
+        tenants: written
+            .tenants
+            .as_ref()
+            .map(|names| names.iter().filter_map(|name| config.tenants.position(name)).collect()),
+    }
+}
+
+pub(super) fn upstream(config: &Config) -> Result<upstream::Settings, AppError> {
+    let upstream = &config.upstream;
+    Ok(upstream::Settings {
+        origin: Origin::try_from(&upstream.url).map_err(AppError::Origin)?,
+        tls: ClientTls::new(&TlsSettings { ca_file: upstream.ca_file.clone() }).map_err(AppError::Tls)?,
+        connect_timeout: upstream.connect_timeout,
+        response_timeout: upstream.response_timeout,
+        idle_timeout: upstream.idle_timeout,
+        max_idle: upstream.max_idle_per_worker,
+    })
+}
+
+pub(super) fn proxy(config: &Config) -> proxy::Settings {
+    proxy::Settings {
+        max_send_body: usize::try_from(config.proxy.max_send_body).unwrap_or(usize::MAX),
+        base_path: config.proxy.base_path.clone(),
+        log_patience: LOG_PATIENCE,
+        body_patience: BODY_PATIENCE,
+    }
+}
+
+pub(super) fn connection(config: &Config) -> ConnectionSettings {
+    let patience =
+        GuardPatience { idle: config.proxy.idle_timeout, head: config.proxy.header_timeout, ..GuardPatience::default() };
+    ConnectionSettings { first_bytes: config.proxy.header_timeout, patience }
+}

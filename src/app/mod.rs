@@ -1,0 +1,196 @@
+//! Wiring: opens the components in order, runs them, and drains them when asked to end.
+//!
+//! One control runtime runs the store, the admin API and signals; each worker thread runs a data plane of its own.
+
+mod assemble;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::{self, Control, Phase, Readiness, ensure_admin_token};
+use crate::config::Config;
+use crate::consent::{Clock, plan};
+use crate::decision_log::DecisionLog;
+use crate::judge::Judge;
+use crate::metrics::Metrics;
+use crate::net::{self, BindError, Drained, TlsError};
+use crate::policy::Policy;
+use crate::store::{ConsentStore, OpenError, StoreError};
+use crate::templates::Catalogue;
+use crate::upstream::origin::NotAnOrigin;
+
+/// How long the decision log may take to write what is queued, once everything has drained.
+const LOG_FLUSH: Duration = Duration::from_secs(10);
+
+/// Why the gate could not start or run.
+#[derive(Debug)]
+pub enum AppError {
+    /// A file or folder of our own.
+    Files(&'static str, io::Error),
+    /// The consent store could not be opened.
+    Store(OpenError),
+    /// The consent store answered at first, then failed.
+    Setup(StoreError),
+    /// An address could not be listened on.
+    Bind(BindError),
+    /// The provider's address.
+    Origin(NotAnOrigin),
+    /// TLS towards the provider.
+    Tls(TlsError),
+    /// A Redis store is configured.
+    NoRedisYet,
+    /// The system refused a thread, a socket or a signal handler.
+    System(io::Error),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files(what, _) => f.write_str(what),
+            Self::Store(_) => f.write_str("the consent store could not be opened"),
+            Self::Setup(_) => f.write_str("the consent store could not be read"),
+            Self::Bind(_) => f.write_str("could not listen"),
+            Self::Origin(_) => f.write_str("[upstream] url"),
+            Self::NoRedisYet => f.write_str("[store] kind = \"redis\" is not built into this version yet; write kind = \"embedded\""),
+            Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
+            Self::System(_) => f.write_str("the system refused what the gate needs to run"),
+        }
+    }
+}
+
+impl std::error::Error for AppError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Files(_, source) | Self::System(source) => Some(source),
+            Self::Store(source) => Some(source),
+            Self::Setup(source) => Some(source),
+            Self::Bind(source) => Some(source),
+            Self::Tls(source) => Some(source),
+            Self::Origin(source) => Some(source),
+            Self::NoRedisYet => None,
+        }
+    }
+}
+
+/// Where a running gate listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The data plane.
+    pub proxy: SocketAddr,
+    /// The admin API.
+    pub admin: SocketAddr,
+}
+
+/// Runs the gate until SIGTERM or SIGINT, then finishes what is in flight.
+pub fn serve(config: Config) -> Result<(), AppError> {
+    control_runtime()?.block_on(run(config, net::asked_to_end(), |_| {}))
+}
+
+/// A runtime for everything that is not the data plane.
+pub fn control_runtime() -> Result<tokio::runtime::Runtime, AppError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(AppError::System)
+}
+
+/// Runs the gate until `end` is over; `ready` is told where it listens once it does.
+pub async fn run(
+    config: Config,
+    end: impl Future<Output = io::Result<()>>,
+    ready: impl FnOnce(Addresses),
+) -> Result<(), AppError> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|e| AppError::Files("data_dir could not be made", e))?;
+    plan::warm_up();
+    let clock = Clock::System;
+    let store = ConsentStore::open(assemble::store(&config)?, clock.clone()).await.map_err(AppError::Store)?;
+    let hash_key = assemble::hash_key(&config, &store).await?;
+    let catalogue = Catalogue::new(store.clone(), clock.clone());
+    catalogue.load().await.map_err(AppError::Setup)?;
+
+    let workers = assemble::worker_count(&config);
+    let tenants = Arc::new(config.tenants.clone());
+    let names: Vec<String> = tenants.all().iter().map(|t| t.name.clone()).collect();
+    let metrics = Metrics::new(&names, workers);
+    let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone())
+        .map_err(|e| AppError::Files("[decision_log] file could not be opened for appending", e))?;
+    let judge = Judge::new(
+        assemble::judge(&config, Arc::clone(&tenants)),
+        Policy::new(config.policy.clone()),
+        store.clone(),
+        catalogue.clone(),
+        clock.clone(),
+    );
+
+    let tokens = assemble::tokens(&config, || ensure_admin_token(&config.data_dir))?;
+    let upstream = assemble::upstream(&config)?;
+    let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
+    let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
+    let admin_listener = tokio::net::TcpListener::from_std(admin_socket).map_err(AppError::System)?;
+    let addresses = Addresses {
+        proxy: sockets.first().map_or(Ok(config.proxy.listen), std::net::TcpListener::local_addr).map_err(AppError::System)?,
+        admin: admin_listener.local_addr().map_err(AppError::System)?,
+    };
+
+    let (trigger, drain) = net::drain();
+    let readiness = Readiness::default();
+    let mut threads = Vec::new();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        let seat = worker::Seat {
+            socket,
+            settings: assemble::proxy(&config),
+            connection: assemble::connection(&config),
+            max_connections: (config.proxy.max_connections / workers).max(1),
+            judge: judge.clone(),
+            upstream: upstream.clone(),
+            log: log.worker().map_err(AppError::System)?,
+            metrics: metrics.worker(index),
+            drain: drain.clone(),
+        };
+        threads.push(worker::spawn(index, seat).map_err(AppError::System)?);
+    }
+    drop(drain);
+
+    let control = Control {
+        store: store.clone(),
+        catalogue,
+        judge,
+        metrics: metrics.clone(),
+        log: log.clone(),
+        tenants,
+        clock,
+        readiness: readiness.clone(),
+    };
+    let (admin_end, admin_ended) = tokio::sync::oneshot::channel::<()>();
+    let admin = tokio::spawn(admin::serve(admin_listener, admin::router(control, tokens), async move {
+        // A dropped sender ends the admin API as well.
+        let _ = admin_ended.await;
+    }));
+    readiness.enter(Phase::Serving);
+    tracing::info!(proxy.listen = %addresses.proxy, admin.listen = %addresses.admin, workers, upstream = %config.upstream.url, "serving");
+    ready(addresses);
+
+    end.await.map_err(AppError::System)?;
+    readiness.enter(Phase::Draining);
+    tracing::info!(drain.limit_ms = config.proxy.drain.as_millis(), "draining");
+    match trigger.drain(config.proxy.drain).await {
+        Drained::Finished => {}
+        Drained::Cut => tracing::warn!("the drain's time was over; what was left was cut"),
+    }
+    for thread in threads {
+        thread.end();
+    }
+    drop(admin_end);
+    let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+    let flushed = log.close(LOG_FLUSH);
+    store.close().await;
+    flushed.map_err(|e| AppError::Files("the decision log could not be written to its end", e))?;
+    tracing::info!("ended");
+    Ok(())
+}

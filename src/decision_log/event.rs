@@ -1,0 +1,254 @@
+//! What is recorded about one decision, as the stages of the journey fill it in.
+//!
+//! Holds the recipient itself: hashing happens on the writing thread. `Debug` shows no person, because none of the types does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::id::DecisionId;
+use crate::consent::redact::Redacted;
+use crate::consent::{Basis, Category, DenyReason, Lookup, Recipient, Timestamp};
+use crate::policy::{Decision, Mode, Policy, WindowKnowledge};
+
+/// One decision.
+#[derive(Debug)]
+pub struct Event {
+    pub(super) id: DecisionId,
+    /// When the send was judged: the same moment as in the facts, so that a replay judges by it.
+    pub(super) time: Timestamp,
+    /// The tenant's place in the configuration.
+    pub tenant: Option<usize>,
+    /// The phone number id of the path.
+    pub sender: Option<Text<31>>,
+    /// The configured name of the caller.
+    pub caller: Option<Arc<str>>,
+    /// Everybody whom the send could reach.
+    pub readings: Readings,
+    /// The strictest category.
+    pub category: Option<Category>,
+    /// Name and language; see [`Event::set_template`].
+    pub(super) template: Option<Box<str>>,
+    /// How it was decided; see also [`Event::decided`].
+    pub verdict: Option<Verdict>,
+    /// The rule of the policy that decided, if one did.
+    pub rule: Option<Arc<str>>,
+    /// The revision of the policy.
+    pub revision: Option<Text<31>>,
+    /// Whether refusals are carried out.
+    pub mode: Option<Mode>,
+    /// What was known of customer service windows, for a send that needed to know.
+    pub window: Option<WindowKnowledge>,
+    /// The message id that the provider answered with; see [`Event::set_message_id`].
+    pub(super) message_id: Option<Redacted<Box<str>>>,
+    pub(super) outcome: Outcome,
+}
+
+impl Event {
+    pub(super) fn new(id: DecisionId, time: Timestamp) -> Self {
+        Self {
+            id,
+            time,
+            tenant: None,
+            sender: None,
+            caller: None,
+            readings: Readings::default(),
+            category: None,
+            template: None,
+            verdict: None,
+            rule: None,
+            revision: None,
+            mode: None,
+            window: None,
+            message_id: None,
+            outcome: Outcome::Aborted,
+        }
+    }
+
+    /// Records a decision with the policy that it was made under.
+    pub fn decided(&mut self, decision: &Decision, policy: &Policy) {
+        self.verdict = Some(Verdict::of(decision));
+        self.mode = Some(policy.mode());
+        self.revision = Text::plain(policy.revision());
+    }
+
+    /// Records the sender; text that cannot be a phone number id is left out.
+    pub fn set_sender(&mut self, phone_number_id: &str) {
+        self.sender = Text::plain(phone_number_id);
+    }
+
+    /// Records the template as `name/language`; a name that no template can have is left out, for it could be anything.
+    pub fn set_template(&mut self, name: &str, language: &str) {
+        let short = name.len() <= 512 && language.len() <= 16;
+        let known = short && is_plain(name) && is_plain(language);
+        self.template = known.then(|| [name, "/", language].concat().into());
+    }
+
+    /// Records the provider's message id, which the log holds only hashed; one that is implausibly long is left out.
+    pub fn set_message_id(&mut self, id: &str) {
+        self.message_id = (id.len() <= 512).then(|| Redacted::new(id.into()));
+    }
+}
+
+/// One person whom a send could reach, and what the store said.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The person.
+    pub recipient: Recipient,
+    /// The store's answer; `None` if it was not asked.
+    pub lookup: Option<Lookup>,
+}
+
+/// Everybody whom a send could reach: nearly always one, so the first is kept without an allocation.
+#[derive(Debug, Default)]
+pub struct Readings {
+    first: Option<Reading>,
+    rest: Vec<Reading>,
+}
+
+impl Readings {
+    /// Adds a reading.
+    pub fn push(&mut self, recipient: Recipient, lookup: Option<Lookup>) {
+        let reading = Reading { recipient, lookup };
+        match self.first {
+            None => self.first = Some(reading),
+            Some(_) => self.rest.push(reading),
+        }
+    }
+
+    /// Every reading, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Reading> {
+        self.first.iter().chain(&self.rest)
+    }
+}
+
+/// How a send was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Allowed.
+    Allow {
+        /// On what it rests.
+        basis: Basis,
+        /// What enforcing would have answered, in shadow mode.
+        would_deny: Option<DenyReason>,
+    },
+    /// Denied.
+    Deny(DenyReason),
+}
+
+impl Verdict {
+    /// What the log keeps of a decision.
+    pub fn of(decision: &Decision) -> Self {
+        match decision {
+            Decision::Allow(permit) => Self::Allow {
+                basis: permit.basis(),
+                would_deny: permit.would_deny().map(|denial| denial.reason),
+            },
+            Decision::Deny(denial) => Self::Deny(denial.reason),
+        }
+    }
+}
+
+/// What became of a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The upstream answered.
+    Forwarded {
+        /// With this status.
+        status: u16,
+    },
+    /// It was refused.
+    Refused,
+    /// The caller went away before it was forwarded.
+    Aborted,
+    /// The upstream could not be reached: nothing was sent.
+    UpstreamNotReached,
+    /// The upstream failed after bytes were written: it may have been delivered.
+    OutcomeUnknown,
+}
+
+impl Outcome {
+    /// The name in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forwarded { .. } => "forwarded",
+            Self::Refused => "refused",
+            Self::Aborted => "aborted",
+            Self::UpstreamNotReached => "upstream_not_reached",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+
+    pub(super) const fn status(self) -> Option<u16> {
+        match self {
+            Self::Forwarded { status } => Some(status),
+            Self::Refused | Self::Aborted | Self::UpstreamNotReached | Self::OutcomeUnknown => None,
+        }
+    }
+}
+
+/// A short name kept inline: letters, digits and `_ - . :`, at most `N` of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: u8,
+}
+
+impl<const N: usize> Text<N> {
+    /// The text, if it is of this kind.
+    pub fn plain(text: &str) -> Option<Self> {
+        let mut bytes = [0; N];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        let len = u8::try_from(text.len()).ok()?;
+        is_plain(text).then_some(Self { bytes, len })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        let text = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> fmt::Debug for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_short_plain_text_is_kept() {
+        assert_eq!(Text::<31>::plain("106540352242922").unwrap().as_str(), "106540352242922");
+        for bad in ["", "+15550000001", "a b", "12345678901234567890123456789012", "é"] {
+            assert!(Text::<31>::plain(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_template_name_that_no_template_has_is_left_out() {
+        let mut event =
+            Event::new(DecisionId::parse("01ARYZ6S410000000000000000").unwrap(), Timestamp::EPOCH);
+        event.set_template("order_update", "en_US");
+        assert_eq!(event.template.as_deref(), Some("order_update/en_US"));
+        event.set_template("Hello Ann, your code is 1234", "en_US");
+        assert_eq!(event.template, None);
+    }
+
+    #[test]
+    fn debug_shows_no_person() {
+        let mut event =
+            Event::new(DecisionId::parse("01ARYZ6S410000000000000000").unwrap(), Timestamp::EPOCH);
+        event.readings.push(Recipient::parse("+15550000001").unwrap(), None);
+        event.set_message_id("wamid.HBgLMTU1NTAwMDAwMDE");
+        let shown = format!("{event:?}");
+        assert!(!shown.contains("5550000") && !shown.contains("wamid"), "{shown}");
+    }
+}

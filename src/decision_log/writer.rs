@@ -1,0 +1,202 @@
+//! The thread that hashes, formats and writes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::event::Event;
+use super::lane::{Closing, Lane, Shared};
+use super::line::{self, KeyedHash};
+use super::output::Output;
+
+/// Lines are handed to the system in pieces of about this size.
+const PIECE: usize = 64 << 10;
+/// How long the thread rests between two looks into the queues while sends keep coming: the longest that a line waits.
+const TICK: Duration = Duration::from_millis(2);
+/// After so long without an event it waits to be woken instead.
+const DOZE_AFTER: Duration = Duration::from_millis(250);
+/// Between two attempts to write to a sink that failed.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The writing thread's own state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    output: Output,
+    hash: KeyedHash,
+    lanes: Vec<Reader>,
+    /// Formatted and not yet written.
+    text: Vec<u8>,
+    lines: usize,
+    /// Lines given up because closing ran out of time.
+    lost: usize,
+}
+
+/// This thread's side of a lane.
+struct Reader {
+    lane: Arc<Lane>,
+    events: VecDeque<Event>,
+    /// Events whose lines are not yet written: their slots are still taken.
+    unwritten: usize,
+}
+
+impl Reader {
+    fn next(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.unwritten += 1;
+        Some(event)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, output: Output, hash: KeyedHash) -> Self {
+        let text = Vec::with_capacity(2 * PIECE);
+        Self { shared, output, hash, lanes: Vec::new(), text, lines: 0, lost: 0 }
+    }
+
+    /// Writes until closing is asked for and everything is written, or its time ran out.
+    pub(super) fn run(mut self) {
+        let mut last_event = Instant::now();
+        loop {
+            let drained = self.drain();
+            if drained > 0 {
+                last_event = Instant::now();
+            }
+            if self.shared.take_reopen() {
+                self.output.reopen();
+            }
+            match self.shared.closing() {
+                Closing::Open => self.rest(last_event),
+                Closing::Until(deadline) if drained > 0 && Instant::now() < deadline => {}
+                Closing::Until(_) | Closing::Written | Closing::GaveUp => return self.close(),
+            }
+        }
+    }
+
+    /// Writes everything that waits now; returns how many events that were.
+    fn drain(&mut self) -> usize {
+        self.meet_new_lanes();
+        for reader in &mut self.lanes {
+            reader.lane.take(&mut reader.events);
+        }
+        let mut drained = 0;
+        for index in 0..self.lanes.len() {
+            while let Some(event) = self.lanes.get_mut(index).and_then(Reader::next) {
+                self.format(&event);
+                drained += 1;
+                if self.text.len() >= PIECE {
+                    self.write();
+                }
+            }
+        }
+        self.write();
+        drained
+    }
+
+    fn meet_new_lanes(&mut self) {
+        let lanes = self.shared.lanes();
+        for lane in lanes.iter().skip(self.lanes.len()) {
+            self.lanes.push(Reader { lane: Arc::clone(lane), events: VecDeque::new(), unwritten: 0 });
+        }
+    }
+
+    fn format(&mut self, event: &Event) {
+        let start = self.text.len();
+        match line::write(event, &self.hash, self.shared.metrics().tenants(), &mut self.text) {
+            Ok(()) => self.lines += 1,
+            // Writing JSON to memory does not fail; were it to, the loss is counted like any other.
+            Err(error) => {
+                self.text.truncate(start);
+                self.shared.metrics().decision_log_dropped(1);
+                tracing::error!(error = %error, "decision not recorded");
+            }
+        }
+    }
+
+    /// Writes what is formatted, however often it takes, then gives the slots back.
+    fn write(&mut self) {
+        if self.write_text() {
+            self.shared.recent().push(&self.text, self.lines);
+        } else {
+            self.lost += self.lines;
+        }
+        self.text.clear();
+        self.lines = 0;
+        for reader in &mut self.lanes {
+            reader.lane.release(std::mem::take(&mut reader.unwritten));
+        }
+    }
+
+    /// Whether all of it was written; `false` only when closing ran out of time.
+    fn write_text(&mut self) -> bool {
+        let mut written = 0;
+        while written < self.text.len() {
+            if self.shared.take_reopen() {
+                self.output.reopen();
+                // The new file starts with a whole line.
+                written = start_of_line(&self.text, written);
+            }
+            match self.output.write(self.text.get(written..).unwrap_or_default()) {
+                Ok(bytes) => written += bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) if self.out_of_time() => return false,
+                Err(_) => thread::park_timeout(RETRY),
+            }
+        }
+        true
+    }
+
+    fn out_of_time(&self) -> bool {
+        match self.shared.closing() {
+            Closing::Until(deadline) => Instant::now() >= deadline,
+            Closing::GaveUp => true,
+            Closing::Open | Closing::Written => false,
+        }
+    }
+
+    fn rest(&self, last_event: Instant) {
+        if last_event.elapsed() < DOZE_AFTER {
+            return thread::park_timeout(TICK);
+        }
+        self.shared.set_asleep(true);
+        // Who enqueued before the flag was up did not wake us, so look once more: both sides go through the same locks.
+        let no_new_lane = self.shared.lanes().len() == self.lanes.len();
+        if no_new_lane && self.lanes.iter().all(|reader| reader.lane.is_empty()) {
+            thread::park();
+        }
+        self.shared.set_asleep(false);
+    }
+
+    /// Shuts the lanes, writes what came in meanwhile, and says how it went.
+    fn close(mut self) {
+        for reader in &self.lanes {
+            reader.lane.shut();
+        }
+        self.drain();
+        self.output.sync();
+        if self.lost > 0 {
+            self.shared.metrics().decision_log_dropped(u64::try_from(self.lost).unwrap_or(u64::MAX));
+            tracing::error!(decisions = self.lost, "decision log closed with decisions unwritten");
+        }
+        self.shared.set_closed(if self.lost == 0 { Closing::Written } else { Closing::GaveUp });
+    }
+}
+
+/// Where the line that holds this byte begins.
+fn start_of_line(text: &[u8], at: usize) -> usize {
+    let before = text.get(..at).unwrap_or_default();
+    memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_begins_after_the_newline_before_it() {
+        let text = b"first\nsecond\n";
+        for (at, start) in [(0, 0), (3, 0), (6, 6), (9, 6), (13, 13)] {
+            assert_eq!(start_of_line(text, at), start, "{at}");
+        }
+    }
+}

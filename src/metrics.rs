@@ -1,1 +1,0 @@
-//! Counters and histograms; labels are closed enums from below.

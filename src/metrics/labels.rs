@@ -1,0 +1,141 @@
+//! The labels: closed sets, so that a request cannot make a new time series.
+
+use crate::consent::{Basis, Category, DenyReason};
+use crate::policy::Mode;
+
+/// Defines a label whose values have a name and a place.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value, in the order in which the page shows them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The value of the label.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            pub(super) const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// What became of a request.
+    Kind {
+        /// A send, or a batch of them, that was allowed; forwarded, or failed on the way to the upstream.
+        Send = "send",
+        /// Not a send: passed on.
+        Passthrough = "passthrough",
+        /// Refused.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// How forwarding an allowed send failed.
+    UpstreamFailure {
+        /// No byte was written: a retry is safe.
+        NotReached = "not_reached",
+        /// Bytes were written and no answer came: it may have been delivered.
+        OutcomeUnknown = "outcome_unknown",
+    }
+}
+
+label! {
+    /// The class of an upstream's answer.
+    StatusClass {
+        /// 1xx.
+        Informational = "1xx",
+        /// 2xx.
+        Success = "2xx",
+        /// 3xx.
+        Redirection = "3xx",
+        /// 4xx.
+        ClientError = "4xx",
+        /// 5xx and above.
+        ServerError = "5xx",
+    }
+}
+
+impl StatusClass {
+    /// The class of a status.
+    pub fn of(status: http::StatusCode) -> Self {
+        match status.as_u16() {
+            ..200 => Self::Informational,
+            200..300 => Self::Success,
+            300..400 => Self::Redirection,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
+    }
+}
+
+/// How a decision went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Allowed, resting on this.
+    Allow(Basis),
+    /// Denied, because of this.
+    Deny(DenyReason),
+}
+
+impl Outcome {
+    pub(super) const COUNT: usize = Basis::ALL.len() + DenyReason::ALL.len();
+
+    /// Every outcome, in the order of [`Outcome::index`].
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let allow = Basis::ALL.iter().copied().map(Self::Allow);
+        allow.chain(DenyReason::ALL.iter().copied().map(Self::Deny))
+    }
+
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Self::Allow(basis) => basis.index(),
+            Self::Deny(reason) => Basis::ALL.len() + reason.index(),
+        }
+    }
+
+    /// The labels `decision` and `reason`; on allow the reason is the basis.
+    pub(super) const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Allow(basis) => ("allow", basis.name()),
+            Self::Deny(reason) => ("deny", reason.name()),
+        }
+    }
+}
+
+/// By what a decision is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecisionLabels {
+    /// The tenant's place in the configuration; `None` for a sender of nobody.
+    pub tenant: Option<usize>,
+    /// The category, once it was read.
+    pub category: Option<Category>,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Whether refusals are carried out.
+    pub mode: Mode,
+}
+
+/// The place of a mode in the cells.
+pub(super) const fn mode_index(mode: Mode) -> usize {
+    match mode {
+        Mode::Enforce => 0,
+        Mode::Shadow => 1,
+    }
+}
+
+/// The place of a category in the cells; unread ones stand last.
+pub(super) const fn category_index(category: Option<Category>) -> usize {
+    match category {
+        Some(category) => category.index(),
+        None => Category::ALL.len(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Counters and histograms of the gate, and the page on which Prometheus reads them.
+//!
+//! Every worker counts in cells of its own, so that cores share no cache line on the way of a send; a scrape adds the cells up.
+//! Labels are closed enums from the floors below and configured tenant names, so a request cannot make a new time series.
+//! Knows neither HTTP nor who serves the page.
+
+mod cells;
+mod histogram;
+mod labels;
+mod page;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::consent::lookup::Source;
+use crate::consent::{Category, Timestamp};
+use cells::Cells;
+use histogram::Histogram;
+
+pub use labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+
+/// The media type of the page that [`Metrics::render`] gives.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Every number that the gate shows. Clones are handles to the same numbers.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Hub>);
+
+/// What all handles share.
+#[derive(Debug)]
+struct Hub {
+    tenants: Vec<String>,
+    workers: Vec<Arc<Cells>>,
+    started: Timestamp,
+    store_up: AtomicBool,
+    invalidation_up: AtomicBool,
+    decision_log_dropped: AtomicU64,
+    propagation: Histogram,
+}
+
+impl Metrics {
+    /// Cells for every worker (at least one), with tenants in configured order.
+    pub fn new(tenants: &[String], workers: usize) -> Self {
+        let cells = || Arc::new(Cells::new(tenants.len()));
+        Self(Arc::new(Hub {
+            tenants: tenants.to_vec(),
+            workers: std::iter::repeat_with(cells).take(workers.max(1)).collect(),
+            started: crate::consent::Clock::System.now(),
+            store_up: AtomicBool::new(false),
+            invalidation_up: AtomicBool::new(false),
+            decision_log_dropped: AtomicU64::new(0),
+            propagation: Histogram::default(),
+        }))
+    }
+
+    /// The handle with which a worker counts. Workers beyond the number given at the start share cells: slower, never wrong.
+    pub fn worker(&self, index: usize) -> WorkerMetrics {
+        let workers = &self.0.workers;
+        let cells = workers.get(index.checked_rem(workers.len()).unwrap_or_default());
+        WorkerMetrics(cells.map_or_else(|| Arc::new(Cells::new(self.0.tenants.len())), Arc::clone))
+    }
+
+    /// The configured tenants, in the order of the indexes in [`DecisionLabels`].
+    pub fn tenants(&self) -> &[String] {
+        &self.0.tenants
+    }
+
+    /// Whether the consent store answers.
+    pub fn set_store_up(&self, up: bool) {
+        self.0.store_up.store(up, Ordering::Relaxed);
+    }
+
+    /// Whether withdrawals written elsewhere reach this node's cache; true for a store that only this node writes.
+    pub fn set_invalidation_up(&self, up: bool) {
+        self.0.invalidation_up.store(up, Ordering::Relaxed);
+    }
+
+    /// How long a change took from the store to this node's cache.
+    pub fn observe_propagation(&self, took: Duration) {
+        self.0.propagation.observe(took);
+    }
+
+    /// Counts decisions that went unrecorded because the log was full and `on_full = "drop"`.
+    pub fn decision_log_dropped(&self, events: u64) {
+        self.0.decision_log_dropped.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// The page, in OpenMetrics text; see [`CONTENT_TYPE`].
+    pub fn render(&self) -> String {
+        page::render(self)
+    }
+}
+
+/// One worker's handle. Every method is a few uncontended atomic additions.
+#[derive(Clone, Debug)]
+pub struct WorkerMetrics(Arc<Cells>);
+
+impl WorkerMetrics {
+    /// Counts one request by what became of it. Each request that ends is counted here exactly once, or by [`WorkerMetrics::aborted`].
+    pub fn request(&self, kind: Kind) {
+        bump(self.0.requests.get(kind.index()));
+    }
+
+    /// Counts one decision; a batch counts each of its sends.
+    pub fn decision(&self, labels: DecisionLabels) {
+        bump(self.0.decision(labels));
+    }
+
+    /// Counts a send whose caller went away before it was decided.
+    pub fn aborted(&self) {
+        bump(Some(&self.0.aborted));
+    }
+
+    /// Counts an allowed send to which the upstream gave no answer.
+    pub fn upstream_failed(&self, failure: UpstreamFailure) {
+        bump(self.0.upstream_failures.get(failure.index()));
+    }
+
+    /// Counts a send that passed only because the store was away and the policy fails open.
+    pub fn fail_open(&self, category: Category) {
+        bump(self.0.fail_open.get(category.index()));
+    }
+
+    /// From the whole request read to the decision made, the lookup included.
+    pub fn observe_decision(&self, took: Duration) {
+        self.0.decision_seconds.observe(took);
+    }
+
+    /// All the time that the gate added to a send: until forwarding began, plus relaying the answer.
+    pub fn observe_added(&self, took: Duration) {
+        self.0.added_seconds.observe(took);
+    }
+
+    /// How long a lookup took, by where the answer came from.
+    pub fn observe_lookup(&self, source: Source, took: Duration) {
+        self.0.lookup(source).observe(took);
+    }
+
+    /// How long the upstream took to answer.
+    pub fn observe_upstream(&self, class: StatusClass, took: Duration) {
+        if let Some(histogram) = self.0.upstream_seconds.get(class.index()) {
+            histogram.observe(took);
+        }
+    }
+
+    /// Counts a request as in flight for as long as the guard lives.
+    pub fn in_flight(&self) -> InFlight {
+        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(&self.0))
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+#[must_use = "the request counts as in flight only while this lives"]
+pub struct InFlight(Arc<Cells>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn bump(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

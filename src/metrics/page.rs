@@ -1,0 +1,216 @@
+//! The page that Prometheus reads, written by the library of the format.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::cells::Cells;
+use super::histogram::{Histogram, Summed};
+use super::labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+use super::{Hub, Metrics};
+use crate::consent::Category;
+use crate::consent::lookup::Source;
+use crate::policy::Mode;
+
+/// Labels as the library takes them.
+type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+
+/// The whole page.
+pub(super) fn render(metrics: &Metrics) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(metrics.clone()));
+    let mut page = String::new();
+    // Writing to a string does not fail; were it to, an empty page shows up as a failed scrape.
+    match text::encode(&mut page, &registry) {
+        Ok(()) => page,
+        Err(fmt::Error) => String::new(),
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page { hub: &self.0, encoder };
+        page.requests()?;
+        page.decisions()?;
+        page.durations()?;
+        page.health()?;
+        page.process()
+    }
+}
+
+/// The page being written.
+struct Page<'h, 'e> {
+    hub: &'h Hub,
+    encoder: DescriptorEncoder<'e>,
+}
+
+impl Page<'_, '_> {
+    fn requests(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let help = "Requests by what became of them. A send here was allowed.";
+        let mut family = self.family("optgate_requests", help, MetricType::Counter)?;
+        for kind in Kind::ALL {
+            let count = total(hub, |cells| cells.requests.get(kind.index()));
+            counter(&mut family, &[("kind", kind.name())], count)?;
+        }
+        let help = "Sends whose caller went away before they were decided.";
+        let mut family = self.family("optgate_aborted", help, MetricType::Counter)?;
+        plain_counter(&mut family, total(hub, |cells| Some(&cells.aborted)))?;
+        let help = "Allowed sends to which the upstream gave no answer.";
+        let mut family = self.family("optgate_upstream_failures", help, MetricType::Counter)?;
+        for failure in UpstreamFailure::ALL {
+            let count = total(hub, |cells| cells.upstream_failures.get(failure.index()));
+            counter(&mut family, &[("kind", failure.name())], count)?;
+        }
+        let help = "Requests being served now.";
+        let in_flight = total(hub, |cells| Some(&cells.in_flight));
+        self.gauge("optgate_in_flight", help, in_flight)
+    }
+
+    fn decisions(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let help = "Decisions about sends; on allow the reason is the basis.";
+        let mut family = self.family("optgate_decisions", help, MetricType::Counter)?;
+        for (labels, count) in decided(hub) {
+            let (decision, reason) = labels.outcome.names();
+            let tenant = labels.tenant.and_then(|index| hub.tenants.get(index));
+            let labels: Labels<'_, 5> = [
+                ("tenant", tenant.map_or("unknown", String::as_str)),
+                ("category", labels.category.map_or("none", Category::name)),
+                ("decision", decision),
+                ("reason", reason),
+                ("mode", labels.mode.name()),
+            ];
+            counter(&mut family, &labels, count)?;
+        }
+        let help = "Sends that passed only because the store was away and the policy fails open.";
+        let mut family = self.family("optgate_fail_open", help, MetricType::Counter)?;
+        for category in Category::ALL {
+            let count = total(hub, |cells| cells.fail_open.get(category.index()));
+            counter(&mut family, &[("category", category.name())], count)?;
+        }
+        Ok(())
+    }
+
+    fn durations(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let help = "From the request read to the decision made.";
+        let mut family = self.family("optgate_decision_seconds", help, MetricType::Histogram)?;
+        histogram(&mut family, &summed(hub, |cells| Some(&cells.decision_seconds)))?;
+        let help = "Time that the gate added to a send.";
+        let mut family = self.family("optgate_added_seconds", help, MetricType::Histogram)?;
+        histogram(&mut family, &summed(hub, |cells| Some(&cells.added_seconds)))?;
+        let help = "Lookups of consent, by where the answer came from.";
+        let mut family = self.family("optgate_lookup_seconds", help, MetricType::Histogram)?;
+        for source in Source::ALL {
+            let labels = [("source", source.name())];
+            let times = summed(hub, |cells| Some(cells.lookup(source)));
+            histogram(&mut family.encode_family(&labels)?, &times)?;
+        }
+        let help = "How long the upstream took to answer.";
+        let mut family = self.family("optgate_upstream_seconds", help, MetricType::Histogram)?;
+        for class in StatusClass::ALL {
+            let times = summed(hub, |cells| cells.upstream_seconds.get(class.index()));
+            if times.count() > 0 {
+                let labels = [("status_class", class.name())];
+                histogram(&mut family.encode_family(&labels)?, &times)?;
+            }
+        }
+        let help = "From a change in the store to this node's cache.";
+        let mut family = self.family("optgate_propagation_seconds", help, MetricType::Histogram)?;
+        histogram(&mut family, &Summed::of([&hub.propagation].into_iter()))
+    }
+
+    fn health(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let up = u64::from(hub.store_up.load(Ordering::Relaxed));
+        self.gauge("optgate_store_up", "Whether the consent store answers.", up)?;
+        let up = u64::from(hub.invalidation_up.load(Ordering::Relaxed));
+        self.gauge(
+            "optgate_invalidation_up",
+            "Whether withdrawals written elsewhere reach this node's cache.",
+            up,
+        )?;
+        let help = "Decisions that went unrecorded because the log was full.";
+        let mut family = self.family("optgate_decision_log_dropped", help, MetricType::Counter)?;
+        plain_counter(&mut family, hub.decision_log_dropped.load(Ordering::Relaxed))
+    }
+
+    fn process(&mut self) -> fmt::Result {
+        let mut family = self.family("optgate_build", "The running version.", MetricType::Info)?;
+        family.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let started = self.hub.started.since(crate::consent::Timestamp::EPOCH).as_secs_f64();
+        self.gauge("process_start_time_seconds", "When the process started, since the epoch.", started)?;
+        match resident_bytes() {
+            Some(bytes) => self.gauge("process_resident_memory_bytes", "Memory in use.", bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn family(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'_>, fmt::Error> {
+        self.encoder.encode_descriptor(name, help, None, kind)
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.family(name, help, MetricType::Gauge)?.encode_gauge(&value)
+    }
+}
+
+/// Every combination of labels that has been counted, in a fixed order.
+fn decided(hub: &Hub) -> impl Iterator<Item = (DecisionLabels, u64)> {
+    let tenants = (0..hub.tenants.len()).map(Some).chain([None]);
+    tenants
+        .flat_map(|tenant| {
+            Category::ALL.into_iter().map(Some).chain([None]).map(move |category| (tenant, category))
+        })
+        .flat_map(|(tenant, category)| Outcome::all().map(move |outcome| (tenant, category, outcome)))
+        .flat_map(|(tenant, category, outcome)| {
+            Mode::ALL.into_iter().map(move |mode| DecisionLabels { tenant, category, outcome, mode })
+        })
+        .map(|labels| (labels, total(hub, |cells| cells.decision(labels))))
+        .filter(|(_, count)| *count > 0)
+}
+
+/// A counter summed over all workers.
+fn total(hub: &Hub, counter: impl Fn(&Cells) -> Option<&AtomicU64>) -> u64 {
+    let counts = hub.workers.iter().filter_map(|cells| counter(cells));
+    counts.fold(0, |sum, count| sum.wrapping_add(count.load(Ordering::Relaxed)))
+}
+
+/// A histogram summed over all workers.
+fn summed(hub: &Hub, histogram: impl Fn(&Cells) -> Option<&Histogram>) -> Summed {
+    Summed::of(hub.workers.iter().filter_map(|cells| histogram(cells)))
+}
+
+fn counter<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<'_, N>,
+    count: u64,
+) -> fmt::Result {
+    plain_counter(&mut family.encode_family(labels)?, count)
+}
+
+fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
+    metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
+}
+
+fn histogram(metric: &mut MetricEncoder<'_>, times: &Summed) -> fmt::Result {
+    metric.encode_histogram::<NoLabelSet>(times.seconds(), times.count(), &times.buckets(), None)
+}
+
+/// Resident memory as Linux tells it; elsewhere it stays off the page.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}

@@ -1,0 +1,164 @@
+//! Forwarding what was cleared: on a task of its own, so that it ends and is recorded whatever the caller does.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::request::Parts;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::Worker;
+use super::answer::Answer;
+use super::deny::{id_value, respond};
+use super::ledger::{Allowed, Entries};
+use crate::consent::Basis;
+use crate::decision_log::Outcome;
+use crate::metrics::{Kind, StatusClass, UpstreamFailure};
+use crate::policy::Clearance;
+use crate::upstream::{Arriving, Failure, Outgoing, headers};
+use crate::wire::cloud::answer::message_id;
+use crate::wire::recognize::Target;
+use crate::wire::refusal::{self, Cause, Dialect, Refusal};
+
+/// Answers to sends are short; those up to this size are read whole, so that the message id can be recorded.
+const SHORT_ANSWER: usize = 4 * 1024;
+
+/// A body that has not been forwarded yet.
+pub(super) enum Waiting {
+    /// Still on its way from the caller.
+    Unread(Incoming),
+    /// Read whole.
+    Read(Bytes),
+}
+
+/// A request with the authority to forward it.
+pub(super) struct Cleared {
+    pub(super) clearance: Clearance,
+    pub(super) entries: Entries,
+    pub(super) parts: Parts,
+    pub(super) target: Option<Target>,
+    pub(super) started: Instant,
+}
+
+/// Forwards, and waits for the answer.
+///
+/// # Cancel safety
+/// Dropped, the forward goes on: the permit is spent.
+pub(super) async fn forward(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
+    worker.metrics.request(Kind::Send);
+    let id = cleared.entries.id();
+    let (answer, answered) = oneshot::channel();
+    let on_its_own = Rc::clone(&worker);
+    tokio::task::spawn_local(async move {
+        let response = run(&on_its_own, cleared, body).await;
+        // A caller who went away gets no answer; the record is written all the same.
+        let _ = answer.send(response);
+    });
+    match answered.await {
+        Ok(response) => response,
+        Err(_gone) => failed(Cause::OutcomeUnknown, &id),
+    }
+}
+
+async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answer> {
+    let Cleared { clearance, mut entries, parts, target, started } = cleared;
+    let id = entries.id();
+    let request = request(worker, parts, target, body);
+    let sent = Instant::now();
+    worker.metrics.observe_decision(sent - started);
+    let answer = match worker.upstream.forward(clearance, request).await {
+        Ok(response) => whole_if_short(response).await,
+        Err(failure) => Err(failure),
+    };
+    match answer {
+        Ok(mut response) => {
+            let took = sent.elapsed();
+            let status = response.status();
+            worker.metrics.observe_upstream(StatusClass::of(status), took);
+            if let Some(id) = response.body().read().and_then(message_id) {
+                entries.answered(id.danger_reveal());
+            }
+            decorate(&mut response, &entries);
+            entries.finish(Outcome::Forwarded { status: status.as_u16() });
+            worker.metrics.observe_added(started.elapsed().saturating_sub(took));
+            response
+        }
+        Err(Failure::NotReached(cause)) => {
+            tracing::warn!(decision.id = %id, error = %cause, "provider not reached");
+            worker.metrics.upstream_failed(UpstreamFailure::NotReached);
+            entries.finish(Outcome::UpstreamNotReached);
+            failed(Cause::UpstreamNotReached, &id)
+        }
+        Err(Failure::OutcomeUnknown(cause)) => {
+            tracing::warn!(decision.id = %id, error = %cause, "provider failed after bytes were written");
+            worker.metrics.upstream_failed(UpstreamFailure::OutcomeUnknown);
+            entries.finish(Outcome::OutcomeUnknown);
+            failed(Cause::OutcomeUnknown, &id)
+        }
+    }
+}
+
+/// The request as the provider gets it: the caller's bytes, at the target that was judged.
+pub(super) fn request(worker: &Worker, mut parts: Parts, target: Option<Target>, body: Waiting) -> Request<Outgoing> {
+    headers::prepare_request(&mut parts.headers, worker.upstream.origin().authority());
+    let target = target.or_else(|| parts.uri.path_and_query().cloned());
+    parts.uri = target.map(http::Uri::from).unwrap_or_default();
+    let body = match body {
+        Waiting::Read(body) => Outgoing::judged(body),
+        Waiting::Unread(body) => Outgoing::streamed(body, None),
+    };
+    Request::from_parts(parts, body)
+}
+
+/// Reads a short answer to its end. One that breaks off is an unknown outcome: half an answer tells a caller nothing.
+async fn whole_if_short(response: Response<Arriving>) -> Result<Response<Answer>, Failure> {
+    let (mut parts, body) = response.into_parts();
+    headers::prepare_response(&mut parts.headers);
+    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let body = match announced {
+        Some(length) if length <= SHORT_ANSWER => {
+            let read = Limited::new(body, SHORT_ANSWER).collect().await;
+            Answer::whole(read.map_err(|e| Failure::OutcomeUnknown(std::io::Error::other(e)))?.to_bytes())
+        }
+        Some(_) | None => Answer::Arriving(Box::new(body)),
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// Adds the decision's own header fields.
+fn decorate(response: &mut Response<Answer>, entries: &Entries) {
+    let headers = response.headers_mut();
+    headers.insert(super::DECISION, allow_value(entries.allowed()));
+    headers.insert(super::DECISION_ID, id_value(&entries.id()));
+}
+
+fn allow_value(allowed: Option<Allowed>) -> HeaderValue {
+    match allowed {
+        Some(Allowed::On(Basis::Consent)) => HeaderValue::from_static("allow; basis=consent"),
+        Some(Allowed::On(Basis::Window)) => HeaderValue::from_static("allow; basis=window"),
+        Some(Allowed::On(Basis::Policy)) => HeaderValue::from_static("allow; basis=policy"),
+        Some(Allowed::On(Basis::FailOpen)) => HeaderValue::from_static("allow; basis=fail_open"),
+        Some(Allowed::On(Basis::Shadow)) | None => HeaderValue::from_static("allow; basis=shadow"),
+        Some(Allowed::WouldDeny(reason)) => {
+            HeaderValue::from_str(&format!("shadow-deny; reason={}", reason.name()))
+                .unwrap_or(HeaderValue::from_static("shadow-deny"))
+        }
+    }
+}
+
+/// The answer where the provider gave none.
+pub(super) fn failed(cause: Cause, id: &crate::decision_log::DecisionId) -> Response<Answer> {
+    let rendered = refusal::render(&Refusal {
+        cause,
+        category: None,
+        why: None,
+        operation: None,
+        decision_id: id.as_str(),
+        dialect: Dialect::Cloud,
+    });
+    respond(rendered, id, HeaderValue::from_static("failed"))
+}

@@ -1,0 +1,209 @@
+//! The journey of a request, read from top to bottom.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::Worker;
+use super::answer::Answer;
+use super::buffer::{self, Unread};
+use super::deny::Refused;
+use super::forward::{self, Cleared, Waiting};
+use super::ledger::{Entries, Entry};
+use super::passthrough::{self, Passing};
+use crate::consent::DenyReason;
+use crate::policy::{Clearance, Decision, Denial, Permit, decide_steering, refuse};
+use crate::wire::Send;
+use crate::wire::recognize::{self, Head, Inspect, Recognized, Target, Unreadable};
+use crate::wire::refusal::{Cause, Dialect};
+
+/// Answers one request: recognizes it, judges every send in it, and forwards or refuses.
+///
+/// # Cancel safety
+/// Dropped before a send is cleared, nothing was forwarded and the record says `aborted`; dropped later, the forward goes on by itself and is recorded.
+pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
+    let _in_flight = worker.metrics.in_flight();
+    let (parts, body) = request.into_parts();
+    let journey = Journey { started: Instant::now(), worker };
+    // ② recognize, as far as the head tells
+    match journey.worker.recognizing(|context| recognize::head(&parts, context)) {
+        Head::Passthrough(passage, target) => {
+            passthrough::pass(journey.worker, parts, body, Passing::freely(passage, target)).await
+        }
+        Head::Watched(passage, watch, target) => {
+            passthrough::pass(journey.worker, parts, body, Passing::watched(passage, watch, target)).await
+        }
+        Head::Inspect(inspect) => journey.inspect(parts, body, inspect).await,
+        Head::Steering(edge) => journey.steer(parts, Waiting::Unread(body), edge).await,
+        Head::Unreadable(unreadable) => journey.unreadable(parts, Waiting::Unread(body), unreadable).await,
+    }
+}
+
+/// One request on its way.
+pub(super) struct Journey {
+    pub(super) started: Instant,
+    pub(super) worker: Rc<Worker>,
+}
+
+/// What all judgements about one request come to.
+struct Verdict {
+    entries: Entries,
+    ruling: Result<Clearance, Denial>,
+}
+
+impl Journey {
+    /// Reads the body and goes on by what it turns out to be.
+    async fn inspect(self, parts: Parts, body: Incoming, inspect: Inspect) -> Response<Answer> {
+        let settings = &self.worker.settings;
+        let body = match buffer::read(body, settings.max_send_body, settings.body_patience).await {
+            Ok(body) => body,
+            Err(unread) => return self.unread(unread, inspect.dialect()).await,
+        };
+        let target = inspect.target().cloned();
+        // ② recognize, by the body
+        match self.worker.recognizing(|context| recognize::body(&inspect, &parts, &body, context)) {
+            Recognized::One(send) => {
+                let verdict = self.judge_one(&send).await;
+                drop(send);
+                self.settle(verdict, (parts, body, target), inspect.dialect()).await
+            }
+            Recognized::Batch(sends) => {
+                let verdict = self.judge_all(&sends).await;
+                drop(sends);
+                self.settle(verdict, (parts, body, target), inspect.dialect()).await
+            }
+            Recognized::Passthrough(passage) => {
+                passthrough::pass_read(self.worker, parts, body, Passing::freely(passage, target)).await
+            }
+            Recognized::Steering(edge) => self.steer(parts, Waiting::Read(body), edge).await,
+            Recognized::Unreadable(unreadable) => self.unreadable(parts, Waiting::Read(body), unreadable).await,
+        }
+    }
+
+    /// ③ to ⑥ for the send of a request that has one.
+    async fn judge_one(&self, send: &Send<'_>) -> Verdict {
+        let (entry, decision) = self.judge(send).await;
+        let ruling = match decision {
+            Decision::Allow(permit) => Ok(Clearance::send(permit)),
+            Decision::Deny(denial) => Err(denial),
+        };
+        Verdict { entries: Entries::one(entry), ruling }
+    }
+
+    /// ③ to ⑥ for every send of a batch. The first that is refused refuses the batch; a batch is forwarded only with a permit for each of its sends.
+    async fn judge_all(&self, sends: &[Send<'_>]) -> Verdict {
+        let mut entries: Option<Entries> = None;
+        let mut permits = Vec::with_capacity(sends.len());
+        let mut refused = None;
+        for send in sends {
+            let (entry, decision) = self.judge(send).await;
+            match &mut entries {
+                None => entries = Some(Entries::one(entry)),
+                Some(entries) => entries.push(entry),
+            }
+            match decision {
+                Decision::Allow(permit) => permits.push(permit),
+                Decision::Deny(denial) => {
+                    refused = Some(denial);
+                    break;
+                }
+            }
+        }
+        let entries = match entries {
+            Some(entries) => entries,
+            None => Entries::one(Entry::open(&self.worker).await),
+        };
+        let ruling = match refused {
+            Some(denial) => Err(denial),
+            None => Clearance::batch(permits, sends.len()).ok_or_else(|| Denial::of(DenyReason::RequestUnreadable)),
+        };
+        Verdict { entries, ruling }
+    }
+
+    async fn judge(&self, send: &Send<'_>) -> (Entry, Decision) {
+        let mut entry = Entry::open(&self.worker).await;
+        if entry.is_unlogged() {
+            let denial = Denial::because(DenyReason::Overloaded, "the decision log is full");
+            return (entry, Decision::Deny(denial));
+        }
+        let judgement = self.worker.judge.judge(send).await;
+        let decision = entry.judged(send, judgement);
+        match decision {
+            Decision::Deny(denial) => {
+                let operation = denial.operation.or(send.operation);
+                (entry, Decision::Deny(Denial { operation, ..denial }))
+            }
+            Decision::Allow(_) => (entry, decision),
+        }
+    }
+
+    /// ⑦ forward or deny, ⑧ record.
+    async fn settle(
+        self,
+        verdict: Verdict,
+        (parts, body, target): (Parts, Bytes, Option<Target>),
+        dialect: Dialect,
+    ) -> Response<Answer> {
+        let Verdict { entries, ruling } = verdict;
+        match ruling {
+            Ok(clearance) => {
+                let cleared = Cleared { clearance, entries, parts, target, started: self.started };
+                forward::forward(self.worker, cleared, Waiting::Read(body)).await
+            }
+            Err(denial) => Refused { entries, denial, dialect, started: self.started }.answer(&self.worker),
+        }
+    }
+
+    /// A write that could move webhooks away or make the provider send by itself.
+    async fn steer(self, parts: Parts, body: Waiting, edge: &'static str) -> Response<Answer> {
+        let decision = decide_steering(&self.worker.judge.policy(), edge);
+        self.unjudged(parts, body, decision, Dialect::Cloud).await
+    }
+
+    /// A request that could be a send and cannot be read with certainty.
+    async fn unreadable(self, parts: Parts, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
+        let Unreadable { reason, why, operation, dialect } = unreadable;
+        let denial = Denial { reason, why: Some(why), operation };
+        let decision = refuse(&self.worker.judge.policy(), denial);
+        self.unjudged(parts, body, decision, dialect).await
+    }
+
+    /// ⑦ and ⑧ for a request that was decided without looking anybody up.
+    async fn unjudged(self, parts: Parts, body: Waiting, decision: Decision, dialect: Dialect) -> Response<Answer> {
+        let mut entry = Entry::open(&self.worker).await;
+        entry.unjudged(&self.worker, recognize::sender_of(&parts), &decision);
+        match decision {
+            Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
+            Decision::Deny(denial) => {
+                Refused { entries: Entries::one(entry), denial, dialect, started: self.started }.answer(&self.worker)
+            }
+        }
+    }
+
+    async fn let_pass(self, parts: Parts, body: Waiting, entry: Entry, permit: Permit) -> Response<Answer> {
+        let clearance = Clearance::send(permit);
+        let entries = Entries::one(entry);
+        let cleared = Cleared { clearance, entries, parts, target: None, started: self.started };
+        forward::forward(self.worker, cleared, body).await
+    }
+
+    /// A body that could not be read whole: too large to be judged, or cut short by its caller.
+    async fn unread(self, unread: Unread, dialect: Dialect) -> Response<Answer> {
+        let mut entry = Entry::open(&self.worker).await;
+        let denial = match unread {
+            Unread::TooLarge => Denial::because(DenyReason::RequestUnreadable, "the body is larger than [proxy] max_send_body"),
+            Unread::Broken => Denial::because(DenyReason::RequestUnreadable, "the body ended before its end"),
+        };
+        let decision = Decision::Deny(denial.clone());
+        entry.unjudged(&self.worker, None, &decision);
+        let refused = Refused { entries: Entries::one(entry), denial, dialect, started: self.started };
+        match unread {
+            Unread::TooLarge => refused.answer_as(&self.worker, Cause::TooLarge),
+            Unread::Broken => refused.answer(&self.worker),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The record of each send: opened before anybody is looked up, closed with what became of it, whatever happens in between.
+
+use super::Worker;
+use crate::consent::{Basis, Category};
+use crate::decision_log::{DecisionId, Guard, Outcome};
+use crate::judge::Judgement;
+use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};
+use crate::policy::{Decision, Denial};
+use crate::wire::Send;
+
+/// The record of one send.
+pub(super) struct Entry {
+    id: DecisionId,
+    /// `None` if the log was full: such a send is refused.
+    guard: Option<Guard>,
+    metrics: WorkerMetrics,
+    category: Option<Category>,
+    allowed: Option<Allowed>,
+    decided: bool,
+}
+
+/// What an allowed send tells its caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Allowed {
+    /// It rests on this.
+    On(Basis),
+    /// Only because the policy does not enforce; this would have been the reason.
+    WouldDeny(crate::consent::DenyReason),
+}
+
+impl Entry {
+    /// Takes a place in the log, waiting for one as long as the settings say.
+    pub(super) async fn open(worker: &Worker) -> Self {
+        let reserved = worker.log.reserve(worker.judge.now(), worker.settings.log_patience).await;
+        let (id, guard) = match reserved {
+            Ok(guard) => (guard.id(), Some(guard)),
+            Err(full) => (full.id, None),
+        };
+        Self { id, guard, metrics: worker.metrics.clone(), category: None, allowed: None, decided: false }
+    }
+
+    /// Whether the log had no place.
+    pub(super) fn is_unlogged(&self) -> bool {
+        self.guard.is_none()
+    }
+
+    /// Notes how a send was judged; gives the decision back.
+    pub(super) fn judged(&mut self, send: &Send<'_>, judgement: Judgement) -> Decision {
+        let Judgement { decision, tenant, readings, classified, lookup, window, policy, at: _ } = judgement;
+        self.category = Some(classified.headline);
+        if let Some((source, took)) = lookup {
+            self.metrics.observe_lookup(source, took);
+        }
+        self.count(&decision, tenant, policy.mode());
+        if let Some(guard) = &mut self.guard {
+            guard.fill(|event| {
+                event.tenant = tenant;
+                event.set_sender(&send.sender);
+                event.readings = readings;
+                event.category = Some(classified.headline);
+                event.window = window;
+                if let Some(template) = &send.payload.template {
+                    event.set_template(&template.name, &template.language);
+                }
+                event.decided(&decision, &policy);
+            });
+        }
+        decision
+    }
+
+    /// Notes a decision that was made without looking anybody up.
+    pub(super) fn unjudged(&mut self, worker: &Worker, sender: Option<&str>, decision: &Decision) {
+        let tenant = sender.and_then(|id| worker.judge.tenant_of(id));
+        let policy = worker.judge.policy();
+        self.count(decision, tenant, policy.mode());
+        if let Some(guard) = &mut self.guard {
+            guard.fill(|event| {
+                event.tenant = tenant;
+                if let Some(sender) = sender {
+                    event.set_sender(sender);
+                }
+                event.decided(decision, &policy);
+            });
+        }
+    }
+
+    fn count(&mut self, decision: &Decision, tenant: Option<usize>, mode: crate::policy::Mode) {
+        let outcome = match decision {
+            Decision::Allow(permit) => {
+                let basis = permit.basis();
+                if let (Basis::FailOpen, Some(category)) = (basis, self.category) {
+                    self.metrics.fail_open(category);
+                }
+                self.allowed = Some(match permit.would_deny() {
+                    Some(denial) => Allowed::WouldDeny(denial.reason),
+                    None => Allowed::On(basis),
+                });
+                metrics::Outcome::Allow(basis)
+            }
+            Decision::Deny(denial) => metrics::Outcome::Deny(denial.reason),
+        };
+        self.decided = true;
+        self.metrics.decision(DecisionLabels { tenant, category: self.category, outcome, mode });
+    }
+
+    fn finish(mut self, outcome: Outcome) {
+        self.decided = true;
+        if let Some(guard) = self.guard.take() {
+            guard.finish(outcome);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // The guard records `aborted` by itself.
+        if self.guard.is_some() && !self.decided {
+            self.metrics.aborted();
+        }
+    }
+}
+
+/// The records of all sends of one request; there is at least one.
+pub(super) struct Entries {
+    first: Entry,
+    others: Vec<Entry>,
+}
+
+impl Entries {
+    pub(super) fn one(entry: Entry) -> Self {
+        Self { first: entry, others: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.others.push(entry);
+    }
+
+    /// The entry that speaks for the request: the last, which is the refused one if any is.
+    fn speaker(&self) -> &Entry {
+        self.others.last().unwrap_or(&self.first)
+    }
+
+    /// The id that the caller is told.
+    pub(super) fn id(&self) -> DecisionId {
+        self.speaker().id
+    }
+
+    /// The category by which the request is refused.
+    pub(super) fn category(&self) -> Option<Category> {
+        self.speaker().category
+    }
+
+    /// What an allowed request tells its caller.
+    pub(super) fn allowed(&self) -> Option<Allowed> {
+        self.speaker().allowed
+    }
+
+    /// Fills in the provider's message id, for a request with one send.
+    pub(super) fn answered(&mut self, message_id: &str) {
+        if let (Some(guard), true) = (&mut self.first.guard, self.others.is_empty()) {
+            guard.fill(|event| event.set_message_id(message_id));
+        }
+    }
+
+    /// Records the refusal of the whole request.
+    pub(super) fn refused(mut self, worker: &Worker, denial: &Denial) {
+        worker.metrics.request(Kind::Refused);
+        if !self.first.decided {
+            let decision = Decision::Deny(denial.clone());
+            self.first.unjudged(worker, None, &decision);
+        }
+        self.finish(Outcome::Refused);
+    }
+
+    /// Records what became of every send of the request.
+    pub(super) fn finish(self, outcome: Outcome) {
+        for entry in std::iter::once(self.first).chain(self.others) {
+            entry.finish(outcome);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is no send: streams through in both directions, untouched.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::Response;
+use hyper::body::{Body, Incoming};
+
+use super::Worker;
+use super::answer::Answer;
+use super::buffer;
+use super::deny::Refused;
+use super::forward::{self, Waiting, failed};
+use super::ledger::{Entries, Entry};
+use crate::metrics::{Kind, StatusClass, UpstreamFailure};
+use crate::policy::{Clearance, Decision, Denial, Mode};
+use crate::upstream::body::{Inspect, Refused as RefusedBody};
+use crate::upstream::{Failure, Outgoing, headers};
+use crate::wire::recognize::{Passage, Target, Unreadable, Watch, sender_of};
+use crate::wire::refusal::Cause;
+
+/// How a request passes.
+pub(super) struct Passing {
+    passage: Passage,
+    target: Option<Target>,
+    watch: Option<Watch>,
+}
+
+impl Passing {
+    /// Nothing in its body could be a send.
+    pub(super) fn freely(passage: Passage, target: Option<Target>) -> Self {
+        Self { passage, target, watch: None }
+    }
+
+    /// Its body is looked at while it passes.
+    pub(super) fn watched(passage: Passage, watch: Watch, target: Option<Target>) -> Self {
+        Self { passage, target, watch: Some(watch) }
+    }
+}
+
+/// What a watch found, told across the body that found it.
+type Found = Rc<RefCell<Option<Unreadable>>>;
+
+/// A watch on a body that streams.
+struct Streaming {
+    watch: Option<Watch>,
+    found: Found,
+}
+
+impl Streaming {
+    fn note(&self, seen: Result<(), Unreadable>) -> Result<(), RefusedBody> {
+        seen.map_err(|unreadable| {
+            *self.found.borrow_mut() = Some(unreadable);
+            RefusedBody
+        })
+    }
+}
+
+impl Inspect for Streaming {
+    fn chunk(&mut self, chunk: &[u8]) -> Result<(), RefusedBody> {
+        let seen = self.watch.as_mut().map_or(Ok(()), |watch| watch.feed(chunk));
+        self.note(seen)
+    }
+
+    fn end(&mut self) -> Result<(), RefusedBody> {
+        let seen = self.watch.take().map_or(Ok(()), Watch::finish);
+        self.note(seen)
+    }
+}
+
+/// Passes a request whose body is still on its way.
+///
+/// A watched body that is short enough is read before anything is sent, so that one which hides a send never reaches the provider at all.
+///
+/// # Cancel safety
+/// Dropped, the exchange with the provider is aborted, as it would be without a gate.
+pub(super) async fn pass(worker: Rc<Worker>, parts: Parts, body: Incoming, passing: Passing) -> Response<Answer> {
+    let enforced = worker.judge.policy().mode() == Mode::Enforce;
+    match passing.watch {
+        Some(watch) if enforced => pass_watched(worker, (parts, body), (passing.passage, passing.target), watch).await,
+        Some(_) | None => {
+            let clearance = Clearance::passthrough(passing.passage);
+            send(&worker, clearance, forward::request(&worker, parts, passing.target, Waiting::Unread(body))).await
+        }
+    }
+}
+
+/// Passes a request whose body was read.
+pub(super) async fn pass_read(worker: Rc<Worker>, parts: Parts, body: Bytes, passing: Passing) -> Response<Answer> {
+    let clearance = Clearance::passthrough(passing.passage);
+    send(&worker, clearance, forward::request(&worker, parts, passing.target, Waiting::Read(body))).await
+}
+
+async fn pass_watched(
+    worker: Rc<Worker>,
+    (parts, body): (Parts, Incoming),
+    (passage, target): (Passage, Option<Target>),
+    mut watch: Watch,
+) -> Response<Answer> {
+    let sender = sender_of(&parts).map(str::to_owned);
+    let short = body.size_hint().upper().is_some_and(|n| n <= worker.settings.max_send_body as u64);
+    if short {
+        let Ok(body) = buffer::read(body, worker.settings.max_send_body, worker.settings.body_patience).await else {
+            let broken = Unreadable::request("the body ended before its end");
+            return refuse(&worker, sender.as_deref(), broken).await;
+        };
+        return match watch.feed(&body).and_then(|()| watch.finish()) {
+            Ok(()) => pass_read(worker, parts, body, Passing::freely(passage, target)).await,
+            Err(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
+        };
+    }
+    let found = Found::default();
+    let streaming = Streaming { watch: Some(watch), found: Rc::clone(&found) };
+    let mut request = forward::request(&worker, parts, target, Waiting::Unread(body));
+    if let Outgoing::Streamed { watch, .. } = request.body_mut() {
+        *watch = Some(Box::new(streaming));
+    }
+    let response = send(&worker, Clearance::passthrough(passage), request).await;
+    let found = found.borrow_mut().take();
+    match found {
+        Some(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
+        None => response,
+    }
+}
+
+/// Refuses what a watch found.
+async fn refuse(worker: &Rc<Worker>, sender: Option<&str>, unreadable: Unreadable) -> Response<Answer> {
+    let started = Instant::now();
+    let Unreadable { reason, why, operation, dialect } = unreadable;
+    let denial = Denial { reason, why: Some(why), operation };
+    let mut entry = Entry::open(worker).await;
+    entry.unjudged(worker, sender, &Decision::Deny(denial.clone()));
+    Refused { entries: Entries::one(entry), denial, dialect, started }.answer(worker)
+}
+
+async fn send(worker: &Worker, clearance: Clearance, request: http::Request<Outgoing>) -> Response<Answer> {
+    let sent = Instant::now();
+    let failure = match worker.upstream.forward(clearance, request).await {
+        Ok(mut response) => {
+            worker.metrics.request(Kind::Passthrough);
+            worker.metrics.observe_upstream(StatusClass::of(response.status()), sent.elapsed());
+            headers::prepare_response(response.headers_mut());
+            return response.map(|body| Answer::Arriving(Box::new(body)));
+        }
+        Err(failure) => failure,
+    };
+    let id = worker.log.id(worker.judge.now());
+    let (cause, kind, error) = match failure {
+        Failure::NotReached(error) => (Cause::UpstreamNotReached, UpstreamFailure::NotReached, error),
+        Failure::OutcomeUnknown(error) => (Cause::OutcomeUnknown, UpstreamFailure::OutcomeUnknown, error),
+    };
+    tracing::warn!(request.id = %id, error = %error, "passthrough failed");
+    worker.metrics.upstream_failed(kind);
+    failed(cause, &id)
+}

@@ -1,0 +1,59 @@
+//! What the writer thread is asked to do.
+
+use tokio::sync::oneshot;
+
+use crate::store::learning::Lesson;
+use crate::store::{Outcome, StoreError};
+
+/// One thing for the writer to do.
+pub(super) enum Job {
+    /// Learn events.
+    Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
+    /// Keep an account's template list.
+    Templates(Ask<(String, Vec<u8>), ()>),
+    /// Find or make a secret.
+    Secret(Ask<String, [u8; 32]>),
+    /// Write what came before, then let go of the file.
+    Close(oneshot::Sender<()>),
+}
+
+/// An input, the output that the transaction gives it, and who waits for that to be durable.
+pub(super) struct Ask<I, O> {
+    pub(super) input: I,
+    pub(super) output: O,
+    waiting: oneshot::Sender<Result<O, StoreError>>,
+}
+
+impl<I, O: Default> Ask<I, O> {
+    pub(super) fn new(input: I) -> (Self, oneshot::Receiver<Result<O, StoreError>>) {
+        let (waiting, answer) = oneshot::channel();
+        (Self { input, output: O::default(), waiting }, answer)
+    }
+
+    /// Whoever asked may have gone; what they asked for is done all the same.
+    fn answer(self, result: Result<(), StoreError>) {
+        let _ = self.waiting.send(result.map(|()| self.output));
+    }
+}
+
+impl Job {
+    /// How much of a transaction it fills, in events.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Apply(ask) => ask.input.len(),
+            Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
+        }
+    }
+
+    /// Tells whoever waits that it is done, or why not.
+    pub(super) fn answer(self, result: Result<(), StoreError>) {
+        match self {
+            Self::Apply(ask) => ask.answer(result),
+            Self::Templates(ask) => ask.answer(result),
+            Self::Secret(ask) => ask.answer(result),
+            Self::Close(waiting) => {
+                let _ = waiting.send(());
+            }
+        }
+    }
+}

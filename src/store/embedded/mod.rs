@@ -1,0 +1,148 @@
+//! The embedded store: one file, one writer thread, readers on the newest committed snapshot.
+
+mod batch;
+mod jobs;
+mod tables;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::consent::dossier::Dossier;
+use crate::consent::{GateRecord, Lookup, RecipientKey, TenantId};
+
+use super::front::Front;
+use super::learning::Lesson;
+use super::link::State;
+use super::place::Place;
+use super::{Health, OpenError, Outcome, StoreError};
+
+use jobs::{Ask, Job};
+use tables::Snapshot;
+
+/// How many jobs may wait for the writer before those who bring more must wait as well.
+const QUEUE: usize = 1024;
+
+/// A handle on the file; its writer thread ends when the handle is closed or dropped.
+pub(super) struct Embedded {
+    jobs: mpsc::Sender<Job>,
+    snapshot: Arc<ArcSwapOption<Snapshot>>,
+    front: Arc<Front>,
+}
+
+impl Embedded {
+    /// Opens or makes the file, gives the tenants their numbers and starts the writer.
+    pub(super) async fn open(
+        path: PathBuf,
+        tenants: Vec<String>,
+        front: Arc<Front>,
+    ) -> Result<(Self, Vec<TenantId>), OpenError> {
+        let at = path.clone();
+        // A damaged file can make redb panic rather than fail: the blocking task turns that into an error.
+        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &tenants)).await;
+        let (database, tenants) =
+            opened.unwrap_or(Err(OpenError::Unreadable { path: path.clone(), source: None }))?;
+        let first = Snapshot::of(&database)
+            .map_err(|source| OpenError::Unreadable { path: path.clone(), source: Some(Box::new(source)) })?;
+        let snapshot = Arc::new(ArcSwapOption::from_pointee(first));
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        front.link.go_live();
+        writer::Writer::new(database, snapshot.clone(), front.clone())
+            .start(queue)
+            .map_err(|source| OpenError::NotAccessible { path, source })?;
+        Ok((Self { jobs, snapshot, front }, tenants))
+    }
+
+    /// The gate record of a place, read on the caller's own thread.
+    ///
+    /// The snapshot is an immutable tree, mostly in memory: a read takes no lock that a commit holds and costs about a microsecond, a tenth of what handing
+    /// it to another thread would. A page that is not in memory costs one read of the disk, which blocks this thread's other requests for as long; the deadline of a
+    /// lookup is judged after it.
+    pub(super) fn gate_record(&self, place: &Place) -> Lookup {
+        let snapshot = self.snapshot.load();
+        let Some(snapshot) = snapshot.as_deref() else { return Lookup::Unavailable };
+        match snapshot.gate_record(place) {
+            Ok(None) => Lookup::Absent,
+            // A value that is no record must never read as "nothing was withdrawn".
+            Ok(Some(bytes)) => GateRecord::decode(bytes.value()).map_or(Lookup::Unavailable, Lookup::Found),
+            Err(_) => Lookup::Unavailable,
+        }
+    }
+
+    pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        self.ask(lessons, Job::Apply).await
+    }
+
+    pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
+        self.ask((account.to_owned(), list), Job::Templates).await
+    }
+
+    /// A secret that exists is read without the writer; only the first asking writes.
+    pub(super) async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        match self.snapshot()?.secret(name)? {
+            Some(secret) => Ok(secret),
+            None => self.ask(name.to_owned(), Job::Secret).await,
+        }
+    }
+
+    pub(super) async fn dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
+        self.read(move |snapshot| snapshot.dossier(&place)).await
+    }
+
+    pub(super) async fn page(
+        &self,
+        tenant: TenantId,
+        after: Option<RecipientKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
+        self.read(move |snapshot| snapshot.page(tenant, after, limit)).await
+    }
+
+    pub(super) async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.read(Snapshot::templates).await
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let open = !self.jobs.is_closed();
+        let written = matches!(self.front.link.state(), State::Live(_));
+        let mut warnings = Vec::new();
+        if open && !written {
+            warnings.push(StoreError::LAST_WRITE_FAILED.to_owned());
+        }
+        Health { up: open && written, warnings }
+    }
+
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.jobs.send(Job::Close(done)).await.is_ok() {
+            // An error means that somebody else's close came first and has ended the writer.
+            let _ = closed.await;
+        }
+    }
+
+    /// Hands the writer a job and waits for its answer.
+    async fn ask<I, O>(&self, input: I, job: impl FnOnce(Ask<I, O>) -> Job) -> Result<O, StoreError>
+    where
+        O: Default,
+    {
+        let (ask, answer) = Ask::new(input);
+        self.jobs.send(job(ask)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Reads what may be long off the runtime's own threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let snapshot = self.snapshot()?;
+        tokio::task::spawn_blocking(move || read(&snapshot)).await.map_err(|_| StoreError::Unreadable)?
+    }
+
+    fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
+        self.snapshot.load_full().ok_or(StoreError::Closed)
+    }
+}

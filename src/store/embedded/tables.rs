@@ -1,0 +1,202 @@
+//! The tables of the file, how it is opened, and how a snapshot of it is read.
+
+use std::fs;
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{
+    AccessGuard, Database, DatabaseError, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
+    StorageError, TableDefinition, WriteTransaction,
+};
+
+use crate::consent::dossier::Dossier;
+use crate::consent::{RecipientKey, TenantId};
+use crate::store::place::Place;
+use crate::store::{OpenError, StoreError};
+
+type Bytes = &'static [u8];
+
+/// Place -> gate record: all that the hot path reads.
+pub(super) const GATE: TableDefinition<Bytes, Bytes> = TableDefinition::new("gate");
+/// Place -> dossier.
+pub(super) const DOSSIERS: TableDefinition<Bytes, Bytes> = TableDefinition::new("dossiers");
+/// Tenant's name -> its number. Rows are never removed, so a number is never given twice.
+const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
+/// Account -> template list.
+pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
+/// Name -> secret.
+pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
+/// What the file says of itself.
+const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
+
+const FORMAT: u32 = 1;
+/// Pages that redb keeps in memory; its own default is a gigabyte. The rest is left to the system's page cache.
+const PAGE_CACHE_BYTES: usize = 256 * 1024 * 1024;
+
+/// Opens or makes the file and gives the tenants their numbers.
+pub(super) fn open(path: &Path, tenants: &[String]) -> Result<(Database, Vec<TenantId>), OpenError> {
+    prepare(path).map_err(|source| OpenError::NotAccessible { path: path.to_owned(), source })?;
+    let database = Database::builder()
+        .set_cache_size(PAGE_CACHE_BYTES)
+        .create(path)
+        .map_err(|error| refused(path, error))?;
+    let unreadable = |source| OpenError::Unreadable { path: path.to_owned(), source: Some(Box::new(source)) };
+    match initialize(&database, tenants).map_err(unreadable)? {
+        Ok(numbers) => Ok((database, numbers)),
+        Err(found) => Err(OpenError::WrongVersion { path: path.to_owned(), found, known: FORMAT }),
+    }
+}
+
+/// Makes the folder, and the file readable by this user alone: it holds personal data.
+fn prepare(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "redb's errors, an open set: whatever else is wrong, the file cannot be read"
+)]
+fn refused(path: &Path, error: DatabaseError) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            OpenError::Locked { path }
+        }
+        // "Invalid data" is how redb says that the file does not begin like one of its own.
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() != io::ErrorKind::InvalidData => {
+            OpenError::NotAccessible { path, source }
+        }
+        other => OpenError::Unreadable { path, source: Some(Box::new(other.into())) },
+    }
+}
+
+/// Makes the tables that are missing; the inner error is the format of a file that another version wrote.
+fn initialize(database: &Database, tenants: &[String]) -> Result<Result<Vec<TenantId>, u32>, redb::Error> {
+    let transaction = begin(database)?;
+    let found = {
+        let mut meta = transaction.open_table(META)?;
+        let found = meta.get("format")?.map(|format| format.value());
+        if found.is_none() {
+            meta.insert("format", FORMAT)?;
+        }
+        found.unwrap_or(FORMAT)
+    };
+    if found != FORMAT {
+        transaction.abort()?;
+        return Ok(Err(found));
+    }
+    transaction.open_table(GATE)?;
+    transaction.open_table(DOSSIERS)?;
+    transaction.open_table(TEMPLATES)?;
+    transaction.open_table(SECRETS)?;
+    let numbers = number(&transaction, tenants)?;
+    transaction.commit()?;
+    Ok(Ok(numbers))
+}
+
+fn number(transaction: &WriteTransaction, tenants: &[String]) -> Result<Vec<TenantId>, redb::Error> {
+    let mut table = transaction.open_table(TENANTS)?;
+    let mut highest = 0;
+    for row in table.iter()? {
+        highest = highest.max(row?.1.value());
+    }
+    let mut numbers = Vec::with_capacity(tenants.len());
+    for name in tenants {
+        let known = table.get(name.as_str())?.map(|number| number.value());
+        let number = known.unwrap_or_else(|| highest.saturating_add(1));
+        if known.is_none() {
+            table.insert(name.as_str(), number)?;
+            highest = number;
+        }
+        numbers.push(TenantId(number));
+    }
+    Ok(numbers)
+}
+
+/// Begins a transaction that is on disk when it is committed, and that costs nothing to recover after a crash.
+pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(redb::Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// The file as of its last commit.
+pub(super) struct Snapshot {
+    gate: ReadOnlyTable<Bytes, Bytes>,
+    transaction: ReadTransaction,
+}
+
+impl Snapshot {
+    pub(super) fn of(database: &Database) -> Result<Self, redb::Error> {
+        let transaction = database.begin_read()?;
+        Ok(Self { gate: transaction.open_table(GATE)?, transaction })
+    }
+
+    pub(super) fn gate_record(&self, place: &Place) -> Result<Option<AccessGuard<'_, Bytes>>, StorageError> {
+        self.gate.get(place.bytes().as_slice())
+    }
+
+    pub(super) fn dossier(&self, place: &Place) -> Result<Option<Dossier>, StoreError> {
+        let dossiers = self.transaction.open_table(DOSSIERS).map_err(read_failed)?;
+        let stored = dossiers.get(place.bytes().as_slice()).map_err(read_failed)?;
+        stored.map(|bytes| Dossier::decode(bytes.value()).ok_or(StoreError::Unreadable)).transpose()
+    }
+
+    pub(super) fn page(
+        &self,
+        tenant: TenantId,
+        after: Option<RecipientKey>,
+        limit: usize,
+    ) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
+        let dossiers = self.transaction.open_table(DOSSIERS).map_err(read_failed)?;
+        let start = match after {
+            Some(key) => Bound::Excluded(Place { tenant, key }.bytes()),
+            None => Bound::Included(tenant.0.to_be_bytes().to_vec()),
+        };
+        let rows = dossiers
+            .range::<&[u8]>((start.as_ref().map(Vec::as_slice), Bound::Unbounded))
+            .map_err(read_failed)?;
+        let mut page = Vec::new();
+        for row in rows.take(limit) {
+            let (key, value) = row.map_err(read_failed)?;
+            let place = Place::from_bytes(key.value()).ok_or(StoreError::Unreadable)?;
+            if place.tenant != tenant {
+                break;
+            }
+            page.push((place.key, Dossier::decode(value.value()).ok_or(StoreError::Unreadable)?));
+        }
+        Ok(page)
+    }
+
+    pub(super) fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let templates = self.transaction.open_table(TEMPLATES).map_err(read_failed)?;
+        let rows = templates.iter().map_err(read_failed)?;
+        rows.map(|row| row.map(|(account, list)| (account.value().to_owned(), list.value().to_vec())))
+            .collect::<Result<_, _>>()
+            .map_err(read_failed)
+    }
+
+    pub(super) fn secret(&self, name: &str) -> Result<Option<[u8; 32]>, StoreError> {
+        let secrets = self.transaction.open_table(SECRETS).map_err(read_failed)?;
+        let secret = secrets.get(name).map_err(read_failed)?;
+        Ok(secret.map(|secret| secret.value()))
+    }
+}
+
+pub(super) fn read_failed(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Read(Arc::new(error.into()))
+}
+
+pub(super) fn write_failed(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Write(Arc::new(error.into()))
+}

@@ -1,0 +1,175 @@
+//! The one thread that writes: it groups what is queued into transactions and acknowledges after the commit.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+
+use arc_swap::ArcSwapOption;
+use redb::{Database, ReadableTable, WriteTransaction};
+use tokio::sync::mpsc;
+
+use crate::consent::{GateRecord, RecipientKey, TenantId};
+use crate::store::StoreError;
+use crate::store::front::Front;
+use crate::store::link::State;
+use crate::store::place::Place;
+
+use super::batch::Batch;
+use super::jobs::Job;
+use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, read_failed, write_failed};
+
+/// A transaction takes no further job once it holds this many events.
+const GROUP: usize = 20_000;
+
+/// The writer's own side of the store.
+pub(super) struct Writer {
+    database: Database,
+    snapshot: Arc<ArcSwapOption<Snapshot>>,
+    front: Arc<Front>,
+    /// Tenants whose own record is known to be written.
+    heard: HashSet<TenantId, ahash::RandomState>,
+}
+
+impl Writer {
+    pub(super) fn new(database: Database, snapshot: Arc<ArcSwapOption<Snapshot>>, front: Arc<Front>) -> Self {
+        Self { database, snapshot, front, heard: HashSet::default() }
+    }
+
+    /// Starts the thread, which ends with the queue or with the first job that closes it.
+    pub(super) fn start(self, queue: mpsc::Receiver<Job>) -> io::Result<()> {
+        thread::Builder::new().name("consent-store".to_owned()).spawn(move || self.run(queue)).map(drop)
+    }
+
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut closing = None;
+        while let Some(first) = queue.blocking_recv() {
+            let mut group = Vec::new();
+            let mut weight = 0usize;
+            let mut next = Some(first);
+            // Whatever came while the last commit was on its way to the disk shares the next one; nobody waits for company.
+            while let Some(job) = next {
+                weight = weight.saturating_add(job.weight());
+                if let Job::Close(_) = job {
+                    closing = Some(job);
+                    break;
+                }
+                group.push(job);
+                next = if weight < GROUP { queue.try_recv().ok() } else { None };
+            }
+            self.process(group);
+            if closing.is_some() {
+                break;
+            }
+        }
+        self.close();
+        drop(queue);
+        if let Some(job) = closing {
+            job.answer(Ok(()));
+        }
+    }
+
+    /// Lookups stop finding a snapshot before the file is let go of.
+    fn close(self) {
+        self.snapshot.store(None);
+        if let Err(error) = self.database.close() {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "closing the consent store failed; it will be repaired when it is next opened"
+            );
+        }
+    }
+
+    /// Commits a group in one transaction; if that fails, each job in its own, so that one bad job fails alone.
+    fn process(&mut self, mut group: Vec<Job>) {
+        match self.commit(&mut group) {
+            Ok(()) => group.into_iter().for_each(|job| job.answer(Ok(()))),
+            Err(error) if group.len() < 2 => group.into_iter().for_each(|job| job.answer(Err(error.clone()))),
+            Err(_) => group.into_iter().for_each(|job| self.process(vec![job])),
+        }
+    }
+
+    fn commit(&mut self, group: &mut [Job]) -> Result<(), StoreError> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        let transaction = begin(&self.database).map_err(write_failed)?;
+        let written = self.fill(&transaction, group)?;
+        let committed = transaction.commit().map_err(write_failed);
+        if let Err(error) = committed {
+            self.lose_trust(&error);
+            return Err(error);
+        }
+        self.publish(written)
+    }
+
+    /// Does the work of every job within the transaction; returns the gate records that it changes.
+    fn fill(
+        &self,
+        transaction: &WriteTransaction,
+        group: &mut [Job],
+    ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
+        let mut batch = Batch::of(transaction)?;
+        for job in group {
+            match job {
+                Job::Apply(ask) => {
+                    ask.output =
+                        ask.input.iter().map(|lesson| batch.learn(lesson)).collect::<Result<_, _>>()?;
+                }
+                Job::Templates(ask) => {
+                    let (account, list) = &ask.input;
+                    let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
+                    templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                }
+                Job::Secret(ask) => ask.output = find_or_make_secret(transaction, &ask.input)?,
+                Job::Close(_) => {}
+            }
+        }
+        batch.write(&self.heard)
+    }
+
+    /// Shows the commit to readers, then corrects the cache; only then is anything acknowledged.
+    fn publish(&mut self, written: Vec<(Place, GateRecord)>) -> Result<(), StoreError> {
+        let snapshot = match Snapshot::of(&self.database) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                let error = write_failed(error);
+                self.lose_trust(&error);
+                return Err(error);
+            }
+        };
+        self.snapshot.store(Some(Arc::new(snapshot)));
+        for (place, record) in written {
+            self.front.written(&place, record);
+            if place.key == RecipientKey::Tenant {
+                self.heard.insert(place.tenant);
+            }
+        }
+        self.regain_trust();
+        Ok(())
+    }
+
+    /// After a commit that failed nobody knows what the file holds: no cached record is trusted until a commit succeeds.
+    fn lose_trust(&self, error: &StoreError) {
+        self.front.link.go_down();
+        tracing::error!(error = error as &dyn std::error::Error, "committing to the consent store failed");
+    }
+
+    fn regain_trust(&self) {
+        if let State::Down(_) = self.front.link.state() {
+            self.front.link.go_live();
+            tracing::info!("committing to the consent store works again");
+        }
+    }
+}
+
+fn find_or_make_secret(transaction: &WriteTransaction, name: &str) -> Result<[u8; 32], StoreError> {
+    let mut secrets = transaction.open_table(SECRETS).map_err(write_failed)?;
+    if let Some(known) = secrets.get(name).map_err(read_failed)?.map(|secret| secret.value()) {
+        return Ok(known);
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(StoreError::Randomness)?;
+    secrets.insert(name, secret).map_err(write_failed)?;
+    Ok(secret)
+}

@@ -1,0 +1,116 @@
+//! What stands in front of a store: the cache, the tickets that keep it honest, and the link that says whether it may be trusted.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::consent::lookup::Source;
+use crate::consent::record::State as CategoryState;
+use crate::consent::{Clock, GateRecord, Lookup};
+
+use super::Answer;
+use super::cache::Cache;
+use super::link::{Link, State};
+use super::place::Place;
+use super::tickets::{Seat, Tickets};
+
+/// Answers lookups from memory where that is safe, else through a store's fetch.
+pub(super) struct Front {
+    cache: Cache,
+    tickets: Tickets,
+    pub(super) link: Link,
+}
+
+impl Front {
+    /// An empty front whose link is down.
+    pub(super) fn new(capacity: u64, max_age: Option<Duration>, clock: Clock) -> Self {
+        Self { cache: Cache::new(capacity, max_age, clock), tickets: Tickets::new(), link: Link::down() }
+    }
+
+    /// The answer from memory, if the link vouches for it.
+    pub(super) fn cached(&self, place: &Place) -> Option<Lookup> {
+        match self.link.state() {
+            State::Live(now) => self.cache.get(place).filter(|e| e.generation == now).map(|e| e.lookup()),
+            State::Down(_) => None,
+        }
+    }
+
+    /// The answer from the store, shared with everybody who misses the same place meanwhile.
+    ///
+    /// A store that fails or is too late is [`Lookup::Unavailable`], unless the cache remembers a withdrawal: a withdrawal that was once seen here stays in
+    /// force while the store is away.
+    pub(super) async fn fetch<F>(&self, place: &Place, deadline: Duration, fetch: impl Fn() -> F) -> Answer
+    where
+        F: Future<Output = Lookup>,
+    {
+        let deadline = Instant::now() + deadline;
+        let fetched = timeout_at(deadline, self.miss(place, fetch)).await;
+        // A fetch that does not yield cannot be cut short: what it brought too late still fills the cache for the next.
+        let in_time = fetched.ok().filter(|_| Instant::now() <= deadline);
+        match in_time.unwrap_or(Lookup::Unavailable) {
+            Lookup::Unavailable => self.remembered(place),
+            lookup @ (Lookup::Found(_) | Lookup::Absent) => Answer { lookup, source: Source::Store },
+        }
+    }
+
+    async fn miss<F>(&self, place: &Place, fetch: impl Fn() -> F) -> Lookup
+    where
+        F: Future<Output = Lookup>,
+    {
+        loop {
+            match self.tickets.join(place, self.link.state().generation()) {
+                Seat::Lead(ticket) => {
+                    let lookup = fetch().await;
+                    ticket.land(lookup, |taken| self.fill(place, lookup, State::Live(taken)));
+                    return lookup;
+                }
+                Seat::Follow(flight) => {
+                    if let Some(lookup) = flight.landed().await {
+                        return lookup;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Called with the place's shard locked, so no change of the place can come between.
+    fn fill(&self, place: &Place, lookup: Lookup, then: State) {
+        if self.link.state() != then {
+            return;
+        }
+        match lookup {
+            Lookup::Found(record) => self.cache.put(place.clone(), Some(record), then.generation()),
+            Lookup::Absent => self.cache.put(place.clone(), None, then.generation()),
+            Lookup::Unavailable => {}
+        }
+    }
+
+    /// A withdrawal that the cache remembers, of any generation: it can only refuse.
+    fn remembered(&self, place: &Place) -> Answer {
+        let known = self.cache.get(place).and_then(|entry| entry.record);
+        match known.filter(|record| withdraws(record) && !record.permits_anything()) {
+            Some(record) => Answer { lookup: Lookup::Found(record), source: Source::Cache },
+            None => Answer { lookup: Lookup::Unavailable, source: Source::Store },
+        }
+    }
+
+    /// Takes in a record that was just written here. For the one writer of a store that has no other writers.
+    ///
+    /// A record without a withdrawal is only dropped from memory: an import of millions would wash out what sends are using.
+    pub(super) fn written(&self, place: &Place, record: GateRecord) {
+        self.tickets.overrule(place, || {
+            if withdraws(&record) {
+                self.cache.put(place.clone(), Some(record), self.link.state().generation());
+            } else {
+                self.cache.remove(place);
+            }
+        });
+    }
+}
+
+fn withdraws(record: &GateRecord) -> bool {
+    record.slots.iter().any(|slot| slot.state == CategoryState::Revoked)
+}
+
+#[cfg(test)]
+mod tests;

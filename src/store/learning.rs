@@ -1,0 +1,117 @@
+//! How an event enters the dossiers of everybody it concerns, whichever store holds them. No I/O: a store gathers, calls, writes.
+
+use std::collections::BTreeMap;
+
+use crate::consent::dossier::{Dossier, Learned, MAX_LINKS, Provenance, settle};
+use crate::consent::event::Kind;
+use crate::consent::{CategorySet, Event, RecipientKey, TenantId};
+
+use super::Outcome;
+
+/// Dossiers that links connect, by key.
+pub(super) type Component = BTreeMap<RecipientKey, Dossier>;
+
+/// An event with its tenant's number in the store.
+pub(super) struct Lesson {
+    pub(super) tenant: TenantId,
+    pub(super) event: Event,
+    pub(super) provenance: Provenance,
+}
+
+/// What an event did to a component.
+pub(super) struct Learnt {
+    pub(super) outcome: Outcome,
+    /// Whose dossiers changed.
+    pub(super) changed: Vec<RecipientKey>,
+}
+
+const KNOWN: Outcome = Outcome::Ignored("already known");
+const WITHDRAWN: Outcome =
+    Outcome::Ignored("the person withdrew; only a later act of the person with evidence grants again");
+const WITHDRAWN_IN_PART: Outcome = Outcome::Ignored(
+    "granted in part: the person withdrew from its other categories; only a later act of the person with evidence grants those again",
+);
+const SUPERSEDED: Outcome =
+    Outcome::Ignored("a later withdrawal stands; a grant counts when it is later than every withdrawal");
+/// The answer to an event, other than a revoke, whose links would make a person of too many identities.
+pub(super) const TOO_MANY: Outcome = Outcome::Ignored(
+    "nothing was stored: with these links the person would have more than 33 identities; send the event without links, or correct them",
+);
+
+/// Everybody an event names, its recipient first.
+pub(super) fn named(event: &Event) -> Vec<RecipientKey> {
+    let own = event.recipient.key();
+    let mut keys = vec![own];
+    for link in &event.links {
+        let key = link.key();
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+/// Whether a component has more members than one person may have.
+pub(super) fn is_too_large(component: &Component) -> bool {
+    component.len() > MAX_LINKS.saturating_add(1)
+}
+
+/// Teaches an event to its recipient's dossier, links those it names, and lets the whole component share what crosses links.
+///
+/// `component` must hold everybody named and everybody they are linked to.
+pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
+    let event = &lesson.event;
+    let own = event.recipient.key();
+    let dossier = component.entry(own.clone()).or_default();
+    let mut news = dossier.learn(event.clone()) == Learned::New;
+    for link in &event.links {
+        let key = link.key();
+        if key != own {
+            news |= dossier.link(key, lesson.provenance);
+        }
+    }
+    let mut changed = settle(component);
+    if news {
+        changed.push(own.clone());
+    }
+    let outcome = match component.get(&own) {
+        Some(dossier) if !changed.is_empty() => outcome(dossier, event),
+        Some(_) | None => KNOWN,
+    };
+    Learnt { outcome, changed }
+}
+
+/// Teaches a revoke to one of the identities that it names, without linking them: how a revoke that names too many still stops every one of them.
+pub(super) fn learn_unlinked(component: &mut Component, named: &RecipientKey, lesson: &Lesson) -> Learnt {
+    let news = component.entry(named.clone()).or_default().learn(lesson.event.clone()) == Learned::New;
+    let mut changed = settle(component);
+    if news {
+        changed.push(named.clone());
+    }
+    let outcome = if changed.is_empty() { KNOWN } else { Outcome::Applied };
+    Learnt { outcome, changed }
+}
+
+/// What to say about an event that brought something new.
+fn outcome(dossier: &Dossier, event: &Event) -> Outcome {
+    match event.kind {
+        Kind::Grant => outcome_of_grant(dossier, event),
+        Kind::Revoke | Kind::Resume | Kind::Inbound | Kind::Link | Kind::Erase => Outcome::Applied,
+    }
+}
+
+fn outcome_of_grant(dossier: &Dossier, event: &Event) -> Outcome {
+    let asked = event.categories.unwrap_or(CategorySet::ALL);
+    let granted = dossier.granted_of(asked);
+    let by_person =
+        || dossier.history().iter().any(|e| e.kind == Kind::Revoke && e.actor.speaks_for_person());
+    if granted == asked {
+        Outcome::Applied
+    } else if !by_person() {
+        SUPERSEDED
+    } else if granted.is_empty() {
+        WITHDRAWN
+    } else {
+        WITHDRAWN_IN_PART
+    }
+}

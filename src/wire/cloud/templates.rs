@@ -1,0 +1,87 @@
+//! A template list, as Meta's `GET /{account}/message_templates` answers it. Source: Meta, "Template management".
+
+use serde_json::Value;
+
+use crate::consent::Category;
+use crate::wire::classify::category_from_provider;
+
+/// One template in one language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its language as sends spell it, with `_`.
+    pub language: String,
+    /// Its category.
+    pub category: Category,
+    /// The category that it will become.
+    pub correct_category: Option<Category>,
+    /// `APPROVED` and the like.
+    pub status: Option<String>,
+}
+
+/// Reads `{"data": [...]}` or a bare array.
+///
+/// # Errors
+/// Every problem, with the number of the item counted from 1 and what would be right.
+pub fn parse_list(body: &[u8]) -> Result<Vec<ListedTemplate>, Vec<String>> {
+    let document: Value = serde_json::from_slice(body)
+        .map_err(|e| vec![format!("not JSON: line {}, column {}", e.line(), e.column())])?;
+    let list = match &document {
+        Value::Array(list) => list,
+        Value::Object(fields) => fields.get("data").and_then(Value::as_array).ok_or_else(shape)?,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Err(shape()),
+    };
+    let mut templates = Vec::with_capacity(list.len());
+    let mut problems = Vec::new();
+    for (at, item) in list.iter().enumerate() {
+        match template(item) {
+            Ok(template) => templates.push(template),
+            Err(problem) => problems.push(format!("item {}: {problem}", at + 1)),
+        }
+    }
+    if problems.is_empty() { Ok(templates) } else { Err(problems) }
+}
+
+fn shape() -> Vec<String> {
+    vec!["not a template list: write {\"data\": [...]} as GET /{account}/message_templates answers it, or the array alone".to_owned()]
+}
+
+fn template(item: &Value) -> Result<ListedTemplate, String> {
+    let text = |field: &str| item.get(field).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let required = |field: &str, such_as: &str| text(field).ok_or_else(|| format!("{field}: missing; write a string such as {such_as}"));
+    let name = required("name", "\"order_update\"")?;
+    if name.len() > 512 || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+        return Err("name: at most 512 of a-z, 0-9 and _".to_owned());
+    }
+    Ok(ListedTemplate {
+        name: name.to_owned(),
+        language: required("language", "\"en_US\"")?.replace('-', "_"),
+        category: category_from_provider(required("category", "\"UTILITY\"")?),
+        correct_category: text("correct_category").map(category_from_provider),
+        status: text("status").map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metas_answer_and_a_bare_array_are_read() {
+        let item = r#"{"id":"1","name":"order_update","language":"en-US","category":"UTILITY","correct_category":"MARKETING","status":"APPROVED"}"#;
+        for body in [format!(r#"{{"data":[{item}],"paging":{{}}}}"#), format!("[{item}]")] {
+            let list = parse_list(body.as_bytes()).unwrap();
+            assert_eq!(list[0].language, "en_US");
+            assert_eq!((list[0].category, list[0].correct_category), (Category::Utility, Some(Category::Marketing)));
+        }
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let problems = parse_list(br#"[{"name":"a","language":"en"},{"name":"B C","language":"en","category":"UTILITY"},7]"#).unwrap_err();
+        assert_eq!(problems.len(), 3);
+        assert!(problems[0].starts_with("item 1: category") && problems[1].starts_with("item 2: name"), "{problems:?}");
+        assert!(parse_list(b"{}").is_err() && parse_list(b"nonsense").is_err());
+    }
+}

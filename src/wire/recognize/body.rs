@@ -1,0 +1,112 @@
+//! What the body of an inspected request tells.
+
+use http::request::Parts;
+
+use super::content::Content;
+use super::decide::{Decided, Place, decide};
+use super::edges::{self, NODE_KEYS, Treatment};
+use super::fields::Fields;
+use super::names::{Name, Seen};
+use super::path::Segments;
+use super::scan::{self, Found};
+use super::{Context, Inspect, Passage, Recognized, Unreadable, form, json, multipart, unreadable, unrecognized};
+use crate::wire::send::Surface;
+
+/// A request whose body was read.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a, 'c> {
+    pub(super) inspect: &'a Inspect,
+    pub(super) parts: &'a Parts,
+    pub(super) body: &'a [u8],
+    pub(super) context: Context<'c>,
+}
+
+const TELLING: &str = "the request carries a batch, a recipient or a message where none is expected; send it on its own edge";
+
+/// Reads a body.
+pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unreadable> {
+    match request.inspect.edge.treatment {
+        Treatment::Send(surface) => request.send(surface),
+        Treatment::Node => request.node(),
+        Treatment::Receipt => request.receipt(),
+        Treatment::SteeringIf(keys) => request.write(request.look(keys)?),
+        Treatment::Sample => request.sample(),
+        Treatment::Safe | Treatment::Unknown | Treatment::Members | Treatment::File => request.write(request.look(&[])?),
+        Treatment::Opaque | Treatment::Foreign | Treatment::Steering => Err(unrecognized(TELLING)),
+    }
+}
+
+impl<'a> Request<'a, '_> {
+    fn pass(&self) -> Recognized<'a> {
+        Recognized::Passthrough(Passage::of(self.inspect.edge.name))
+    }
+
+    fn look(&self, keys: &[&str]) -> Result<Found, Unreadable> {
+        scan::look(self.parts.uri.query(), &self.inspect.content, self.body, keys).map_err(unrecognized)
+    }
+
+    /// Every judged parameter, wherever it stands; in more than one place it is ambiguous.
+    fn fields(&self) -> Result<Fields<'a>, Unreadable> {
+        let mut fields = Fields::default();
+        if let Some(query) = self.parts.uri.query() {
+            form::read(query.as_bytes(), &mut fields).map_err(unreadable)?;
+        }
+        match &self.inspect.content {
+            _ if self.body.is_empty() => Ok(()),
+            Content::Json => json::read(self.body, &mut fields),
+            Content::Form => form::read(self.body, &mut fields),
+            Content::Multipart(boundary) => multipart::read(self.body, boundary, &mut fields),
+            Content::Other => Err("the body has no Content-Type that is judged; send application/json"),
+        }
+        .map_err(unreadable)?;
+        Ok(fields)
+    }
+
+    fn send(&self, surface: Surface) -> Result<Recognized<'a>, Unreadable> {
+        if self.inspect.read && self.is_silent()? {
+            return Ok(self.pass());
+        }
+        let sender = Segments::of(self.inspect.path(self.parts)).at(0);
+        let place = Place { surface, sender, is_sender: (self.context.is_sender)(sender) };
+        Ok(match decide(self.fields()?, &place)? {
+            Decided::Send(send) => Recognized::One(send),
+            Decided::Pass(passage) => Recognized::Passthrough(passage),
+        })
+    }
+
+    /// Whether a read or delete on a send edge names neither recipient nor content nor batch, nor another method.
+    fn is_silent(&self) -> Result<bool, Unreadable> {
+        let seen = self.look(&[])?.seen;
+        Ok(!is_telling(seen) && !seen.has(Name::Method) && !seen.has(Name::UnderscoreMethod))
+    }
+
+    /// `POST /{phone_number_id}`: configuration, steering, or a send that stands on the wrong edge.
+    fn node(&self) -> Result<Recognized<'a>, Unreadable> {
+        let found = self.look(NODE_KEYS)?;
+        let id = Segments::of(self.inspect.path(self.parts)).at(0);
+        let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
+        if sends && !found.steers { self.send(Surface::Messages) } else { self.write(found) }
+    }
+
+    /// `PUT /v1/messages/{id}`: a receipt and nothing else.
+    fn receipt(&self) -> Result<Recognized<'a>, Unreadable> {
+        let fields = self.fields()?;
+        let tells = is_telling(fields.seen) || fields.unknown_object || fields.recipient_is_object;
+        if fields.text(Name::Status) == Some("read") && !tells { Ok(self.pass()) } else { Err(unrecognized(TELLING)) }
+    }
+
+    fn sample(&self) -> Result<Recognized<'a>, Unreadable> {
+        if self.look(&[])?.seen.has(Name::Batch) { Err(unrecognized(TELLING)) } else { Ok(self.pass()) }
+    }
+
+    fn write(&self, found: Found) -> Result<Recognized<'a>, Unreadable> {
+        if is_telling(found.seen) {
+            return Err(unrecognized(TELLING));
+        }
+        Ok(if found.steers { Recognized::Steering(self.inspect.edge.name) } else { self.pass() })
+    }
+}
+
+fn is_telling(seen: Seen) -> bool {
+    seen.has(Name::Batch) || seen.has_recipient() || seen.has_payload()
+}

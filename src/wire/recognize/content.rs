@@ -1,0 +1,145 @@
+//! How a body is encoded, as far as its head tells.
+
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+
+/// The encoding that a body declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// `application/json` in UTF-8.
+    Json,
+    /// `application/x-www-form-urlencoded` in UTF-8.
+    Form,
+    /// `multipart/form-data` with its boundary.
+    Multipart(Box<str>),
+    /// Anything else, or nothing.
+    Other,
+}
+
+/// Reads `Content-Type`.
+///
+/// # Errors
+///
+/// What readers could disagree about.
+pub(super) fn of(headers: &HeaderMap) -> Result<Content, &'static str> {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else { return Ok(Content::Other) };
+    if values.next().is_some() {
+        return Err("the request has two Content-Type headers; send one");
+    }
+    if value == "application/json" {
+        return Ok(Content::Json);
+    }
+    value.to_str().map_or(Err("the Content-Type header is not ASCII"), read)
+}
+
+fn read(value: &str) -> Result<Content, &'static str> {
+    let (essence, mut parameters) = split(value);
+    let (mut charset, mut boundary) = (None, None);
+    while let Some((name, value, rest)) = next_parameter(parameters)? {
+        parameters = rest;
+        let twice = match name {
+            _ if name.eq_ignore_ascii_case("charset") => charset.replace(value).is_some(),
+            _ if name.eq_ignore_ascii_case("boundary") => boundary.replace(value).is_some(),
+            _ => false,
+        };
+        if twice {
+            return Err("a parameter of the Content-Type header stands twice");
+        }
+    }
+    if charset.is_some_and(|c| !c.eq_ignore_ascii_case("utf-8") && !c.eq_ignore_ascii_case("utf8")) {
+        return Err("the body's charset is not utf-8; send UTF-8");
+    }
+    match (essence, boundary) {
+        _ if essence.eq_ignore_ascii_case("multipart/form-data") => boundary
+            .filter(|b| is_boundary(b))
+            .map(|b| Content::Multipart(b.into()))
+            .ok_or("the multipart boundary is missing or odd; use letters, digits and dashes"),
+        (_, Some(_)) => Err("the Content-Type header declares a boundary, but is not multipart/form-data"),
+        _ if essence.eq_ignore_ascii_case("application/json") => Ok(Content::Json),
+        _ if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") => Ok(Content::Form),
+        _ => Ok(Content::Other),
+    }
+}
+
+fn split(value: &str) -> (&str, &str) {
+    let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
+    (essence.trim_matches([' ', '\t']), parameters)
+}
+
+/// A parameter's name and value, and what follows it.
+type Parameter<'a> = (&'a str, &'a str, &'a str);
+
+/// The next parameter; quotes are taken off, and what they could hide is refused.
+fn next_parameter(text: &str) -> Result<Option<Parameter<'_>>, &'static str> {
+    const ODD: &str = "the Content-Type header cannot be read with certainty";
+    let text = text.trim_matches([' ', '\t', ';']);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (name, rest) = text.split_once('=').ok_or(ODD)?;
+    let (value, rest) = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').filter(|(value, _)| !value.contains(['\\', ';', ','])).ok_or(ODD)?,
+        None => rest.split_once(';').unwrap_or((rest, "")),
+    };
+    let rest = rest.trim_start_matches([' ', '\t']);
+    let value = value.trim_end_matches([' ', '\t']);
+    let odd = value.contains(['"', ',']) || name.trim() != name || name.is_empty() || name.contains(['"', ',', ' ']);
+    if odd { Err(ODD) } else { Ok(Some((name, value, rest))) }
+}
+
+/// RFC 2046 section 5.1.1 without spaces and signs that readers treat differently.
+fn is_boundary(text: &str) -> bool {
+    (1..=70).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=+.'/:".contains(&b))
+}
+
+/// Whether the body is compressed, or says so.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether a body may follow, as far as the head tells: over HTTP/2 only a length of 0 says that none does.
+pub(super) fn may_follow(parts: &http::request::Parts) -> bool {
+    let framed = parts.version == http::Version::HTTP_2 || parts.headers.contains_key(TRANSFER_ENCODING);
+    parts.headers.get(CONTENT_LENGTH).map_or(framed, |length| length != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_one(value: &str) -> Result<Content, &'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, value.parse().unwrap());
+        of(&headers)
+    }
+
+    #[test]
+    fn the_three_encodings_are_read_in_any_letter_case() {
+        for (value, content) in [
+            ("application/json", Content::Json), ("Application/JSON; charset=UTF-8", Content::Json), ("APPLICATION/JSON ; Charset=\"UTF-8\"; x=y", Content::Json),
+            ("application/x-www-form-urlencoded", Content::Form), ("multipart/form-data; boundary=X-1", Content::Multipart("X-1".into())),
+            ("multipart/form-data; boundary=\"X 1\"", Content::Other), ("text/plain", Content::Other), ("", Content::Other), ("application/vnd.api+json", Content::Other),
+        ] {
+            if value.contains("X 1") {
+                assert!(read_one(value).is_err());
+            } else {
+                assert_eq!(read_one(value), Ok(content), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused() {
+        for value in [
+            "application/json; charset=utf-16", "application/json; boundary=x", "multipart/form-data", "multipart/form-data; boundary=a; boundary=b",
+            "multipart/form-data; boundary=\"a\\\"b\"", "application/json; charset=utf-8; charset=utf-16", "multipart/mixed; boundary=BOUND",
+        ] {
+            assert!(read_one(value).is_err(), "{value}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(CONTENT_TYPE, "text/plain".parse().unwrap());
+        headers.append(CONTENT_TYPE, "application/json".parse().unwrap());
+        assert!(of(&headers).is_err());
+    }
+}

@@ -1,0 +1,194 @@
+//! The closed table of edges: how a write to each is treated, and where the rule comes from.
+//!
+//! | edge | treatment of a write | source |
+//! |---|---|---|
+//! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
+//! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
+//! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
+//! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
+//! | `signups`, `welcome_message_sequences`, `schedules`, `subscriptions` | steering | Meta, In-App Signup, Webhooks; ARCHITECTURE section 5 |
+//! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
+//! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
+//! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
+//! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
+
+use super::path::Segments;
+use crate::wire::send::Surface;
+
+/// How a write to an edge is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Treatment {
+    /// Judged as a send.
+    Send(Surface),
+    /// Encrypted for the provider: cannot be judged.
+    Opaque,
+    /// Could be a send in a dialect that is not judged.
+    Foreign,
+    /// Passed; recipient, content and batch abort it.
+    Safe,
+    /// Passed even with content: nobody is contacted. Only a batch aborts it.
+    Sample,
+    /// The file of a resumable upload: the body is the file itself.
+    File,
+    /// Refused as steering.
+    Steering,
+    /// Refused as steering if one of the keys is present, else like [`Treatment::Safe`].
+    SteeringIf(&'static [&'static str]),
+    /// Like [`Treatment::SteeringIf`], and judged as a send if it carries a recipient.
+    Node,
+    /// Adds people to a group.
+    Members,
+    /// Marks a message as read on-premises; anything else is refused.
+    Receipt,
+    /// Inspected: nothing is known about it.
+    Unknown,
+}
+
+/// One row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Edge {
+    /// The name in the path, in the canonical letter case; also the metric label.
+    pub(super) name: &'static str,
+    /// How a write is treated.
+    pub(super) treatment: Treatment,
+}
+
+const fn edge(name: &'static str, treatment: Treatment) -> Edge {
+    Edge { name, treatment }
+}
+
+/// Keys of `POST /{phone_number_id}` that move webhooks or make WhatsApp notify users of a changed number.
+pub(super) const NODE_KEYS: &[&str] = &["webhook_configuration", "override_callback_uri", "whatsapp_business_api_data", "notify_user_change_number"];
+
+/// Edges below an id.
+static EDGES: &[Edge] = &[
+    edge("messages", Treatment::Send(Surface::Messages)),
+    edge("marketing_messages", Treatment::Send(Surface::MarketingMessages)),
+    edge("calls", Treatment::Send(Surface::Calls)),
+    edge("messages_encrypted", Treatment::Opaque),
+    edge("media", Treatment::Safe),
+    edge("message_templates", Treatment::Safe),
+    edge("upsert_message_templates", Treatment::Safe),
+    edge("migrate_message_templates", Treatment::Safe),
+    edge("whatsapp_business_profile", Treatment::Safe),
+    edge("whatsapp_business_encryption", Treatment::Safe),
+    edge("whatsapp_commerce_settings", Treatment::Safe),
+    edge("whatsapp_business_username", Treatment::Safe),
+    edge("register", Treatment::Safe),
+    edge("deregister", Treatment::Safe),
+    edge("request_code", Treatment::Safe),
+    edge("verify_code", Treatment::Safe),
+    edge("block_users", Treatment::Safe),
+    edge("message_qrdls", Treatment::Safe),
+    edge("conversational_automation", Treatment::Safe),
+    edge("phone_numbers", Treatment::Safe),
+    edge("flows", Treatment::Safe),
+    edge("migrate_flows", Treatment::Safe),
+    edge("assets", Treatment::Safe),
+    edge("publish", Treatment::Safe),
+    edge("deprecate", Treatment::Safe),
+    edge("uploads", Treatment::Safe),
+    edge("groups", Treatment::Safe),
+    edge("invite_link", Treatment::Safe),
+    edge("join_requests", Treatment::Safe),
+    edge("assigned_users", Treatment::Safe),
+    edge("message_samples", Treatment::Sample),
+    edge("participants", Treatment::Members),
+    edge("settings", Treatment::SteeringIf(&["payload_encryption", "calling.sip"])),
+    edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri"])),
+    edge("subscriptions", Treatment::Steering),
+    edge("signups", Treatment::Steering),
+    edge("welcome_message_sequences", Treatment::Steering),
+    edge("schedules", Treatment::Steering),
+];
+
+static ROOT: Edge = edge("root", Treatment::Unknown);
+static NODE: Edge = edge("node", Treatment::Node);
+static FILE: Edge = edge("upload", Treatment::File);
+static UNKNOWN: Edge = edge("other", Treatment::Unknown);
+static FOREIGN: Edge = edge("foreign_messages", Treatment::Foreign);
+static RECEIPT: Edge = edge("receipt", Treatment::Receipt);
+static CONTACTS: Edge = edge("on_premises_contacts", Treatment::Sample);
+
+/// The edge that a path leads to, and the id above it (empty where there is none).
+pub(super) fn find<'p>(path: &Segments<'p>) -> (&'static Edge, &'p str) {
+    let (id, name) = (path.at(0), path.at(1));
+    let found = match path.len {
+        0 => &ROOT,
+        1 if named(id).is_some_and(is_contacting) => &FOREIGN,
+        1 if id.starts_with("upload:") => &FILE,
+        1 if id.eq_ignore_ascii_case("contacts") && path.version.is_some() => &CONTACTS,
+        1 if is_node(id) => &NODE,
+        2 if named(id).is_some_and(is_contacting) => foreign_below(path),
+        2 => below(id, name),
+        _ if path.more || path.iter().any(|segment| named(segment).is_some_and(is_contacting)) => &FOREIGN,
+        3 => named(name).filter(|edge| is_deep(edge)).unwrap_or(&UNKNOWN),
+        _ => &UNKNOWN,
+    };
+    (found, id)
+}
+
+fn below(id: &str, name: &str) -> &'static Edge {
+    match named(name) {
+        Some(edge) if is_contacting(edge) && !is_node(id) => &FOREIGN,
+        Some(edge) => edge,
+        None if nearly_contacting(name) => &FOREIGN,
+        None => &UNKNOWN,
+    }
+}
+
+/// `/v1/messages/{message id}` marks as read on-premises.
+fn foreign_below(path: &Segments<'_>) -> &'static Edge {
+    let on_premises = path.version.is_some() && named(path.at(0)).is_some_and(|edge| edge.name == "messages");
+    if on_premises { &RECEIPT } else { &FOREIGN }
+}
+
+fn named(segment: &str) -> Option<&'static Edge> {
+    EDGES.iter().find(|edge| edge.name.eq_ignore_ascii_case(segment))
+}
+
+/// `messages.json` and the like: a lenient router could cut the suffix.
+fn nearly_contacting(segment: &str) -> bool {
+    let stem = segment.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|stem| !stem.is_empty());
+    stem.and_then(named).is_some_and(is_contacting)
+}
+
+fn is_contacting(edge: &Edge) -> bool {
+    matches!(edge.treatment, Treatment::Send(_) | Treatment::Opaque)
+}
+
+/// Edges whose own children are treated alike: `/{id}/signups/{id}`.
+fn is_deep(edge: &Edge) -> bool {
+    matches!(edge.treatment, Treatment::Steering | Treatment::Members)
+}
+
+/// A numeric id, or the caller's own (`me`, on Messenger and Instagram).
+fn is_node(id: &str) -> bool {
+    is_number(id) || id.eq_ignore_ascii_case("me")
+}
+
+/// Whether an id can be a phone number id.
+pub(super) fn is_number(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_one_treatment() {
+        use Treatment::*;
+        for (path, treatment) in [
+            ("/v23.0/1/messages", Send(Surface::Messages)), ("/1/Messages", Send(Surface::Messages)), ("/me/messages", Send(Surface::Messages)),
+            ("/v23.0/1/MARKETING_messages", Send(Surface::MarketingMessages)), ("/1/calls", Send(Surface::Calls)), ("/1/messages_encrypted", Opaque),
+            ("/messages", Foreign), ("/v1/messages", Foreign), ("/v1/messages/x", Receipt), ("/messages/x", Foreign), ("/US.1/messages", Foreign),
+            ("/1/messages.json", Foreign), ("/1/messages/json", Foreign), ("/a/b/messages", Foreign), ("/a/b/c/d/messages", Foreign), ("/1/messages,x", Foreign),
+            ("/v1/contacts", Sample), ("/", Unknown), ("/v23.0", Unknown), ("/v23.0/1", Node), ("/v23.0/me", Node), ("/app/uploads", Safe), ("/upload:MT", File),
+            ("/1/media", Safe), ("/1/signups/2", Steering), ("/g/participants", Members), ("/1/feed", Unknown), ("/oauth/access_token", Unknown),
+            ("/1/settings", SteeringIf(&["payload_encryption", "calling.sip"])),
+        ] {
+            assert_eq!(find(&Segments::of(path)).0.treatment, treatment, "{path}");
+        }
+    }
+}

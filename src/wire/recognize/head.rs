@@ -1,0 +1,173 @@
+//! What the head of a request tells.
+
+use std::borrow::Cow;
+
+use http::Method;
+use http::request::Parts;
+
+use super::content::{self, Content};
+use super::edges::{self, Edge, Treatment};
+use super::names::{Name, Seen};
+use super::path::{self, Segments};
+use super::{Context, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable, unrecognized};
+use crate::consent::DenyReason;
+use crate::wire::refusal::Dialect;
+
+/// What a request does, after every way to say so was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Read,
+    Delete,
+    Write,
+}
+
+/// Headers in which frameworks look for another method. Source: none of them is documented by Meta, none is trusted to be ignored.
+const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+const TELLING: &str = "the query carries a batch, a recipient or a message; send those on their own edge, in a JSON body";
+
+/// Reads a head.
+pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
+    let plain = canonical(parts)?;
+    let below = path::under(&plain, context.base_path)
+        .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
+    let segments = Segments::of(below);
+    let (edge, _) = edges::find(&segments);
+    let on_premises = segments.len == 1 && segments.version.is_some_and(|version| !version.contains('.'));
+    let target = respelled(&plain, below, &segments, edge, parts)?;
+    let query = parts.uri.query().unwrap_or_default();
+    let (seen, effect) = effect(parts, query)?;
+    let sends = matches!(edge.treatment, Treatment::Send(_));
+    let tells = seen.has_recipient() || seen.has_payload();
+    if effect == Effect::Read && !content::may_follow(parts) && !seen.has(Name::Batch) && !(sends && tells) {
+        return Ok(Head::Passthrough(Passage::of(edge.name), target));
+    }
+    Route { parts, edge, target, seen, effect, on_premises }.write()
+}
+
+/// The path in its one spelling.
+fn canonical(parts: &Parts) -> Result<Cow<'_, str>, Unreadable> {
+    if parts.version != http::Version::HTTP_2 && parts.uri.scheme().is_some() {
+        return Err(unreadable("the target is in absolute form; write the path only"));
+    }
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) || !parts.uri.path().starts_with('/') {
+        return Err(unreadable("the method or target is not one of the provider's API"));
+    }
+    path::canonical(parts.uri.path()).map_err(unreadable)
+}
+
+/// The target to forward where the caller's own is spelled otherwise.
+fn respelled(plain: &Cow<'_, str>, below: &str, segments: &Segments<'_>, edge: &Edge, parts: &Parts) -> Result<Option<Target>, Unreadable> {
+    let upper_version = segments.version.is_some_and(|version| version.starts_with('V'));
+    let other_case = segments.iter().any(|segment| segment != edge.name && segment.eq_ignore_ascii_case(edge.name));
+    if matches!(plain, Cow::Borrowed(_)) && below.len() == plain.len() && !upper_version && !other_case {
+        return Ok(None);
+    }
+    let mut out = String::with_capacity(below.len() + 64);
+    for segment in below.split('/').skip(1) {
+        out.push('/');
+        match segment {
+            _ if Some(segment) == segments.version => out.push_str(&segment.to_ascii_lowercase()),
+            _ if segment.eq_ignore_ascii_case(edge.name) => out.push_str(edge.name),
+            _ => out.push_str(segment),
+        }
+    }
+    if let Some(query) = parts.uri.query() {
+        out.push('?');
+        out.push_str(query);
+    }
+    Target::try_from(out).map(Some).map_err(|_| unreadable("the target cannot be written plainly"))
+}
+
+/// Every judged name in the query, and what the request does. A parameter or header can turn it into a write, never out of one.
+fn effect(parts: &Parts, query: &str) -> Result<(Seen, Effect), Unreadable> {
+    let mut effect = match parts.method {
+        Method::GET | Method::HEAD | Method::OPTIONS => Effect::Read,
+        Method::DELETE => Effect::Delete,
+        _ => Effect::Write,
+    };
+    for value in OVERRIDES.iter().flat_map(|name| parts.headers.get_all(*name)) {
+        effect = overridden(effect, value.to_str().unwrap_or_default());
+    }
+    if query.is_empty() {
+        return Ok((Seen::default(), effect));
+    }
+    let mut said = effect;
+    let seen = form::scan(query.as_bytes(), |name, value| {
+        if matches!(super::names::Spelled::of(name).name(), Some(Name::Method | Name::UnderscoreMethod)) {
+            said = overridden(said, value);
+        }
+    });
+    Ok((seen, said))
+}
+
+fn overridden(effect: Effect, by: &str) -> Effect {
+    let by = match by {
+        _ if ["get", "head", "options"].iter().any(|read| by.eq_ignore_ascii_case(read)) => Effect::Read,
+        _ if by.eq_ignore_ascii_case("delete") => Effect::Delete,
+        _ => Effect::Write,
+    };
+    match (effect, by) {
+        (Effect::Write, _) | (_, Effect::Write) => Effect::Write,
+        (Effect::Delete, _) | (_, Effect::Delete) => Effect::Delete,
+        (Effect::Read, Effect::Read) => Effect::Read,
+    }
+}
+
+/// A request that may be a write, on its way to a treatment.
+struct Route<'p> {
+    parts: &'p Parts,
+    edge: &'static Edge,
+    target: Option<Target>,
+    seen: Seen,
+    effect: Effect,
+    on_premises: bool,
+}
+
+impl Route<'_> {
+    fn write(self) -> Result<Head, Unreadable> {
+        match self.edge.treatment {
+            Treatment::Opaque => Err(refused(DenyReason::OpaquePayload, "the message is encrypted for the provider, so nobody can judge it; send it on /messages")),
+            Treatment::Foreign => Err(self.foreign()),
+            Treatment::Steering => Ok(Head::Steering(self.edge.name)),
+            Treatment::Members if self.effect == Effect::Write => {
+                Err(refused(DenyReason::GroupNotPermitted, "adding people to a group contacts them; share the invite link with people who agreed"))
+            }
+            Treatment::Safe | Treatment::Sample | Treatment::File | Treatment::Members => self.passed_write(),
+            Treatment::Send(_) | Treatment::SteeringIf(_) | Treatment::Node | Treatment::Receipt | Treatment::Unknown => self.inspect(),
+        }
+    }
+
+    /// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
+    fn foreign(&self) -> Unreadable {
+        let dialect = if self.on_premises { Dialect::OnPremises } else { Dialect::Cloud };
+        let why = unrecognized("this is no path of the Cloud API that is judged; write /{phone_number_id}/messages");
+        Unreadable { dialect, ..why }
+    }
+
+    /// A write that is known to be harmless unless it carries what it should not.
+    fn passed_write(self) -> Result<Head, Unreadable> {
+        let only_batch = self.edge.treatment == Treatment::Sample;
+        if self.seen.has(Name::Batch) || (!only_batch && (self.seen.has_recipient() || self.seen.has_payload())) {
+            return Err(unrecognized(TELLING));
+        }
+        let passage = Passage::of(self.edge.name);
+        if self.edge.treatment == Treatment::File || !content::may_follow(self.parts) {
+            return Ok(Head::Passthrough(passage, self.target));
+        }
+        match content::of(&self.parts.headers).map_err(unreadable)? {
+            Content::Multipart(boundary) if !content::is_encoded(&self.parts.headers) => {
+                Ok(Head::Watched(passage, Watch::multipart(&boundary, only_batch), self.target))
+            }
+            Content::Json | Content::Form | Content::Multipart(_) | Content::Other => self.inspect(),
+        }
+    }
+
+    fn inspect(self) -> Result<Head, Unreadable> {
+        let content = content::of(&self.parts.headers).map_err(unreadable)?;
+        if content::is_encoded(&self.parts.headers) {
+            return Err(unreadable("the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding"));
+        }
+        Ok(Head::Inspect(Inspect { edge: self.edge, content, read: self.effect != Effect::Write, target: self.target }))
+    }
+}

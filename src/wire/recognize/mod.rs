@@ -1,0 +1,168 @@
+//! What a request is: sends, a passthrough, a steering write, or unreadable.
+//!
+//! The invariant: nothing that the provider, lenient in ways we cannot know, could understand as a send passes unjudged; what is judged is exactly what travels;
+//! what is not a send passes unharmed. Where two readers could disagree, the request is refused. Edges and their treatment stand in one table, in `edges`.
+
+mod path;
+mod edges;
+mod names;
+mod content;
+mod fields;
+mod json;
+mod form;
+mod multipart;
+mod scan;
+mod watch;
+mod decide;
+mod head;
+mod body;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use self::content::Content;
+use self::edges::Edge;
+pub use self::watch::Watch;
+use super::refusal::Dialect;
+use super::send::Send;
+use crate::consent::DenyReason;
+
+/// What recognising needs to know beyond the request.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Whether an id is a configured sender: Messenger and Instagram sends on any other id are not ours.
+    pub is_sender: &'a dyn Fn(&str) -> bool,
+    /// The path prefix under which the gate is mounted, without a slash at its end; empty for none.
+    pub base_path: &'a str,
+}
+
+/// Why a request is refused before anybody is looked up. The text names what is wrong and the remedy, and repeats no value of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The reason, for the metric and the envelope.
+    pub reason: DenyReason,
+    /// What is wrong and what would be right.
+    pub why: Cow<'static, str>,
+    /// Which operation of a batch, counted from 0.
+    pub operation: Option<usize>,
+    /// The envelope that the caller understands.
+    pub dialect: Dialect,
+}
+
+impl Unreadable {
+    /// A request that cannot be read with certainty.
+    pub fn request(why: &'static str) -> Self {
+        unreadable(why)
+    }
+
+    fn of_operation(self, operation: usize) -> Self {
+        Self { operation: Some(operation), ..self }
+    }
+}
+
+/// Says that recognising allowed a request to pass without being judged. Only this module makes one.
+#[derive(Debug)]
+#[must_use]
+pub struct Passage {
+    edge: &'static str,
+}
+
+/// What the head alone tells.
+#[derive(Debug)]
+pub enum Head {
+    /// Not a send: streams through untouched, to this target if it differs from the caller's spelling.
+    Passthrough(Passage, Option<Target>),
+    /// A write that is passed but whose part or field names are watched while it streams.
+    Watched(Passage, Watch, Option<Target>),
+    /// The body decides: buffer it (up to the limit) and call [`body`].
+    Inspect(Inspect),
+    /// A write that could move webhooks or make the provider send by itself.
+    Steering(&'static str),
+    /// Refused.
+    Unreadable(Unreadable),
+}
+
+/// The canonical target to forward where the caller's own spelling was not canonical.
+pub type Target = http::uri::PathAndQuery;
+
+/// What a body turned out to be.
+#[derive(Debug)]
+pub enum Recognized<'a> {
+    /// One attempted contact.
+    One(Send<'a>),
+    /// A batch: all of its attempted contacts must be permitted, each names its operation.
+    Batch(Vec<Send<'a>>),
+    /// Not a send.
+    Passthrough(Passage),
+    /// A steering write.
+    Steering(&'static str),
+    /// Refused.
+    Unreadable(Unreadable),
+}
+
+impl Passage {
+    fn of(edge: &'static str) -> Self {
+        Self { edge }
+    }
+
+    /// The edge that was passed: a closed set, fit for a metric label.
+    pub fn edge(&self) -> &'static str {
+        self.edge
+    }
+}
+
+/// What waits for its body.
+#[derive(Debug)]
+pub struct Inspect {
+    edge: &'static Edge,
+    content: Content,
+    /// Whether the request can only be a write if its parameters say so.
+    read: bool,
+    target: Option<Target>,
+}
+
+impl Inspect {
+    /// The canonical target to forward, where the caller's own spelling was not canonical.
+    pub fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+
+    /// The envelope that the caller understands.
+    pub fn dialect(&self) -> Dialect {
+        if self.edge.treatment == edges::Treatment::Receipt { Dialect::OnPremises } else { Dialect::Cloud }
+    }
+
+    fn path<'a>(&'a self, parts: &'a Parts) -> &'a str {
+        self.target.as_ref().map_or_else(|| parts.uri.path(), Target::path)
+    }
+}
+
+fn refused(reason: DenyReason, why: &'static str) -> Unreadable {
+    Unreadable { reason, why: Cow::Borrowed(why), operation: None, dialect: Dialect::Cloud }
+}
+
+fn unreadable(why: &'static str) -> Unreadable {
+    refused(DenyReason::RequestUnreadable, why)
+}
+
+fn unrecognized(why: &'static str) -> Unreadable {
+    refused(DenyReason::UnrecognizedSend, why)
+}
+
+/// The phone number id in a path, for the log; `None` where the path names none.
+pub fn sender_of(parts: &Parts) -> Option<&str> {
+    parts.uri.path().split('/').find(|segment| edges::is_number(segment))
+}
+
+/// Judges what the head alone tells. Cheap, and allocates nothing for an ordinary send.
+pub fn head(parts: &Parts, context: Context<'_>) -> Head {
+    head::read(parts, context).unwrap_or_else(Head::Unreadable)
+}
+
+/// Judges a body that [`head`] asked for.
+pub fn body<'a>(inspect: &'a Inspect, parts: &'a Parts, body: &'a [u8], context: Context<'_>) -> Recognized<'a> {
+    body::read(&body::Request { inspect, parts, body, context }).unwrap_or_else(Recognized::Unreadable)
+}

@@ -1,0 +1,122 @@
+//! Parameters in a `multipart/form-data` body.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+use super::fields::Fields;
+use super::form;
+use super::names::Spelled;
+
+const ODD: &str = "the multipart body cannot be read with certainty; send parts with one plain name each, CRLF line ends and nothing outside of them";
+
+/// The parts of a body that was read whole: name and value.
+///
+/// Strict: what is before, between and after the parts must be nothing but the delimiters.
+pub(super) fn parts<'a>(body: &'a [u8], boundary: &str) -> Parts<'a> {
+    let delimiter = format!("--{boundary}").into_bytes();
+    let rest = body.strip_prefix(delimiter.as_slice());
+    Parts { rest: rest.ok_or(ODD), delimiter: [b"\r\n", delimiter.as_slice()].concat(), failed: false }
+}
+
+/// See [`parts`].
+pub(super) struct Parts<'a> {
+    rest: Result<&'a [u8], &'static str>,
+    delimiter: Vec<u8>,
+    failed: bool,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Result<(Cow<'a, str>, &'a [u8]), &'static str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let part = self.part().transpose();
+        self.failed = !matches!(part, Some(Ok(_)));
+        part
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// The next part; `None` after the closing delimiter.
+    fn part(&mut self) -> Result<Option<(Cow<'a, str>, &'a [u8])>, &'static str> {
+        let rest = self.rest?;
+        if let Some(epilogue) = rest.strip_prefix(b"--") {
+            return if epilogue.trim_ascii().is_empty() { Ok(None) } else { Err(ODD) };
+        }
+        let part = rest.strip_prefix(b"\r\n").ok_or(ODD)?;
+        let end = memmem::find(part, &self.delimiter).ok_or(ODD)?;
+        let (part, after) = part.split_at_checked(end).ok_or(ODD)?;
+        self.rest = after.strip_prefix(self.delimiter.as_slice()).ok_or(ODD);
+        let bare = self.delimiter.get(2..).unwrap_or_default();
+        let blank = memmem::find(part, b"\r\n\r\n").ok_or(ODD)?;
+        let (head, value) = part.split_at_checked(blank).ok_or(ODD)?;
+        let value = value.strip_prefix(b"\r\n\r\n").ok_or(ODD)?;
+        // A lenient reader splits at every delimiter, also inside a line.
+        if memmem::find(part, bare).is_some() {
+            return Err(ODD);
+        }
+        name(head).map(|name| Some((name, value)))
+    }
+}
+
+/// The one name of a part.
+fn name(head: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    let head = std::str::from_utf8(head).map_err(|_| ODD)?;
+    let mut names = names(head);
+    match (names.next(), names.next()) {
+        (Some(name), None) => Ok(name),
+        _ => Err(ODD),
+    }
+}
+
+/// Everything in the head of a part that a reader could take for its name.
+fn names(head: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let starts = head.as_bytes().windows(4).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(b"name"));
+    starts.filter_map(|(at, _)| {
+        let before = head.get(..at)?;
+        if before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            return None;
+        }
+        name_after(head.get(at + 4..)?)
+    })
+}
+
+/// The name in what follows the word `name`.
+fn name_after(text: &str) -> Option<Cow<'_, str>> {
+    let extended = text.strip_prefix('*');
+    let value = extended.unwrap_or(text).trim_start().strip_prefix('=')?.trim_start();
+    if extended.is_some() {
+        let encoded = value.rsplit('\'').next().unwrap_or(value);
+        let encoded = encoded.split([';', ' ', '\t', '\r', '\n']).next().unwrap_or(encoded);
+        return Some(form::decode(encoded.as_bytes()).unwrap_or(Cow::Borrowed(encoded)));
+    }
+    for quote in ['"', '\''] {
+        if let Some(quoted) = value.strip_prefix(quote) {
+            return Some(Cow::Borrowed(quoted.split(quote).next().unwrap_or(quoted)));
+        }
+    }
+    value.split([';', ' ', '\t', '\r', '\n']).next().map(Cow::Borrowed)
+}
+
+/// Whether the head of a part names something that a watched write must not carry.
+pub(super) fn is_telling(head: &[u8], telling: impl Fn(Spelled) -> bool) -> bool {
+    let head = String::from_utf8_lossy(head);
+    names(&head).any(|name| telling(Spelled::of(&name)) || telling(Spelled::of(&name.replace('\\', ""))))
+}
+
+/// Reads the parts of a send into its fields.
+///
+/// # Errors
+///
+/// What is odd about the body.
+pub(super) fn read<'a>(body: &'a [u8], boundary: &str, fields: &mut Fields<'a>) -> Result<(), &'static str> {
+    for part in parts(body, boundary) {
+        let (name, value) = part?;
+        let value = std::str::from_utf8(value).map_err(|_| ODD)?;
+        form::read_parameter(&name, Cow::Borrowed(value), fields)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! The names of parameters that are judged, and how close another name may come to one.
+
+/// Defines the judged names, each with its place in [`Seen`].
+macro_rules! names {
+    ($($variant:ident = $text:literal),+ $(,)?) => {
+        /// A parameter that decides whether a request is a send, to whom, and of which category.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Name { $($variant),+ }
+
+        impl Name {
+            /// Reads a name as the provider documents it.
+            fn exact(text: &[u8]) -> Option<Self> {
+                $(if text == $text.as_bytes() { return Some(Self::$variant); })+
+                None
+            }
+        }
+
+        #[cfg(test)]
+        pub(super) const ALL: &[(Name, &str)] = &[$((Name::$variant, $text)),+];
+    };
+}
+
+names! {
+    MessagingProduct = "messaging_product", To = "to", RecipientType = "recipient_type", Type = "type", Template = "template", Text = "text",
+    Recipient = "recipient", Interactive = "interactive", Image = "image", Video = "video", Audio = "audio", Document = "document", Sticker = "sticker",
+    Location = "location", Contacts = "contacts", Reaction = "reaction", Hsm = "hsm", Pin = "pin", Category = "category", Status = "status",
+    Action = "action", Method = "method", UnderscoreMethod = "_method", Batch = "batch",
+}
+
+impl Name {
+    /// Whether the name carries content.
+    pub(super) const fn is_payload(self) -> bool {
+        matches!(
+            self,
+            Self::Template | Self::Text | Self::Interactive | Self::Image | Self::Video | Self::Audio | Self::Document | Self::Sticker
+                | Self::Location | Self::Contacts | Self::Reaction | Self::Hsm | Self::Pin
+        )
+    }
+
+    /// Whether the name makes a write suspicious wherever it stands.
+    pub(super) const fn is_telling(self) -> bool {
+        self.is_payload() || matches!(self, Self::To | Self::Recipient | Self::Batch)
+    }
+}
+
+/// How a name in a request compares with the judged ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelled {
+    /// One of them.
+    Exactly(Name),
+    /// What a lenient reader could take for one: another letter case, brackets, stray spaces or signs around it.
+    Nearly(Name),
+    /// A name that nobody could take for a judged one, but not a plain one either.
+    Strangely,
+    /// Any other plain name.
+    Otherwise,
+}
+
+impl Spelled {
+    /// Compares a name, unescaped.
+    pub(super) fn of(name: &str) -> Self {
+        if let Some(exact) = Name::exact(name.as_bytes()) {
+            return Self::Exactly(exact);
+        }
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        if name.bytes().all(plain) && !name.is_empty() {
+            return Self::Otherwise;
+        }
+        near(name).map_or_else(|| if is_tame(name) { Self::Otherwise } else { Self::Strangely }, Self::Nearly)
+    }
+
+    /// The judged name that it is, or could be taken for.
+    pub(super) const fn name(self) -> Option<Name> {
+        match self {
+            Self::Exactly(name) | Self::Nearly(name) => Some(name),
+            Self::Strangely | Self::Otherwise => None,
+        }
+    }
+}
+
+fn is_tame(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// The judged name that a lenient reader could file this one under.
+///
+/// PHP cuts at NUL and `[`, trims, and writes `_` for spaces and dots; others fold letter case and full-width forms, or drop what they do not know.
+fn near(name: &str) -> Option<Name> {
+    const ROOM: usize = 32;
+    let mut folded = [0_u8; ROOM];
+    let mut len = 0;
+    let cut = name.split(['\0', '[']).find(|part| !part.is_empty()).unwrap_or_default();
+    let inner = cut.trim_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || is_full_width(c)));
+    for c in inner.chars().filter_map(fold) {
+        *folded.get_mut(len)? = c;
+        len += 1;
+    }
+    Name::exact(folded.get(..len)?)
+}
+
+fn is_full_width(c: char) -> bool {
+    ('\u{ff01}'..='\u{ff5e}').contains(&c)
+}
+
+/// Folds one character as a lenient reader might; what it would drop is `None`.
+fn fold(c: char) -> Option<u8> {
+    let c = if is_full_width(c) { char::from_u32(u32::from(c) - 0xfee0)? } else { c };
+    match c {
+        '.' | ' ' | '-' => Some(b'_'),
+        _ if c.is_ascii_graphic() => u8::try_from(c.to_ascii_lowercase()).ok(),
+        _ => None,
+    }
+}
+
+/// Which judged names have been seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen(u32);
+
+impl Seen {
+    /// Notes a name; `false` if it had been seen before.
+    pub(super) fn insert(&mut self, name: Name) -> bool {
+        let bit = 1 << name as u32;
+        let new = self.0 & bit == 0;
+        self.0 |= bit;
+        new
+    }
+
+    /// Whether a name has been seen.
+    pub(super) const fn has(self, name: Name) -> bool {
+        self.0 & (1 << name as u32) != 0
+    }
+
+    /// Adds what was seen elsewhere.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether a name that carries content has been seen.
+    pub(super) const fn has_payload(self) -> bool {
+        self.has_any(&[
+            Name::Template, Name::Text, Name::Interactive, Name::Image, Name::Video, Name::Audio, Name::Document, Name::Sticker, Name::Location,
+            Name::Contacts, Name::Reaction, Name::Hsm, Name::Pin,
+        ])
+    }
+
+    /// Whether a recipient has been seen.
+    pub(super) const fn has_recipient(self) -> bool {
+        self.has_any(&[Name::To, Name::Recipient])
+    }
+
+    const fn has_any(self, names: &[Name]) -> bool {
+        let mut rest = names;
+        while let [name, after @ ..] = rest {
+            if self.has(*name) {
+                return true;
+            }
+            rest = after;
+        }
+        false
+    }
+}
+
+/// Whether a top-level name of a send is known to carry no content, so that an object under it is no payload.
+///
+/// Source: Meta, "Messages" reference; the Direct Send and Marketing Messages additions.
+pub(super) fn is_inert(name: &str) -> bool {
+    matches!(
+        name,
+        "context" | "typing_indicator" | "direct_send_config" | "biz_opaque_callback_data" | "recipient_identity_key_hash" | "message_activity_sharing"
+            | "product_policy" | "ttl_seconds" | "ttl" | "messaging_account_id" | "paid_messaging_account_id" | "preview_url" | "message_id" | "session"
+            | "call_id" | "access_token" | "appsecret_proof"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_judged_name_is_recognized_and_its_variants_are_near() {
+        for (name, text) in ALL {
+            assert_eq!(Spelled::of(text), Spelled::Exactly(*name));
+            for variant in [text.to_uppercase(), format!(" {text}"), format!("{text}[]"), format!("{text}\0x"), format!("\u{feff}{text}"), format!("{text}.")] {
+                assert_eq!(Spelled::of(&variant), Spelled::Nearly(*name), "{variant:?}");
+            }
+        }
+        assert_eq!(Spelled::of("recipient.type"), Spelled::Nearly(Name::RecipientType));
+        assert_eq!(Spelled::of("t\u{200b}o"), Spelled::Nearly(Name::To));
+        assert_eq!(Spelled::of("\u{ff54}\u{ff4f}"), Spelled::Nearly(Name::To));
+    }
+
+    #[test]
+    fn other_names_are_told_apart_by_how_plain_they_are() {
+        for plain in ["context", "biz_opaque_callback_data", "x-y", "totals"] {
+            assert_eq!(Spelled::of(plain), Spelled::Otherwise, "{plain}");
+        }
+        for strange in ["", "{\"a\":1}", "na\u{ef}ve", "a b"] {
+            assert_eq!(Spelled::of(strange), Spelled::Strangely, "{strange}");
+        }
+    }
+
+    #[test]
+    fn seeing_a_name_twice_is_told() {
+        let mut seen = Seen::default();
+        assert!(seen.insert(Name::To) && !seen.insert(Name::To) && seen.has_recipient() && !seen.has_payload());
+        for (name, _) in ALL {
+            let mut one = Seen::default();
+            one.insert(*name);
+            assert_eq!(one.has_payload(), name.is_payload());
+        }
+    }
+}

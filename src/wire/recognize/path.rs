@@ -1,0 +1,207 @@
+//! Reading a path: one canonical spelling, so that the provider never parses one that was not judged.
+//!
+//! Knows slashes, percent-encoding and the version prefix; knows no edge.
+
+use std::borrow::Cow;
+
+/// A path whose every segment is known to be read alike by everybody.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Segments<'p> {
+    /// The version prefix, as written.
+    pub(super) version: Option<&'p str>,
+    /// What follows the version, at most [`Segments::MAX`]; deeper paths are cut, and `more` says so.
+    pub(super) parts: [&'p str; Segments::MAX],
+    /// How many of `parts` are in use.
+    pub(super) len: usize,
+    /// Whether the path goes on.
+    pub(super) more: bool,
+}
+
+impl<'p> Segments<'p> {
+    /// No edge that matters lies deeper.
+    pub(super) const MAX: usize = 4;
+
+    /// Splits a canonical path.
+    pub(super) fn of(path: &'p str) -> Self {
+        let mut rest = path.split('/').filter(|segment| !segment.is_empty()).peekable();
+        let version = rest.next_if(|segment| is_version(segment));
+        let mut parts = [""; Self::MAX];
+        let mut len = 0;
+        for (place, segment) in parts.iter_mut().zip(rest.by_ref()) {
+            *place = segment;
+            len += 1;
+        }
+        Self { version, parts, len, more: rest.next().is_some() }
+    }
+
+    /// The segment at a place, empty past the end.
+    pub(super) fn at(&self, place: usize) -> &'p str {
+        self.parts.get(place).copied().unwrap_or_default()
+    }
+
+    /// All kept segments.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'p str> {
+        self.parts.into_iter().take(self.len)
+    }
+}
+
+/// `v23.0`, `V1`: any number, because an unknown version is served by a known one. Source: Meta, "Graph API versioning".
+fn is_version(segment: &str) -> bool {
+    let Some(rest) = segment.strip_prefix(['v', 'V']) else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    rest.split_once('.').map_or_else(|| digits(rest), |(major, minor)| digits(major) && digits(minor))
+}
+
+/// The one spelling of a path: escapes of plain characters decoded, slashes collapsed, none at the end.
+///
+/// Borrowed where the caller already wrote it so.
+///
+/// # Errors
+///
+/// What is odd about a path that two readers could understand differently.
+pub(super) fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    if is_canonical(path) { Ok(Cow::Borrowed(path)) } else { respell(path).map(Cow::Owned) }
+}
+
+/// Whether a path can travel as it stands.
+fn is_canonical(path: &str) -> bool {
+    path == "/"
+        || path.strip_prefix('/').is_some_and(|rest| {
+            rest.split('/').all(|segment| segment.bytes().all(is_plain) && !is_odd_segment(segment))
+        })
+}
+
+/// Empty, a dot segment, or one whose last dot a lenient reader would drop.
+fn is_odd_segment(segment: &str) -> bool {
+    segment.is_empty() || segment.ends_with('.')
+}
+
+/// A character of a segment that needs no escape and means nothing to any reader (RFC 3986 `pchar` without `%` and `;`).
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+}
+
+fn respell(path: &str) -> Result<String, &'static str> {
+    let mut out = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        out.push('/');
+        let start = out.len();
+        respell_segment(segment.as_bytes(), &mut out)?;
+        if out.get(start..).is_some_and(is_odd_segment) {
+            return Err("the path has a segment of dots or one that ends in a dot; write the path plainly");
+        }
+    }
+    if out.is_empty() {
+        out.push('/');
+    }
+    Ok(out)
+}
+
+/// Decodes escapes of unreserved characters, keeps those of harmless delimiters, refuses the rest.
+fn respell_segment(segment: &[u8], out: &mut String) -> Result<(), &'static str> {
+    let mut rest = segment;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'%' {
+            if !is_plain(byte) {
+                return Err("the path holds a character that readers disagree about; write the path plainly");
+            }
+            out.push(char::from(byte));
+            continue;
+        }
+        let (decoded, after) = escape(rest).ok_or("the path holds a broken percent escape")?;
+        rest = after;
+        push_decoded(decoded, out)?;
+    }
+    Ok(())
+}
+
+fn push_decoded(decoded: u8, out: &mut String) -> Result<(), &'static str> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    if decoded.is_ascii_alphanumeric() || b"-._~".contains(&decoded) {
+        out.push(char::from(decoded));
+    } else if is_plain(decoded) {
+        out.push('%');
+        for nibble in [decoded >> 4, decoded & 15] {
+            out.push(HEX.get(usize::from(nibble)).copied().map_or('0', char::from));
+        }
+    } else {
+        return Err("the path escapes a character that readers disagree about; write the path plainly");
+    }
+    Ok(())
+}
+
+/// The byte of a percent escape whose `%` was read, and what follows.
+pub(super) fn escape(after_percent: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, rest @ ..] = after_percent else { return None };
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    Some((digit(*high)? << 4 | digit(*low)?, rest))
+}
+
+/// What follows the prefix under which the gate is mounted, `None` if the path lies outside.
+pub(super) fn under<'p>(path: &'p str, base: &str) -> Option<&'p str> {
+    if base.is_empty() {
+        return Some(path);
+    }
+    let rest = path.strip_prefix(base)?;
+    match rest {
+        "" => Some("/"),
+        _ if rest.starts_with('/') => Some(rest),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_path_travels_as_it_stands() {
+        for path in ["/", "/v23.0/106540352242922/messages", "/upload:MTph=", "/me", "/v23.0/Y2Fw-_.x/media"] {
+            assert!(matches!(canonical(path), Ok(Cow::Borrowed(_))), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_become_the_plain_one() {
+        for (written, plain) in [
+            ("//v23.0//1//messages//", "/v23.0/1/messages"),
+            ("/v23.0/1/mess%61ges", "/v23.0/1/messages"),
+            ("/v23.0/1/messages/", "/v23.0/1/messages"),
+            ("/upload:a%3d%3D", "/upload:a%3D%3D"),
+            ("//", "/"),
+        ] {
+            assert_eq!(canonical(written).as_deref(), Ok(plain), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_readers_disagree_about_is_refused() {
+        for path in [
+            "/1/./messages", "/1/media/../messages", "/1/messages;x=1", "/1/messages%3B", "/1/mess%2561ges", "/1/calls%2f", "/1/calls%5c", "/1\\messages",
+            "/1/messages%00", "/1/messages%20", "/1/m%C3%A9", "/1/messages%", "/1/messages%4", "/1/messages.", "/1/%2e%2e/messages", "/1/messages%3F", "/1/messages%23",
+        ] {
+            assert!(canonical(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn versions_are_optional_and_of_any_number() {
+        for (path, version, first) in [
+            ("/v23.0/1/messages", Some("v23.0"), "1"), ("/V999.9/1", Some("V999.9"), "1"), ("/v23/1", Some("v23"), "1"),
+            ("/1/messages", None, "1"), ("/v23.0.1/1", None, "v23.0.1"), ("/v.0/1", None, "v.0"), ("/video/1", None, "video"),
+        ] {
+            let segments = Segments::of(path);
+            assert_eq!((segments.version, segments.at(0)), (version, first), "{path}");
+        }
+        assert!(Segments::of("/a/b/c/d/e").more && !Segments::of("/a/b/c/d").more);
+    }
+
+    #[test]
+    fn the_mount_point_ends_at_a_slash() {
+        assert_eq!(under("/wa/acme/v1", "/wa/acme"), Some("/v1"));
+        assert_eq!(under("/wa/acme", "/wa/acme"), Some("/"));
+        assert_eq!(under("/wa/acmes", "/wa/acme"), None);
+        assert_eq!(under("/x", ""), Some("/x"));
+    }
+}

@@ -1,0 +1,120 @@
+//! Looking through a write that is not a send edge: does it carry a batch, a recipient or content after all, or would it steer the provider?
+
+use std::borrow::Cow;
+
+use serde::de::{Error, MapAccess};
+
+use super::content::Content;
+use super::form;
+use super::json::{self, Entries, Object, Skip};
+use super::multipart;
+use super::names::{Seen, Spelled};
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The judged names, in any spelling.
+    pub(super) seen: Seen,
+    /// Whether one of the steering keys was there.
+    pub(super) steers: bool,
+}
+
+const UNREADABLE: &str = "the body cannot be read with certainty, so it could hold a send; encode it as its Content-Type says, in UTF-8";
+
+/// Looks through query and body.
+///
+/// # Errors
+///
+/// Why it cannot be told what the body holds.
+pub(super) fn look(query: Option<&str>, content: &Content, body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
+    let mut found = pairs(query.unwrap_or_default().as_bytes(), keys);
+    let in_body = match (content, shape(body)?) {
+        (_, Shape::Empty) => Found::default(),
+        (Content::Multipart(boundary), Shape::Multipart) => parts(body, boundary, keys)?,
+        (Content::Json | Content::Other, Shape::Braces) => object(body, keys)?,
+        (Content::Form | Content::Other, Shape::Text) => pairs(body, keys),
+        (Content::Json | Content::Form | Content::Multipart(_) | Content::Other, _) => return Err(UNREADABLE),
+    };
+    found.seen.merge(in_body.seen);
+    found.steers |= in_body.steers;
+    Ok(found)
+}
+
+/// What a body looks like, whatever it declares.
+enum Shape {
+    Empty,
+    Braces,
+    Multipart,
+    Text,
+}
+
+fn shape(body: &[u8]) -> Result<Shape, &'static str> {
+    let trimmed = body.trim_ascii_start();
+    Ok(match trimmed {
+        [] => Shape::Empty,
+        [b'{' | b'[' | b'"', ..] => Shape::Braces,
+        [b'-', b'-', ..] => Shape::Multipart,
+        // Compressed, or in another encoding of text.
+        [0x1f, 0x8b, ..] | [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xef, 0xbb, 0xbf, ..] => return Err(UNREADABLE),
+        _ if trimmed.iter().take(8).any(|b| *b == 0 || *b >= 0xfe) => return Err(UNREADABLE),
+        _ => Shape::Text,
+    })
+}
+
+fn pairs(text: &[u8], keys: &[&str]) -> Found {
+    let mut steers = false;
+    let seen = form::scan(text, |name, value| steers |= is_steering(name, value, keys));
+    Found { seen, steers }
+}
+
+fn parts(body: &[u8], boundary: &str, keys: &[&str]) -> Result<Found, &'static str> {
+    let mut found = Found::default();
+    for part in multipart::parts(body, boundary) {
+        let (name, value) = part?;
+        if let Some(judged) = Spelled::of(&name).name() {
+            found.seen.insert(judged);
+        }
+        found.steers |= is_steering(&name, &String::from_utf8_lossy(value), keys);
+    }
+    Ok(found)
+}
+
+fn object(body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
+    let mut found = Found::default();
+    json::whole(body, Object(Looking { found: &mut found, keys })).map_err(|()| UNREADABLE)?;
+    Ok(found)
+}
+
+/// `calling.sip` matches `sip` inside `calling`, and text of `calling` that could hold it.
+fn is_steering(name: &str, value: &str, keys: &[&str]) -> bool {
+    keys.iter().any(|key| match key.split_once('.') {
+        None => is_nearly(name, key),
+        Some((outer, inner)) => is_nearly(name, outer) && (value.to_ascii_lowercase().contains(inner) || value.contains('\\')),
+    })
+}
+
+fn is_nearly(name: &str, key: &str) -> bool {
+    let stem = name.split(['[', '\0']).next().unwrap_or_default();
+    stem.trim_matches(|c: char| !c.is_ascii_alphanumeric()).eq_ignore_ascii_case(key)
+}
+
+struct Looking<'f> {
+    found: &'f mut Found,
+    keys: &'f [&'f str],
+}
+
+impl<'de> Entries<'de> for Looking<'_> {
+    fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
+        if let Some(judged) = Spelled::of(&name).name() {
+            self.found.seen.insert(judged);
+        }
+        if self.keys.iter().any(|key| key.split_once('.').is_some_and(|(outer, _)| is_nearly(&name, outer))) {
+            let value: &'de serde_json::value::RawValue = map.next_value()?;
+            json::whole(value.get().as_bytes(), Skip).map_err(|()| A::Error::custom(""))?;
+            self.found.steers |= is_steering(&name, value.get(), self.keys);
+            return Ok(());
+        }
+        self.found.steers |= is_steering(&name, "", self.keys);
+        map.next_value_seed(Skip).map(|_| ())
+    }
+}

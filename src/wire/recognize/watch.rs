@@ -1,0 +1,144 @@
+//! Watching the field and part names of a write while it streams.
+//!
+//! Holds at most one part's head, so a 100 MB upload costs no more than a small one.
+
+use memchr::memmem::Finder;
+
+use super::names::{Name, Spelled};
+use super::{Unreadable, multipart, unrecognized};
+
+const TELLING: &str = "an upload carries a batch, a recipient or a message; send those on their own edge";
+const ODD: &str = "the upload is not the multipart body that its Content-Type declares";
+
+/// What watches one body. Feed every chunk before it is forwarded.
+pub struct Watch {
+    delimiter: Finder<'static>,
+    only_batch: bool,
+    state: State,
+    /// The end of the last chunk, in which a delimiter could begin.
+    tail: Vec<u8>,
+}
+
+enum State {
+    /// Before the first byte.
+    Start,
+    /// In the content of a part.
+    Content,
+    /// In the head of a part.
+    Head(Vec<u8>),
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl Watch {
+    /// No head of a part is longer.
+    const MAX_HEAD: usize = 8 * 1024;
+
+    /// Watches a multipart body; with `only_batch`, recipients and content may pass.
+    pub(super) fn multipart(boundary: &str, only_batch: bool) -> Self {
+        let delimiter = Finder::new(format!("--{boundary}").as_bytes()).into_owned();
+        Self { delimiter, only_batch, state: State::Start, tail: Vec::new() }
+    }
+
+    /// Looks at the next bytes of the body.
+    ///
+    /// # Errors
+    ///
+    /// The body carries what a watched write must not: the upstream request must be aborted before its end.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            rest = match std::mem::replace(&mut self.state, State::Content) {
+                State::Start => self.start(rest)?,
+                State::Content => self.content(rest),
+                State::Head(head) => self.head(head, rest)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Looks at what was left when the body ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watch::feed`].
+    pub fn finish(self) -> Result<(), Unreadable> {
+        match &self.state {
+            State::Head(head) => self.check(head),
+            State::Start | State::Content => Ok(()),
+        }
+    }
+
+    /// The body must begin with a delimiter: what stands before it could be read as JSON or a form.
+    fn start<'c>(&mut self, chunk: &'c [u8]) -> Result<&'c [u8], Unreadable> {
+        let needle = self.delimiter.needle();
+        let have = self.tail.len();
+        let (front, after) = chunk.split_at(chunk.len().min(needle.len() - have.min(needle.len())));
+        self.tail.extend_from_slice(front);
+        if !needle.starts_with(&self.tail) {
+            return Err(unrecognized(ODD));
+        }
+        self.state = if self.tail.len() == needle.len() {
+            self.tail.clear();
+            State::Head(Vec::new())
+        } else {
+            State::Start
+        };
+        Ok(after)
+    }
+
+    /// Finds the next delimiter, anywhere: a lenient reader splits inside lines as well.
+    fn content<'c>(&mut self, chunk: &'c [u8]) -> &'c [u8] {
+        let needle = self.delimiter.needle().len();
+        let seam_end = chunk.len().min(needle - 1);
+        let before = self.tail.len();
+        self.tail.extend_from_slice(chunk.get(..seam_end).unwrap_or_default());
+        let in_seam = self.delimiter.find(&self.tail).map(|at| (at + needle).saturating_sub(before));
+        let end = in_seam.or_else(|| self.delimiter.find(chunk).map(|at| at + needle));
+        if let Some(after) = end.and_then(|end| chunk.get(end..)) {
+            self.tail.clear();
+            self.state = State::Head(Vec::new());
+            return after;
+        }
+        self.keep_tail(chunk, before);
+        &[]
+    }
+
+    /// Keeps the last bytes, in which a delimiter could begin.
+    fn keep_tail(&mut self, chunk: &[u8], before: usize) {
+        let keep = self.delimiter.needle().len() - 1;
+        if chunk.len() >= keep {
+            self.tail.clear();
+            self.tail.extend_from_slice(chunk.get(chunk.len() - keep..).unwrap_or_default());
+        } else {
+            let excess = (before + chunk.len()).saturating_sub(keep);
+            self.tail.drain(..excess);
+        }
+    }
+
+    fn head<'c>(&mut self, mut head: Vec<u8>, chunk: &'c [u8]) -> Result<&'c [u8], Unreadable> {
+        for (at, byte) in chunk.iter().enumerate() {
+            head.push(*byte);
+            if head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n") {
+                self.check(&head)?;
+                return Ok(chunk.get(at + 1..).unwrap_or_default());
+            }
+            if head.len() > Self::MAX_HEAD {
+                return Err(unrecognized(ODD));
+            }
+        }
+        self.state = State::Head(head);
+        Ok(&[])
+    }
+
+    fn check(&self, head: &[u8]) -> Result<(), Unreadable> {
+        let telling = |spelled: Spelled| {
+            spelled.name().is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
+        };
+        if multipart::is_telling(head, telling) { Err(unrecognized(TELLING)) } else { Ok(()) }
+    }
+}

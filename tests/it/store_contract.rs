@@ -1,0 +1,120 @@
+//! What every kind of consent store must hold to. A clause is one async function; each kind runs all of them.
+
+pub(crate) mod bench;
+mod clauses;
+pub(crate) mod events;
+
+use bench::Bench;
+
+/// Makes every clause a test of a kind of store.
+macro_rules! holds_for {
+    ($kind:ident, $bench:expr, $($clause:ident),+ $(,)?) => {
+        mod $kind {
+            use super::{Bench, clauses};
+
+            $(
+                #[test]
+                fn $clause() {
+                    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+                    let bench: Bench = $bench;
+                    runtime.block_on(clauses::$clause(&bench));
+                }
+            )+
+        }
+    };
+}
+
+holds_for!(
+    embedded,
+    Bench::embedded(),
+    what_was_agreed_is_found_and_the_rest_is_absent,
+    any_order_of_events_gives_the_same_record,
+    a_repeated_event_is_already_known,
+    a_person_withdraws_under_every_identity_and_grants_cross_observed_links_only,
+    identities_linked_through_a_third_share_withdrawals,
+    a_grant_after_the_persons_withdrawal_is_stored_and_ignored,
+    a_grant_older_than_a_withdrawal_says_so,
+    spellings_of_one_subscriber_share_a_record,
+    tenants_know_nothing_of_each_other,
+    tenants_keep_their_records_when_the_configuration_is_reordered,
+    a_cached_absence_gives_way_to_a_grant,
+    a_cached_grant_gives_way_to_a_withdrawal,
+    no_reader_sees_a_grant_once_its_withdrawal_is_acknowledged,
+    an_inbound_message_opens_the_window_and_marks_the_tenant,
+    too_many_links_are_refused_but_never_a_withdrawal,
+    a_lookup_that_is_too_late_is_unavailable,
+    bytes_that_are_no_record_are_unavailable,
+    secrets_are_made_once_and_survive,
+    templates_survive_and_replace_each_other,
+    pages_hold_every_dossier_once,
+    a_closed_store_answers_nothing_and_keeps_everything,
+    errors_and_debug_output_name_nobody,
+);
+
+/// What only the embedded store can get wrong: its file.
+mod embedded_file {
+    use optgate::store::OpenError;
+
+    use super::Bench;
+    use super::bench::described;
+
+    #[tokio::test]
+    async fn a_file_in_use_says_who_may_have_it() {
+        let bench = Bench::embedded();
+        let first = bench.open().await;
+        let refused = bench.try_open().await.unwrap_err();
+        assert!(matches!(refused, OpenError::Locked { .. }), "{refused:?}");
+        assert!(described(&refused).contains("in use by another process"), "{}", described(&refused));
+        first.close().await;
+        bench.open().await.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_store_is_refused_and_left_alone() {
+        let bench = Bench::embedded();
+        let text = "not a database, but somebody's notes ".repeat(500);
+        std::fs::write(bench.file(), &text).unwrap();
+        let refused = bench.try_open().await.unwrap_err();
+        assert!(matches!(refused, OpenError::Unreadable { .. }), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(bench.file()).unwrap(), text);
+    }
+
+    #[tokio::test]
+    async fn a_truncated_file_is_refused() {
+        let bench = Bench::embedded();
+        bench.open().await.close().await;
+        let file = std::fs::OpenOptions::new().write(true).open(bench.file()).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        let refused = bench.try_open().await.unwrap_err();
+        assert!(matches!(refused, OpenError::Unreadable { .. }), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_another_format_names_both_formats() {
+        let bench = Bench::embedded();
+        bench.open().await.close().await;
+        bench.write_raw("meta", |transaction| {
+            let meta = redb::TableDefinition::<&str, u32>::new("meta");
+            transaction.open_table(meta).unwrap().insert("format", 7).unwrap();
+        });
+        let refused = bench.try_open().await.unwrap_err();
+        assert!(described(&refused).contains("format 7"), "{}", described(&refused));
+    }
+
+    #[tokio::test]
+    async fn a_place_where_nothing_can_be_written_is_named() {
+        let bench = Bench::embedded();
+        std::fs::create_dir(bench.file()).unwrap();
+        let refused = bench.try_open().await.unwrap_err();
+        assert!(matches!(refused, OpenError::NotAccessible { .. }), "{refused:?}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let bench = Bench::embedded();
+        bench.open().await.close().await;
+        assert_eq!(std::fs::metadata(bench.file()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

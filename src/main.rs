@@ -1,3 +1,10 @@
 //! The optgate binary: everything lives in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    optgate::cli::run(std::env::args_os())
+}

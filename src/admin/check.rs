@@ -14,6 +14,7 @@ use super::problem::{Fault, Problem};
 use super::{Control, body};
 use crate::judge::Judgement;
 use crate::policy::{Decision, Denial};
+use crate::wire::refusal::{Cause, Dialect, Refusal, render};
 use crate::wire::send::Label;
 use crate::wire::{Payload, Send, Surface, Template};
 
@@ -105,6 +106,7 @@ impl CheckAsWritten {
             recipient: self.recipient.as_deref().map(Cow::Borrowed),
             group: false,
             payload: self.payload(),
+            operation: None,
         })
     }
 
@@ -134,7 +136,9 @@ impl CheckAsWritten {
     }
 }
 
-/// The judgement as the API writes it. In shadow mode an allowed send may carry the reason why enforcing would have refused it.
+/// The judgement as the API writes it.
+///
+/// In shadow mode an allowed send may carry the reason why enforcing would have refused it.
 fn answer(judgement: &Judgement) -> Value {
     let (decision, basis, denial) = match &judgement.decision {
         Decision::Allow(permit) => ("allow", Some(permit.basis().name()), permit.would_deny()),
@@ -153,6 +157,15 @@ fn answer(judgement: &Judgement) -> Value {
     })
 }
 
-fn refusal(denial: &Denial, _judgement: &Judgement) -> Value {
-    json!({ "error": { "message": denial.reason.name() } })
+/// The envelope that the caller would get; no decision was made, so it names none.
+fn refusal(denial: &Denial, judgement: &Judgement) -> Value {
+    let rendered = render(&Refusal {
+        cause: Cause::Denied(denial.reason),
+        category: Some(judgement.classified.headline),
+        why: denial.why.as_deref(),
+        operation: denial.operation,
+        decision_id: "check",
+        dialect: Dialect::Cloud,
+    });
+    serde_json::from_slice(&rendered.body).unwrap_or(Value::Null)
 }

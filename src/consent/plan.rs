@@ -53,10 +53,13 @@ fn possible(code: usize, national_digits: usize) -> bool {
     LENGTHS.get(code).is_some_and(|lengths| national_digits < 32 && lengths & (1 << national_digits) != 0)
 }
 
-/// Whether a number has a calling code that exists and a length that is possible there.
+/// Whether a number has a calling code that exists and a length that is possible there, as it is written or in its canonical spelling
+/// (Mexico's former `52 1` is no longer in the plan, and WhatsApp still uses it).
 pub fn is_possible(number: &E164) -> bool {
-    let digits = number.digits().as_bytes();
-    calling_code(digits).is_some_and(|(code, len)| possible(code, digits.len() - len))
+    [*number, number.canonical()].iter().any(|number| {
+        let digits = number.digits().as_bytes();
+        calling_code(digits).is_some_and(|(code, len)| possible(code, digits.len() - len))
+    })
 }
 
 /// How digits without `+` could be read by a provider that puts the sender's own calling code in front of what it takes for a national number.

@@ -131,7 +131,7 @@ async fn refuse(worker: &Rc<Worker>, sender: Option<&str>, unreadable: Unreadabl
     let started = Instant::now();
     let Unreadable { reason, why, operation, dialect } = unreadable;
     let denial = Denial { reason, why: Some(why), operation };
-    let mut entry = Entry::open(worker, started).await;
+    let mut entry = Entry::open(worker).await;
     entry.unjudged(worker, sender, &Decision::Deny(denial.clone()));
     Refused { entries: Entries::one(entry), denial, dialect, started }.answer(worker)
 }

@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn needs(surface: Surface, payload: Payload<'_>, entry: Option<CatalogueAnswer>) -> Vec<Category> {
-        let send = Send { surface, sender: Cow::Borrowed("1"), to: None, recipient: None, group: false, payload };
+        let send = Send { surface, sender: Cow::Borrowed("1"), to: None, recipient: None, group: false, payload, operation: None };
         classify(&send, entry).needs.iter().collect()
     }
 

@@ -188,6 +188,7 @@ mod tests {
             recipient: recipient.map(Cow::Borrowed),
             group: false,
             payload: Payload::default(),
+            operation: None,
         }
     }
 

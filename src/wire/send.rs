@@ -31,6 +31,8 @@ pub struct Send<'a> {
     pub group: bool,
     /// What would be sent.
     pub payload: Payload<'a>,
+    /// Which operation of a batch it is, counted from 0.
+    pub operation: Option<usize>,
 }
 
 /// Every payload that a send carries; all of them count, whatever its `type` says.

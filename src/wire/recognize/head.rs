@@ -11,6 +11,7 @@ use super::names::{Name, Seen};
 use super::path::{self, Segments};
 use super::{Context, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable, unrecognized};
 use crate::consent::DenyReason;
+use crate::wire::refusal::Dialect;
 
 /// What a request does, after every way to say so was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
         .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
     let segments = Segments::of(below);
     let (edge, _) = edges::find(&segments);
+    let on_premises = segments.len == 1 && segments.version.is_some_and(|version| !version.contains('.'));
     let target = respelled(&plain, below, &segments, edge, parts)?;
     let query = parts.uri.query().unwrap_or_default();
     let (seen, effect) = effect(parts, query)?;
@@ -40,7 +42,7 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
     if effect == Effect::Read && !content::may_follow(parts) && !seen.has(Name::Batch) && !(sends && tells) {
         return Ok(Head::Passthrough(Passage::of(edge.name), target));
     }
-    Route { parts, edge, target, seen, effect }.write()
+    Route { parts, edge, target, seen, effect, on_premises }.write()
 }
 
 /// The path in its one spelling.
@@ -119,13 +121,14 @@ struct Route<'p> {
     target: Option<Target>,
     seen: Seen,
     effect: Effect,
+    on_premises: bool,
 }
 
 impl Route<'_> {
     fn write(self) -> Result<Head, Unreadable> {
         match self.edge.treatment {
             Treatment::Opaque => Err(refused(DenyReason::OpaquePayload, "the message is encrypted for the provider, so nobody can judge it; send it on /messages")),
-            Treatment::Foreign => Err(unrecognized("this is no path of the Cloud API that is judged; write /{phone_number_id}/messages")),
+            Treatment::Foreign => Err(self.foreign()),
             Treatment::Steering => Ok(Head::Steering(self.edge.name)),
             Treatment::Members if self.effect == Effect::Write => {
                 Err(refused(DenyReason::GroupNotPermitted, "adding people to a group contacts them; share the invite link with people who agreed"))
@@ -133,6 +136,13 @@ impl Route<'_> {
             Treatment::Safe | Treatment::Sample | Treatment::File | Treatment::Members => self.passed_write(),
             Treatment::Send(_) | Treatment::SteeringIf(_) | Treatment::Node | Treatment::Receipt | Treatment::Unknown => self.inspect(),
         }
+    }
+
+    /// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
+    fn foreign(&self) -> Unreadable {
+        let dialect = if self.on_premises { Dialect::OnPremises } else { Dialect::Cloud };
+        let why = unrecognized("this is no path of the Cloud API that is judged; write /{phone_number_id}/messages");
+        Unreadable { dialect, ..why }
     }
 
     /// A write that is known to be harmless unless it carries what it should not.

@@ -26,6 +26,7 @@ use http::request::Parts;
 use self::content::Content;
 use self::edges::Edge;
 pub use self::watch::Watch;
+use super::refusal::Dialect;
 use super::send::Send;
 use crate::consent::DenyReason;
 
@@ -47,6 +48,19 @@ pub struct Unreadable {
     pub why: Cow<'static, str>,
     /// Which operation of a batch, counted from 0.
     pub operation: Option<usize>,
+    /// The envelope that the caller understands.
+    pub dialect: Dialect,
+}
+
+impl Unreadable {
+    /// A request that cannot be read with certainty.
+    pub fn request(why: &'static str) -> Self {
+        unreadable(why)
+    }
+
+    fn of_operation(self, operation: usize) -> Self {
+        Self { operation: Some(operation), ..self }
+    }
 }
 
 /// Says that recognising allowed a request to pass without being judged. Only this module makes one.
@@ -116,13 +130,18 @@ impl Inspect {
         self.target.as_ref()
     }
 
+    /// The envelope that the caller understands.
+    pub fn dialect(&self) -> Dialect {
+        if self.edge.treatment == edges::Treatment::Receipt { Dialect::OnPremises } else { Dialect::Cloud }
+    }
+
     fn path<'a>(&'a self, parts: &'a Parts) -> &'a str {
         self.target.as_ref().map_or_else(|| parts.uri.path(), Target::path)
     }
 }
 
 fn refused(reason: DenyReason, why: &'static str) -> Unreadable {
-    Unreadable { reason, why: Cow::Borrowed(why), operation: None }
+    Unreadable { reason, why: Cow::Borrowed(why), operation: None, dialect: Dialect::Cloud }
 }
 
 fn unreadable(why: &'static str) -> Unreadable {
@@ -131,6 +150,11 @@ fn unreadable(why: &'static str) -> Unreadable {
 
 fn unrecognized(why: &'static str) -> Unreadable {
     refused(DenyReason::UnrecognizedSend, why)
+}
+
+/// The phone number id in a path, for the log; `None` where the path names none.
+pub fn sender_of(parts: &Parts) -> Option<&str> {
+    parts.uri.path().split('/').find(|segment| edges::is_number(segment))
 }
 
 /// Judges what the head alone tells. Cheap, and allocates nothing for an ordinary send.

@@ -66,7 +66,7 @@ impl Watch {
     /// # Errors
     ///
     /// As [`Watch::feed`].
-    pub fn finish(&mut self) -> Result<(), Unreadable> {
+    pub fn finish(self) -> Result<(), Unreadable> {
         match &self.state {
             State::Head(head) => self.check(head),
             State::Start | State::Content => Ok(()),

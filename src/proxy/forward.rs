@@ -78,7 +78,7 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
         Ok(mut response) => {
             let took = sent.elapsed();
             let status = response.status();
-            worker.metrics.observe_upstream(StatusClass::of(status.as_u16()), took);
+            worker.metrics.observe_upstream(StatusClass::of(status), took);
             if let Some(id) = response.body().read().and_then(message_id) {
                 entries.answered(id.danger_reveal());
             }
@@ -118,7 +118,7 @@ pub(super) fn request(worker: &Worker, mut parts: Parts, target: Option<Target>,
 async fn whole_if_short(response: Response<Arriving>) -> Result<Response<Answer>, Failure> {
     let (mut parts, body) = response.into_parts();
     headers::prepare_response(&mut parts.headers);
-    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = match announced {
         Some(length) if length <= SHORT_ANSWER => {
             let read = Limited::new(body, SHORT_ANSWER).collect().await;

@@ -1,7 +1,7 @@
 //! The record of each send: opened before anybody is looked up, closed with what became of it, whatever happens in between.
 
 use super::Worker;
-use crate::consent::{Basis, Category, Timestamp};
+use crate::consent::{Basis, Category};
 use crate::decision_log::{DecisionId, Guard, Outcome};
 use crate::judge::Judgement;
 use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};

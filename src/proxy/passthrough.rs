@@ -141,7 +141,7 @@ async fn send(worker: &Worker, clearance: Clearance, request: http::Request<Outg
     let failure = match worker.upstream.forward(clearance, request).await {
         Ok(mut response) => {
             worker.metrics.request(Kind::Passthrough);
-            worker.metrics.observe_upstream(StatusClass::of(response.status().as_u16()), sent.elapsed());
+            worker.metrics.observe_upstream(StatusClass::of(response.status()), sent.elapsed());
             headers::prepare_response(response.headers_mut());
             return response.map(|body| Answer::Arriving(Box::new(body)));
         }

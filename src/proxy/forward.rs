@@ -79,7 +79,7 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
         Ok(mut response) => {
             let took = sent.elapsed();
             let status = response.status();
-            worker.metrics.observe_upstream(StatusClass::of(status), took);
+            worker.metrics.observe_upstream(StatusClass::of(status.as_u16()), took);
             if let Some(id) = response.body().read().and_then(message_id) {
                 entries.answered(id.danger_reveal());
             }

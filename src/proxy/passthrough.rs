@@ -151,7 +151,7 @@ async fn send(
 ) -> Result<Response<Answer>, Failure> {
     let sent = Instant::now();
     let mut response = worker.upstream.forward(clearance, request).await?;
-    worker.metrics.observe_upstream(StatusClass::of(response.status()), sent.elapsed());
+    worker.metrics.observe_upstream(StatusClass::of(response.status().as_u16()), sent.elapsed());
     headers::prepare_response(response.headers_mut());
     Ok(response.map(|body| Answer::Arriving(Box::new(body))))
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Stdout, Write};
 use serde_json::Value;
 
 use super::exchange::{Answer, Door, Doors, Request};
-use super::house::{ACCOUNT, Files, SENDER, TENANT};
+use super::house::{Files, SENDER, TENANT};
 
 /// What a piece of text is, which decides its color.
 #[derive(Clone, Copy)]
@@ -133,14 +133,13 @@ curl -s http://{admin}/v1/events -H "$ADMIN" -H "$JSON" \
        "actor":"person","source":"website","evidence":{{"channel":"website","user_action":"checked_box","name_and_logo_shown":true,
        "number_confirmed":true,"categories_shown":["utility"],"business_named":"Acme","wording":"I agree to order updates from Acme on WhatsApp"}}}}'
 
-# What is known of them, what was decided, what the provider saw, what is counted.
+# What is known of them; what was decided; what the provider saw; what was counted.
 curl -s http://{admin}/v1/tenants/{TENANT}/recipients/{person} -H "$ADMIN"
 tail -n 3 '{decisions}'
 curl -s http://{provider}/_sandbox/requests
 curl -s http://{admin}/metrics
 
-# The template list that the gate knows. The guide to the stand-in.
-curl -s http://{admin}/v1/templates -H "$ADMIN"    # account {ACCOUNT}
+# The guide to the stand-in.
 curl -s http://{provider}/_sandbox"#
     )
 }

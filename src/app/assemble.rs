@@ -12,10 +12,10 @@ use crate::consent::tenant::Tenants;
 use crate::decision_log::{self, RECENT_DEFAULT};
 use crate::judge;
 use crate::net::guard::GuardPatience;
-use crate::net::{ClientTls, ConnectionSettings, TlsError, TlsSettings};
+use crate::net::{ClientTls, ConnectionSettings, TlsSettings};
 use crate::proxy;
 use crate::store::{self, ConsentStore};
-use crate::upstream;
+use crate::upstream::{self, Origin};
 use crate::wire::identify::BareNumbers;
 
 /// The name under which the key of the keyed hashes stands in the store.
@@ -25,17 +25,17 @@ const LOG_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a caller may take over the body of a send.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) fn store(config: &Config) -> store::Settings {
+pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
     let kind = match &config.store.kind {
         config::StoreKind::Embedded { path } => store::Kind::Embedded { path: path.clone() },
-        config::StoreKind::Redis { .. } => unimplemented!(),
+        config::StoreKind::Redis { .. } => return Err(AppError::NoRedisYet),
     };
-    store::Settings {
+    Ok(store::Settings {
         kind,
         lookup_deadline: config.store.lookup_deadline,
         cache_capacity: config.store.cache_capacity,
         tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
-    }
+    })
 }
 
 /// The key of the keyed hashes: a file's content, hashed to the right size, or one made once and kept in the store.
@@ -117,11 +117,11 @@ fn token(config: &Config, written: &config::AdminToken) -> Token {
     }
 }
 
-pub(super) fn upstream(config: &Config) -> Result<upstream::Settings, TlsError> {
+pub(super) fn upstream(config: &Config) -> Result<upstream::Settings, AppError> {
     let upstream = &config.upstream;
     Ok(upstream::Settings {
-        origin: upstream.origin.clone(),
-        tls: ClientTls::new(&TlsSettings { ca_file: upstream.ca_file.clone() })?,
+        origin: Origin::try_from(&upstream.url).map_err(AppError::Origin)?,
+        tls: ClientTls::new(&TlsSettings { ca_file: upstream.ca_file.clone() }).map_err(AppError::Tls)?,
         connect_timeout: upstream.connect_timeout,
         response_timeout: upstream.response_timeout,
         idle_timeout: upstream.idle_timeout,

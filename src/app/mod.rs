@@ -21,6 +21,7 @@ use crate::net::{self, BindError, Drained, TlsError};
 use crate::policy::Policy;
 use crate::store::{ConsentStore, OpenError, StoreError};
 use crate::templates::Catalogue;
+use crate::upstream::origin::NotAnOrigin;
 
 /// How long the decision log may take to write what is queued, once everything has drained.
 const LOG_FLUSH: Duration = Duration::from_secs(10);
@@ -36,8 +37,12 @@ pub enum AppError {
     Setup(StoreError),
     /// An address could not be listened on.
     Bind(BindError),
+    /// The provider's address.
+    Origin(NotAnOrigin),
     /// TLS towards the provider.
     Tls(TlsError),
+    /// A Redis store is configured.
+    NoRedisYet,
     /// The system refused a thread, a socket or a signal handler.
     System(io::Error),
 }
@@ -49,6 +54,8 @@ impl fmt::Display for AppError {
             Self::Store(_) => f.write_str("the consent store could not be opened"),
             Self::Setup(_) => f.write_str("the consent store could not be read"),
             Self::Bind(_) => f.write_str("could not listen"),
+            Self::Origin(_) => f.write_str("[upstream] url"),
+            Self::NoRedisYet => f.write_str("[store] kind = \"redis\" is not built into this version yet; write kind = \"embedded\""),
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
         }
@@ -63,6 +70,8 @@ impl std::error::Error for AppError {
             Self::Setup(source) => Some(source),
             Self::Bind(source) => Some(source),
             Self::Tls(source) => Some(source),
+            Self::Origin(source) => Some(source),
+            Self::NoRedisYet => None,
         }
     }
 }
@@ -100,7 +109,7 @@ pub async fn run(
     std::fs::create_dir_all(&config.data_dir).map_err(|e| AppError::Files("data_dir could not be made", e))?;
     plan::warm_up();
     let clock = Clock::System;
-    let store = ConsentStore::open(assemble::store(&config), clock.clone()).await.map_err(AppError::Store)?;
+    let store = ConsentStore::open(assemble::store(&config)?, clock.clone()).await.map_err(AppError::Store)?;
     let hash_key = assemble::hash_key(&config, &store).await?;
     let catalogue = Catalogue::new(store.clone(), clock.clone());
     catalogue.load().await.map_err(AppError::Setup)?;
@@ -120,7 +129,7 @@ pub async fn run(
     );
 
     let tokens = assemble::tokens(&config, || ensure_admin_token(&config.data_dir))?;
-    let upstream = assemble::upstream(&config).map_err(AppError::Tls)?;
+    let upstream = assemble::upstream(&config)?;
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
     let admin_listener = tokio::net::TcpListener::from_std(admin_socket).map_err(AppError::System)?;

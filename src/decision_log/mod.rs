@@ -27,6 +27,7 @@ mod lane;
 mod line;
 mod output;
 mod recent;
+mod shared;
 mod writer;
 
 use std::io;
@@ -41,8 +42,8 @@ pub use lane::{Guard, QueueFull, WorkerLog};
 pub use line::KeyedHash;
 
 use crate::metrics::Metrics;
-use lane::Shared;
 use output::Output;
+use shared::Shared;
 use writer::Writer;
 
 /// How many decisions are kept in memory when nothing else is said.
@@ -96,9 +97,9 @@ impl DecisionLog {
     /// # Errors
     /// The file cannot be opened for appending, or the thread cannot be started.
     pub fn open(settings: Settings, metrics: Metrics) -> io::Result<Self> {
-        let output = Output::open(settings.sink.clone())?;
         let hash = KeyedHash::new(&settings.hash_key);
         let shared = Arc::new(Shared::new(&settings, metrics));
+        let output = Output::open(settings.sink)?;
         let writer = Writer::new(Arc::clone(&shared), output, hash.clone());
         let thread = thread::Builder::new().name("decision-log".to_owned()).spawn(move || writer.run())?;
         shared.set_writer(thread.thread().clone());
@@ -120,7 +121,12 @@ impl DecisionLog {
 
     /// The line of a recent decision; `None` once it is older than those kept, or before it is written (a few milliseconds after it ended).
     pub fn recent(&self, id: &DecisionId) -> Option<String> {
-        self.shared.recent().find(id)
+        self.shared.recent().find("id", id.as_str())
+    }
+
+    /// The line of the recent decision that the provider answered with this message id.
+    pub fn recent_by_message_id(&self, message_id: &str) -> Option<String> {
+        self.shared.recent().find("message_id", &self.hash.message_id(message_id))
     }
 
     /// The hash under which recipients and message ids stand in the log.
@@ -128,7 +134,7 @@ impl DecisionLog {
         &self.hash
     }
 
-    /// Writes everything queued and stops. Call it when no worker is left; what is finished later is counted as dropped.
+    /// Writes everything queued and stops, blocking until then. Call it when no worker is left; what ends later is counted as dropped.
     ///
     /// # Errors
     /// Not everything could be written within the deadline.
@@ -137,7 +143,7 @@ impl DecisionLog {
         if written {
             let thread = self.writer.lock().ok().and_then(|mut slot| slot.take());
             thread
-                .map_or(Ok(()), |thread| thread.join())
+                .map_or(Ok(()), thread::JoinHandle::join)
                 .map_err(|_| io::Error::other("the writing thread panicked"))?;
             return Ok(());
         }

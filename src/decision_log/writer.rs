@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::lane::{Closing, Lane, Shared};
+use super::lane::Lane;
 use super::line::{self, KeyedHash};
 use super::output::Output;
+use super::shared::{Closing, Shared};
 
 /// Lines are handed to the system in pieces of about this size.
 const PIECE: usize = 64 << 10;
@@ -159,8 +160,9 @@ impl Writer {
             return thread::park_timeout(TICK);
         }
         self.shared.set_asleep(true);
-        // Who enqueued before the flag was up did not wake us, so look once more: both sides go through the lane's lock.
-        if self.lanes.iter().all(|reader| reader.lane.is_empty()) {
+        // Who enqueued before the flag was up did not wake us, so look once more: both sides go through the same locks.
+        let no_new_lane = self.shared.lanes().len() == self.lanes.len();
+        if no_new_lane && self.lanes.iter().all(|reader| reader.lane.is_empty()) {
             thread::park();
         }
         self.shared.set_asleep(false);
@@ -185,4 +187,17 @@ impl Writer {
 fn start_of_line(text: &[u8], at: usize) -> usize {
     let before = text.get(..at).unwrap_or_default();
     memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_begins_after_the_newline_before_it() {
+        let text = b"first\nsecond\n";
+        for (at, start) in [(0, 0), (3, 0), (6, 6), (9, 6), (13, 13)] {
+            assert_eq!(start_of_line(text, at), start, "{at}");
+        }
+    }
 }

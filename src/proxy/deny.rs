@@ -9,8 +9,8 @@ use http::Response;
 use super::Worker;
 use super::answer::Answer;
 use super::ledger::Entries;
-use crate::consent::{Category, DenyReason};
-use crate::decision_log::{DecisionId, Outcome};
+use crate::consent::DenyReason;
+use crate::decision_log::DecisionId;
 use crate::policy::Denial;
 use crate::wire::refusal::{self, Cause, Dialect, Refusal, Rendered};
 

@@ -86,7 +86,7 @@ impl Journey {
 
     /// ③ to ⑥ for the send of a request that has one.
     async fn judge_one(&self, send: &Send<'_>) -> Verdict {
-        let (entry, decision) = self.judge(send, None).await;
+        let (entry, decision) = self.judge(send).await;
         let ruling = match decision {
             Decision::Allow(permit) => Ok(Clearance::send(permit)),
             Decision::Deny(denial) => Err(denial),
@@ -94,14 +94,17 @@ impl Journey {
         Verdict { entries: Entries::one(entry), ruling }
     }
 
-    /// ③ to ⑥ for every send of a batch. The first that is refused refuses the batch; a batch of sends is forwarded only with a permit for each.
+    /// ③ to ⑥ for every send of a batch. The first that is refused refuses the batch; a batch is forwarded only with a permit for each of its sends.
     async fn judge_all(&self, sends: &[Send<'_>]) -> Verdict {
-        let mut entries = Entries::none();
+        let mut entries: Option<Entries> = None;
         let mut permits = Vec::with_capacity(sends.len());
         let mut refused = None;
         for send in sends {
-            let (entry, decision) = self.judge(send, send.operation).await;
-            entries.push(entry);
+            let (entry, decision) = self.judge(send).await;
+            match &mut entries {
+                None => entries = Some(Entries::one(entry)),
+                Some(entries) => entries.push(entry),
+            }
             match decision {
                 Decision::Allow(permit) => permits.push(permit),
                 Decision::Deny(denial) => {
@@ -110,6 +113,10 @@ impl Journey {
                 }
             }
         }
+        let entries = match entries {
+            Some(entries) => entries,
+            None => Entries::one(Entry::open(&self.worker).await),
+        };
         let ruling = match refused {
             Some(denial) => Err(denial),
             None => Clearance::batch(permits, sends.len()).ok_or_else(|| Denial::of(DenyReason::RequestUnreadable)),
@@ -117,17 +124,16 @@ impl Journey {
         Verdict { entries, ruling }
     }
 
-    async fn judge(&self, send: &Send<'_>, operation: Option<usize>) -> (Entry, Decision) {
-        let mut entry = Entry::open(&self.worker, self.started).await;
+    async fn judge(&self, send: &Send<'_>) -> (Entry, Decision) {
+        let mut entry = Entry::open(&self.worker).await;
         if entry.is_unlogged() {
-            let denial = Denial::because(DenyReason::Overloaded, "the decision log is full");
-            return (entry, Decision::Deny(denial));
+            return (entry, log_full());
         }
         let judgement = self.worker.judge.judge(send).await;
         let decision = entry.judged(send, judgement);
         match decision {
             Decision::Deny(denial) => {
-                let operation = denial.operation.or(operation);
+                let operation = denial.operation.or(send.operation);
                 (entry, Decision::Deny(Denial { operation, ..denial }))
             }
             Decision::Allow(_) => (entry, decision),
@@ -167,7 +173,9 @@ impl Journey {
 
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
     async fn unjudged(self, parts: Parts, body: Waiting, decision: Decision, dialect: Dialect) -> Response<Answer> {
-        let mut entry = Entry::open(&self.worker, self.started).await;
+        let mut entry = Entry::open(&self.worker).await;
+        // Without a place in the log nothing passes, not even what the policy only watches.
+        let decision = if entry.is_unlogged() { log_full() } else { decision };
         entry.unjudged(&self.worker, recognize::sender_of(&parts), &decision);
         match decision {
             Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
@@ -186,7 +194,7 @@ impl Journey {
 
     /// A body that could not be read whole: too large to be judged, or cut short by its caller.
     async fn unread(self, unread: Unread, dialect: Dialect) -> Response<Answer> {
-        let mut entry = Entry::open(&self.worker, self.started).await;
+        let mut entry = Entry::open(&self.worker).await;
         let denial = match unread {
             Unread::TooLarge => Denial::because(DenyReason::RequestUnreadable, "the body is larger than [proxy] max_send_body"),
             Unread::Broken => Denial::because(DenyReason::RequestUnreadable, "the body ended before its end"),
@@ -199,4 +207,8 @@ impl Journey {
             Unread::Broken => refused.answer(&self.worker),
         }
     }
+}
+
+fn log_full() -> Decision {
+    Decision::Deny(Denial::because(DenyReason::Overloaded, "the decision log is full"))
 }

@@ -1,10 +1,7 @@
 //! The record of each send: opened before anybody is looked up, closed with what became of it, whatever happens in between.
 
-use std::rc::Rc;
-use std::time::Instant;
-
 use super::Worker;
-use crate::consent::{Basis, Category, Timestamp};
+use crate::consent::{Basis, Category};
 use crate::decision_log::{DecisionId, Guard, Outcome};
 use crate::judge::Judgement;
 use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};
@@ -33,13 +30,12 @@ pub(super) enum Allowed {
 
 impl Entry {
     /// Takes a place in the log, waiting for one as long as the settings say.
-    pub(super) async fn open(worker: &Rc<Worker>, started: Instant) -> Self {
+    pub(super) async fn open(worker: &Worker) -> Self {
         let reserved = worker.log.reserve(worker.judge.now(), worker.settings.log_patience).await;
         let (id, guard) = match reserved {
             Ok(guard) => (guard.id(), Some(guard)),
             Err(full) => (full.id, None),
         };
-        let _ = started;
         Self { id, guard, metrics: worker.metrics.clone(), category: None, allowed: None, decided: false }
     }
 
@@ -124,51 +120,44 @@ impl Drop for Entry {
     }
 }
 
-/// The records of all sends of one request.
+/// The records of all sends of one request; there is at least one.
 pub(super) struct Entries {
-    first: Option<Entry>,
+    first: Entry,
     others: Vec<Entry>,
 }
 
 impl Entries {
-    pub(super) fn none() -> Self {
-        Self { first: None, others: Vec::new() }
-    }
-
     pub(super) fn one(entry: Entry) -> Self {
-        Self { first: Some(entry), others: Vec::new() }
+        Self { first: entry, others: Vec::new() }
     }
 
     pub(super) fn push(&mut self, entry: Entry) {
-        match self.first {
-            None => self.first = Some(entry),
-            Some(_) => self.others.push(entry),
-        }
+        self.others.push(entry);
     }
 
     /// The entry that speaks for the request: the last, which is the refused one if any is.
-    fn speaker(&self) -> Option<&Entry> {
-        self.others.last().or(self.first.as_ref())
+    fn speaker(&self) -> &Entry {
+        self.others.last().unwrap_or(&self.first)
     }
 
     /// The id that the caller is told.
     pub(super) fn id(&self) -> DecisionId {
-        self.speaker().map_or(DecisionId::NONE, |entry| entry.id)
+        self.speaker().id
     }
 
     /// The category by which the request is refused.
     pub(super) fn category(&self) -> Option<Category> {
-        self.speaker().and_then(|entry| entry.category)
+        self.speaker().category
     }
 
     /// What an allowed request tells its caller.
     pub(super) fn allowed(&self) -> Option<Allowed> {
-        self.speaker().and_then(|entry| entry.allowed)
+        self.speaker().allowed
     }
 
     /// Fills in the provider's message id, for a request with one send.
     pub(super) fn answered(&mut self, message_id: &str) {
-        if let (Some(guard), true) = (self.first.as_mut().and_then(|e| e.guard.as_mut()), self.others.is_empty()) {
+        if let (Some(guard), true) = (&mut self.first.guard, self.others.is_empty()) {
             guard.fill(|event| event.set_message_id(message_id));
         }
     }
@@ -176,18 +165,16 @@ impl Entries {
     /// Records the refusal of the whole request.
     pub(super) fn refused(mut self, worker: &Worker, denial: &Denial) {
         worker.metrics.request(Kind::Refused);
-        if let Some(first) = &mut self.first
-            && !first.decided
-        {
+        if !self.first.decided {
             let decision = Decision::Deny(denial.clone());
-            first.unjudged(worker, None, &decision);
+            self.first.unjudged(worker, None, &decision);
         }
         self.finish(Outcome::Refused);
     }
 
     /// Records what became of every send of the request.
     pub(super) fn finish(self, outcome: Outcome) {
-        for entry in self.first.into_iter().chain(self.others) {
+        for entry in std::iter::once(self.first).chain(self.others) {
             entry.finish(outcome);
         }
     }

@@ -96,7 +96,7 @@ impl Body for Outgoing {
             Self::Streamed { body, watch, progress } => {
                 let frame = std::task::ready!(Pin::new(body).poll_frame(cx)).transpose()?;
                 progress.advance();
-                Poll::Ready(pass(frame, watch.as_deref_mut()).transpose())
+                Poll::Ready(pass(frame, watch).transpose())
             }
         }
     }
@@ -120,7 +120,7 @@ impl Body for Outgoing {
 /// Shows a frame to the watch. Trailers are dropped: nothing in this API uses them, and they are one more place to hide a field.
 fn pass(
     frame: Option<Frame<Bytes>>,
-    watch: Option<&mut dyn Inspect>,
+    watch: &mut Option<Box<dyn Inspect>>,
 ) -> Result<Option<Frame<Bytes>>, BodyError> {
     let data = frame.and_then(|f| f.into_data().ok());
     if let Some(watch) = watch {

@@ -33,7 +33,14 @@ impl std::str::FromStr for Origin {
     type Err = NotAnOrigin;
 
     fn from_str(url: &str) -> Result<Self, NotAnOrigin> {
-        let uri: Uri = url.parse().map_err(|_| NotAnOrigin)?;
+        Self::try_from(&url.parse::<Uri>().map_err(|_| NotAnOrigin)?)
+    }
+}
+
+impl TryFrom<&Uri> for Origin {
+    type Error = NotAnOrigin;
+
+    fn try_from(uri: &Uri) -> Result<Self, NotAnOrigin> {
         let https = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,

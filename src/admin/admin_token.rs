@@ -34,7 +34,8 @@ pub fn ensure_admin_token(data_dir: &Path) -> io::Result<Token> {
 }
 
 fn checked(path: &Path, text: String) -> io::Result<String> {
-    let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
+    let refuse =
+        |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         return Err(refuse("others may read it; run chmod 600 on it, or remove it to have a new one made"));
     }

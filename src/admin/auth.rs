@@ -156,7 +156,10 @@ impl Guard {
     /// Accepts the bearer of a token with the scope.
     fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let token = presented(headers).and_then(|presented| self.find(presented)).ok_or_else(|| {
-            Problem::new(Fault::TokenMissing, "send the header Authorization: Bearer TOKEN with a token of this gate")
+            Problem::new(
+                Fault::TokenMissing,
+                "send the header Authorization: Bearer TOKEN with a token of this gate",
+            )
         })?;
         if !token.scopes.contains(self.scope) {
             return Err(Problem::new(
@@ -223,7 +226,9 @@ mod tests {
     #[test]
     fn only_one_well_formed_bearer_token_is_accepted() {
         let guard = guard(&[Scope::ConsentRead]);
-        assert!(admitted(&guard, &["Bearer secret"]).is_ok() && admitted(&guard, &["bearer  secret"]).is_ok());
+        assert!(
+            admitted(&guard, &["Bearer secret"]).is_ok() && admitted(&guard, &["bearer  secret"]).is_ok()
+        );
         let bad: [&[&str]; 7] = [
             &[],
             &["secret"],

@@ -88,7 +88,8 @@ impl CheckAsWritten {
             problems.push("to: missing; write whom it would be sent to, in to or recipient".to_owned());
         }
         if self.template.is_some() != self.language.is_some() {
-            problems.push("language: template and language belong together; write both or neither".to_owned());
+            problems
+                .push("language: template and language belong together; write both or neither".to_owned());
         }
         if self.template.is_some() && self.category.is_some_and(|shape| shape != Shape::Marketing) {
             problems.push(

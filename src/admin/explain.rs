@@ -28,7 +28,10 @@ pub(super) const EVENT: &Fields = &[
     ("actor", "person, operator, system or provider"),
     ("source", "text"),
     ("links", "a list of +E.164 numbers or BSUIDs"),
-    ("evidence", "an object; its text fields take text, name_and_logo_shown and number_confirmed true or false, categories_shown a list of categories"),
+    (
+        "evidence",
+        "an object; its text fields take text, name_and_logo_shown and number_confirmed true or false, categories_shown a list of categories",
+    ),
 ];
 
 /// The fields of an event's evidence.
@@ -71,7 +74,9 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], fields: &Fields, error: &serde_jso
     for (name, value) in &written {
         match fields.iter().find(|(known, _)| known == name) {
             None => problems.push(format!("{}: unknown field; known are {}", printable(name), names(fields))),
-            Some((_, takes)) if alone::<T>(name, value).is_err() => problems.extend(inside(name, value, takes)),
+            Some((_, takes)) if alone::<T>(name, value).is_err() => {
+                problems.extend(inside(name, value, takes))
+            }
             Some(_) => {}
         }
     }
@@ -150,7 +155,10 @@ mod tests {
             ("\u{feff}{}", "not JSON"),
         ] {
             let found = problems(json);
-            assert!(found.len() == 1 && found[0].contains(says) && !found[0].contains("555"), "{json}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].contains(says) && !found[0].contains("555"),
+                "{json}: {found:?}"
+            );
         }
     }
 

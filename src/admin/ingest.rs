@@ -119,7 +119,9 @@ impl<'a> Ingest<'a> {
         let permitted = self.caller.tenant_names(tenants);
         match (place, name) {
             (Some(place), _) if self.caller.may_touch(place) => Ok(place),
-            (Some(_), _) => Err(format!("tenant: this token is not permitted for it; permitted: {permitted}")),
+            (Some(_), _) => {
+                Err(format!("tenant: this token is not permitted for it; permitted: {permitted}"))
+            }
             (None, Some(_)) => Err(format!("tenant: no such tenant; write one of: {permitted}")),
             (None, None) => Err(format!("tenant: missing; there are several, write one of: {permitted}")),
         }

@@ -74,7 +74,9 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
 }
 
 /// The counters, as Prometheus reads them.
-pub(super) async fn metrics(State(control): State<Arc<Control>>) -> ([(HeaderName, &'static str); 1], String) {
+pub(super) async fn metrics(
+    State(control): State<Arc<Control>>,
+) -> ([(HeaderName, &'static str); 1], String) {
     control.metrics.set_store_up(control.store.health().up);
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], control.metrics.render())
 }

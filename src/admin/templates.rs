@@ -22,9 +22,13 @@ pub(super) async fn replace(
     path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    let account = path.ok().map(|Path(account)| account).filter(|account| is_account(account)).ok_or_else(|| {
-        Problem::new(Fault::Unreadable, "the account in the path is the id of a WhatsApp Business account: letters and digits")
-    })?;
+    let account =
+        path.ok().map(|Path(account)| account).filter(|account| is_account(account)).ok_or_else(|| {
+            Problem::new(
+                Fault::Unreadable,
+                "the account in the path is the id of a WhatsApp Business account: letters and digits",
+            )
+        })?;
     if !may_touch(&caller, &control, &account) {
         let remedy = "a token confined to tenants may replace only lists of accounts that stand at senders of those tenants and of no other";
         return Err(Problem::new(Fault::TenantForbidden, remedy));
@@ -52,9 +56,7 @@ pub(super) async fn list(
 }
 
 fn shown(account: &str, list: &AccountList) -> Value {
-    let template = |t: &ListedTemplate| {
-        json!({ "name": t.name, "language": t.language, "category": t.category, "correct_category": t.correct_category, "status": t.status })
-    };
+    let template = |t: &ListedTemplate| json!({ "name": t.name, "language": t.language, "category": t.category, "correct_category": t.correct_category, "status": t.status });
     let templates: Vec<Value> = list.templates.iter().map(template).collect();
     json!({ "account": account, "replaced_at": list.replaced_at, "templates": templates })
 }

@@ -15,7 +15,7 @@ pub(super) fn of(recipient: &Recipient) -> Option<Text<2>> {
 }
 
 fn of_number(number: &E164) -> Option<Text<2>> {
-    let parsed = PHONE_NUMBER_UTIL.parse(&number.danger_international(), None).ok()?;
+    let parsed = PHONE_NUMBER_UTIL.parse(number.danger_international(), None).ok()?;
     Text::plain(parsed.get_region_code()?.as_region_str().as_str())
 }
 

@@ -96,9 +96,9 @@ impl DecisionLog {
     /// # Errors
     /// The file cannot be opened for appending, or the thread cannot be started.
     pub fn open(settings: Settings, metrics: Metrics) -> io::Result<Self> {
-        let output = Output::open(settings.sink.clone())?;
         let hash = KeyedHash::new(&settings.hash_key);
         let shared = Arc::new(Shared::new(&settings, metrics));
+        let output = Output::open(settings.sink)?;
         let writer = Writer::new(Arc::clone(&shared), output, hash.clone());
         let thread = thread::Builder::new().name("decision-log".to_owned()).spawn(move || writer.run())?;
         shared.set_writer(thread.thread().clone());
@@ -142,7 +142,7 @@ impl DecisionLog {
         if written {
             let thread = self.writer.lock().ok().and_then(|mut slot| slot.take());
             thread
-                .map_or(Ok(()), |thread| thread.join())
+                .map_or(Ok(()), thread::JoinHandle::join)
                 .map_err(|_| io::Error::other("the writing thread panicked"))?;
             return Ok(());
         }

@@ -31,7 +31,7 @@ impl Output {
         match open(&self.sink) {
             Ok(file) => self.file = file,
             Err(error) => {
-                tracing::error!(error = %error, "decision log not reopened, the old file stays in use")
+                tracing::error!(error = %error, "decision log not reopened, the old file stays in use");
             }
         }
     }

@@ -95,7 +95,7 @@ mod tests {
         workers[1].observe(Duration::from_secs(3600));
         let summed = Summed::of(workers.iter());
         assert_eq!(summed.count(), 3);
-        assert!((summed.seconds() - 3600.002_003).abs() < 1e-9);
+        assert!((summed.seconds() - 3_600.002_003).abs() < 1e-9);
         assert_eq!(summed.buckets()[2], (0.000_004, 1));
         assert_eq!(summed.buckets().last().unwrap().1, 1);
     }

@@ -65,9 +65,9 @@ label! {
 }
 
 impl StatusClass {
-    /// The class of a status.
-    pub fn of(status: http::StatusCode) -> Self {
-        match status.as_u16() {
+    /// The class of a status code.
+    pub fn of(status: u16) -> Self {
+        match status {
             ..200 => Self::Informational,
             200..300 => Self::Success,
             300..400 => Self::Redirection,

@@ -68,7 +68,7 @@ impl Page<'_, '_> {
         }
         let help = "Requests being served now.";
         let in_flight = total(hub, |cells| Some(&cells.in_flight));
-        self.gauge("optgate_in_flight", help, in_flight)
+        self.gauge("optgate_in_flight", help, &in_flight)
     }
 
     fn decisions(&mut self) -> fmt::Result {
@@ -128,12 +128,12 @@ impl Page<'_, '_> {
     fn health(&mut self) -> fmt::Result {
         let hub = self.hub;
         let up = u64::from(hub.store_up.load(Ordering::Relaxed));
-        self.gauge("optgate_store_up", "Whether the consent store answers.", up)?;
+        self.gauge("optgate_store_up", "Whether the consent store answers.", &up)?;
         let up = u64::from(hub.invalidation_up.load(Ordering::Relaxed));
         self.gauge(
             "optgate_invalidation_up",
             "Whether withdrawals written elsewhere reach this node's cache.",
-            up,
+            &up,
         )?;
         let help = "Decisions that went unrecorded because the log was full.";
         let mut family = self.family("optgate_decision_log_dropped", help, MetricType::Counter)?;
@@ -144,9 +144,9 @@ impl Page<'_, '_> {
         let mut family = self.family("optgate_build", "The running version.", MetricType::Info)?;
         family.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         let started = self.hub.started.since(crate::consent::Timestamp::EPOCH).as_secs_f64();
-        self.gauge("process_start_time_seconds", "When the process started, since the epoch.", started)?;
+        self.gauge("process_start_time_seconds", "When the process started, since the epoch.", &started)?;
         match resident_bytes() {
-            Some(bytes) => self.gauge("process_resident_memory_bytes", "Memory in use.", bytes),
+            Some(bytes) => self.gauge("process_resident_memory_bytes", "Memory in use.", &bytes),
             None => Ok(()),
         }
     }
@@ -160,8 +160,8 @@ impl Page<'_, '_> {
         self.encoder.encode_descriptor(name, help, None, kind)
     }
 
-    fn gauge(&mut self, name: &'static str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
-        self.family(name, help, MetricType::Gauge)?.encode_gauge(&value)
+    fn gauge(&mut self, name: &'static str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
+        self.family(name, help, MetricType::Gauge)?.encode_gauge(value)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Forwarding what was cleared: on a task of its own, so that it ends and is recorded whatever the caller does.
 
+use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HeaderValue;
@@ -71,14 +72,14 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
     let sent = Instant::now();
     worker.metrics.observe_decision(sent - started);
     let answer = match worker.upstream.forward(clearance, request).await {
-        Ok(response) => whole_if_short(response).await,
+        Ok(response) => whole_if_short(response, worker.upstream.response_timeout()).await,
         Err(failure) => Err(failure),
     };
     match answer {
         Ok(mut response) => {
             let took = sent.elapsed();
             let status = response.status();
-            worker.metrics.observe_upstream(StatusClass::of(status), took);
+            worker.metrics.observe_upstream(StatusClass::of(status.as_u16()), took);
             if let Some(id) = response.body().read().and_then(message_id) {
                 entries.answered(id.danger_reveal());
             }
@@ -115,14 +116,15 @@ pub(super) fn request(worker: &Worker, mut parts: Parts, target: Option<Target>,
 }
 
 /// Reads a short answer to its end. One that breaks off is an unknown outcome: half an answer tells a caller nothing.
-async fn whole_if_short(response: Response<Arriving>) -> Result<Response<Answer>, Failure> {
+async fn whole_if_short(response: Response<Arriving>, patience: Duration) -> Result<Response<Answer>, Failure> {
     let (mut parts, body) = response.into_parts();
     headers::prepare_response(&mut parts.headers);
     let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = match announced {
         Some(length) if length <= SHORT_ANSWER => {
-            let read = Limited::new(body, SHORT_ANSWER).collect().await;
-            Answer::whole(read.map_err(|e| Failure::OutcomeUnknown(std::io::Error::other(e)))?.to_bytes())
+            let read = tokio::time::timeout(patience, Limited::new(body, SHORT_ANSWER).collect()).await;
+            let read = read.map_err(|_elapsed| Failure::OutcomeUnknown(io::ErrorKind::TimedOut.into()))?;
+            Answer::whole(read.map_err(|e| Failure::OutcomeUnknown(io::Error::other(e)))?.to_bytes())
         }
         Some(_) | None => Answer::Arriving(Box::new(body)),
     };

@@ -127,8 +127,7 @@ impl Journey {
     async fn judge(&self, send: &Send<'_>) -> (Entry, Decision) {
         let mut entry = Entry::open(&self.worker).await;
         if entry.is_unlogged() {
-            let denial = Denial::because(DenyReason::Overloaded, "the decision log is full");
-            return (entry, Decision::Deny(denial));
+            return (entry, log_full());
         }
         let judgement = self.worker.judge.judge(send).await;
         let decision = entry.judged(send, judgement);
@@ -175,6 +174,8 @@ impl Journey {
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
     async fn unjudged(self, parts: Parts, body: Waiting, decision: Decision, dialect: Dialect) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
+        // Without a place in the log nothing passes, not even what the policy only watches.
+        let decision = if entry.is_unlogged() { log_full() } else { decision };
         entry.unjudged(&self.worker, recognize::sender_of(&parts), &decision);
         match decision {
             Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
@@ -206,4 +207,8 @@ impl Journey {
             Unread::Broken => refused.answer(&self.worker),
         }
     }
+}
+
+fn log_full() -> Decision {
+    Decision::Deny(Denial::because(DenyReason::Overloaded, "the decision log is full"))
 }

@@ -83,7 +83,9 @@ pub(super) async fn pass(worker: Rc<Worker>, parts: Parts, body: Incoming, passi
         Some(watch) if enforced => pass_watched(worker, (parts, body), (passing.passage, passing.target), watch).await,
         Some(_) | None => {
             let clearance = Clearance::passthrough(passing.passage);
-            send(&worker, clearance, forward::request(&worker, parts, passing.target, Waiting::Unread(body))).await
+            worker.metrics.request(Kind::Passthrough);
+            let request = forward::request(&worker, parts, passing.target, Waiting::Unread(body));
+            answered(&worker, send(&worker, clearance, request).await)
         }
     }
 }
@@ -91,7 +93,9 @@ pub(super) async fn pass(worker: Rc<Worker>, parts: Parts, body: Incoming, passi
 /// Passes a request whose body was read.
 pub(super) async fn pass_read(worker: Rc<Worker>, parts: Parts, body: Bytes, passing: Passing) -> Response<Answer> {
     let clearance = Clearance::passthrough(passing.passage);
-    send(&worker, clearance, forward::request(&worker, parts, passing.target, Waiting::Read(body))).await
+    worker.metrics.request(Kind::Passthrough);
+    let request = forward::request(&worker, parts, passing.target, Waiting::Read(body));
+    answered(&worker, send(&worker, clearance, request).await)
 }
 
 async fn pass_watched(
@@ -118,11 +122,15 @@ async fn pass_watched(
     if let Outgoing::Streamed { watch, .. } = request.body_mut() {
         *watch = Some(Box::new(streaming));
     }
-    let response = send(&worker, Clearance::passthrough(passage), request).await;
+    let sent = send(&worker, Clearance::passthrough(passage), request).await;
     let found = found.borrow_mut().take();
     match found {
+        // The provider got a request without an end: it did nothing.
         Some(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
-        None => response,
+        None => {
+            worker.metrics.request(Kind::Passthrough);
+            answered(&worker, sent)
+        }
     }
 }
 
@@ -136,15 +144,22 @@ async fn refuse(worker: &Rc<Worker>, sender: Option<&str>, unreadable: Unreadabl
     Refused { entries: Entries::one(entry), denial, dialect, started }.answer(worker)
 }
 
-async fn send(worker: &Worker, clearance: Clearance, request: http::Request<Outgoing>) -> Response<Answer> {
+async fn send(
+    worker: &Worker,
+    clearance: Clearance,
+    request: http::Request<Outgoing>,
+) -> Result<Response<Answer>, Failure> {
     let sent = Instant::now();
-    let failure = match worker.upstream.forward(clearance, request).await {
-        Ok(mut response) => {
-            worker.metrics.request(Kind::Passthrough);
-            worker.metrics.observe_upstream(StatusClass::of(response.status()), sent.elapsed());
-            headers::prepare_response(response.headers_mut());
-            return response.map(|body| Answer::Arriving(Box::new(body)));
-        }
+    let mut response = worker.upstream.forward(clearance, request).await?;
+    worker.metrics.observe_upstream(StatusClass::of(response.status().as_u16()), sent.elapsed());
+    headers::prepare_response(response.headers_mut());
+    Ok(response.map(|body| Answer::Arriving(Box::new(body))))
+}
+
+/// The provider's answer, or ours where it gave none.
+fn answered(worker: &Worker, sent: Result<Response<Answer>, Failure>) -> Response<Answer> {
+    let failure = match sent {
+        Ok(response) => return response,
         Err(failure) => failure,
     };
     let id = worker.log.id(worker.judge.now());

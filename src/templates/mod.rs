@@ -75,7 +75,10 @@ impl Catalogue {
                 Some(list) => {
                     accounts.insert(account, Arc::new(list));
                 }
-                None => tracing::warn!(account, "the stored template list of an account cannot be read; import it again"),
+                None => tracing::warn!(
+                    account,
+                    "the stored template list of an account cannot be read; import it again"
+                ),
             }
         }
         self.inner.held.store(Arc::new(accounts.into()));

@@ -71,6 +71,11 @@ impl Upstream {
         &self.inner.settings.origin
     }
 
+    /// How long the provider may be silent.
+    pub fn response_timeout(&self) -> Duration {
+        self.inner.settings.response_timeout
+    }
+
     /// Forwards a cleared request, once.
     ///
     /// A connection that turns out to be closed before a byte was written is replaced; nothing is ever written twice.

@@ -68,9 +68,36 @@ pub struct Template<'a> {
     pub language: Cow<'a, str>,
 }
 
+impl Send<'_> {
+    /// The same, independent of the bytes that it was read from.
+    pub fn into_owned(self) -> Send<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let template =
+            self.payload.template.map(|t| Template { name: owned(t.name), language: owned(t.language) });
+        Send {
+            surface: self.surface,
+            sender: owned(self.sender),
+            to: self.to.map(owned),
+            recipient: self.recipient.map(owned),
+            group: self.group,
+            payload: Payload {
+                template,
+                unnamed_template: self.payload.unnamed_template,
+                free_form: self.payload.free_form,
+                call: self.payload.call,
+                label: self.payload.label,
+            },
+            operation: self.operation,
+        }
+    }
+}
+
 impl fmt::Debug for Send<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Send").field("surface", &self.surface).field("sender", &self.sender).finish_non_exhaustive()
+        f.debug_struct("Send")
+            .field("surface", &self.surface)
+            .field("sender", &self.sender)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,9 @@ use super::fields::Fields;
 use super::names::{Name, Seen};
 use super::path::Segments;
 use super::scan::{self, Found};
-use super::{Context, Inspect, Passage, Recognized, Unreadable, form, json, multipart, unreadable, unrecognized};
+use super::{
+    Context, Inspect, Passage, Recognized, Unreadable, batch, form, json, multipart, unreadable, unrecognized,
+};
 use crate::wire::send::Surface;
 
 /// A request whose body was read.
@@ -19,9 +21,12 @@ pub(super) struct Request<'a, 'c> {
     pub(super) parts: &'a Parts,
     pub(super) body: &'a [u8],
     pub(super) context: Context<'c>,
+    /// Whether it is an operation of a batch.
+    pub(super) nested: bool,
 }
 
-const TELLING: &str = "the request carries a batch, a recipient or a message where none is expected; send it on its own edge";
+const TELLING: &str =
+    "the request carries a batch, a recipient or a message where none is expected; send it on its own edge";
 
 /// Reads a body.
 pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unreadable> {
@@ -31,7 +36,8 @@ pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unre
         Treatment::Receipt => request.receipt(),
         Treatment::SteeringIf(keys) => request.write(request.look(keys)?),
         Treatment::Sample => request.sample(),
-        Treatment::Safe | Treatment::Unknown | Treatment::Members | Treatment::File => request.write(request.look(&[])?),
+        Treatment::Unknown => request.unknown(),
+        Treatment::Safe | Treatment::Members | Treatment::File => request.write(request.look(&[])?),
         Treatment::Opaque | Treatment::Foreign | Treatment::Steering => Err(unrecognized(TELLING)),
     }
 }
@@ -85,14 +91,33 @@ impl<'a> Request<'a, '_> {
         let found = self.look(NODE_KEYS)?;
         let id = Segments::of(self.inspect.path(self.parts)).at(0);
         let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
-        if sends && !found.steers { self.send(Surface::Messages) } else { self.write(found) }
+        match found {
+            _ if sends && !found.steers => self.send(Surface::Messages),
+            _ if self.is_batch(found) => batch::read(self),
+            _ => self.write(found),
+        }
+    }
+
+    fn unknown(&self) -> Result<Recognized<'a>, Unreadable> {
+        let found = self.look(&[])?;
+        if self.is_batch(found) { batch::read(self) } else { self.write(found) }
+    }
+
+    /// Whether this is a batch and nothing else.
+    fn is_batch(&self, found: Found) -> bool {
+        let alone = !found.seen.has_recipient() && !found.seen.has_payload() && !found.steers;
+        found.seen.has(Name::Batch) && alone && !self.nested
     }
 
     /// `PUT /v1/messages/{id}`: a receipt and nothing else.
     fn receipt(&self) -> Result<Recognized<'a>, Unreadable> {
         let fields = self.fields()?;
         let tells = is_telling(fields.seen) || fields.unknown_object || fields.recipient_is_object;
-        if fields.text(Name::Status) == Some("read") && !tells { Ok(self.pass()) } else { Err(unrecognized(TELLING)) }
+        if fields.text(Name::Status) == Some("read") && !tells {
+            Ok(self.pass())
+        } else {
+            Err(unrecognized(TELLING))
+        }
     }
 
     fn sample(&self) -> Result<Recognized<'a>, Unreadable> {

@@ -79,23 +79,32 @@ fn next_parameter(text: &str) -> Result<Option<Parameter<'_>>, &'static str> {
     }
     let (name, rest) = text.split_once('=').ok_or(ODD)?;
     let (value, rest) = match rest.strip_prefix('"') {
-        Some(quoted) => quoted.split_once('"').filter(|(value, _)| !value.contains(['\\', ';', ','])).ok_or(ODD)?,
+        Some(quoted) => {
+            quoted.split_once('"').filter(|(value, _)| !value.contains(['\\', ';', ','])).ok_or(ODD)?
+        }
         None => rest.split_once(';').unwrap_or((rest, "")),
     };
     let rest = rest.trim_start_matches([' ', '\t']);
     let value = value.trim_end_matches([' ', '\t']);
-    let odd = value.contains(['"', ',']) || name.trim() != name || name.is_empty() || name.contains(['"', ',', ' ']);
+    let odd = value.contains(['"', ','])
+        || name.trim() != name
+        || name.is_empty()
+        || name.contains(['"', ',', ' ']);
     if odd { Err(ODD) } else { Ok(Some((name, value, rest))) }
 }
 
 /// RFC 2046 section 5.1.1 without spaces and signs that readers treat differently.
 fn is_boundary(text: &str) -> bool {
-    (1..=70).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=+.'/:".contains(&b))
+    (1..=70).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=+.'/:".contains(&b))
 }
 
 /// Whether the body is compressed, or says so.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a body may follow, as far as the head tells: over HTTP/2 only a length of 0 says that none does.
@@ -117,9 +126,15 @@ mod tests {
     #[test]
     fn the_three_encodings_are_read_in_any_letter_case() {
         for (value, content) in [
-            ("application/json", Content::Json), ("Application/JSON; charset=UTF-8", Content::Json), ("APPLICATION/JSON ; Charset=\"UTF-8\"; x=y", Content::Json),
-            ("application/x-www-form-urlencoded", Content::Form), ("multipart/form-data; boundary=X-1", Content::Multipart("X-1".into())),
-            ("multipart/form-data; boundary=\"X 1\"", Content::Other), ("text/plain", Content::Other), ("", Content::Other), ("application/vnd.api+json", Content::Other),
+            ("application/json", Content::Json),
+            ("Application/JSON; charset=UTF-8", Content::Json),
+            ("APPLICATION/JSON ; Charset=\"UTF-8\"; x=y", Content::Json),
+            ("application/x-www-form-urlencoded", Content::Form),
+            ("multipart/form-data; boundary=X-1", Content::Multipart("X-1".into())),
+            ("multipart/form-data; boundary=\"X 1\"", Content::Other),
+            ("text/plain", Content::Other),
+            ("", Content::Other),
+            ("application/vnd.api+json", Content::Other),
         ] {
             if value.contains("X 1") {
                 assert!(read_one(value).is_err());
@@ -132,8 +147,13 @@ mod tests {
     #[test]
     fn what_readers_disagree_about_is_refused() {
         for value in [
-            "application/json; charset=utf-16", "application/json; boundary=x", "multipart/form-data", "multipart/form-data; boundary=a; boundary=b",
-            "multipart/form-data; boundary=\"a\\\"b\"", "application/json; charset=utf-8; charset=utf-16", "multipart/mixed; boundary=BOUND",
+            "application/json; charset=utf-16",
+            "application/json; boundary=x",
+            "multipart/form-data",
+            "multipart/form-data; boundary=a; boundary=b",
+            "multipart/form-data; boundary=\"a\\\"b\"",
+            "application/json; charset=utf-8; charset=utf-16",
+            "multipart/mixed; boundary=BOUND",
         ] {
             assert!(read_one(value).is_err(), "{value}");
         }

@@ -39,11 +39,17 @@ pub(super) fn decide<'a>(mut fields: Fields<'a>, place: &Place<'a>) -> Outcome<'
     if is_other_product(&fields, place) {
         return Ok(Decided::Pass(Passage::of("other_product")));
     }
-    if fields.text(Name::MessagingProduct).is_some_and(|product| product != "whatsapp") || fields.recipient_is_object {
-        return Err(unreadable("messaging_product is not whatsapp, or recipient is not text; this sender is judged as WhatsApp"));
+    if fields.text(Name::MessagingProduct).is_some_and(|product| product != "whatsapp")
+        || fields.recipient_is_object
+    {
+        return Err(unreadable(
+            "messaging_product is not whatsapp, or recipient is not text; this sender is judged as WhatsApp",
+        ));
     }
     if !super::edges::is_number(place.sender) {
-        return Err(super::unrecognized("the path names no phone number id; write /{phone_number_id}/messages"));
+        return Err(super::unrecognized(
+            "the path names no phone number id; write /{phone_number_id}/messages",
+        ));
     }
     if !fields.seen.has_recipient() {
         return without_recipient(&fields, place.surface);
@@ -65,7 +71,9 @@ pub(super) fn decide<'a>(mut fields: Fields<'a>, place: &Place<'a>) -> Outcome<'
 ///
 /// Source: Meta, Messenger Platform, "Send API".
 fn is_other_product(fields: &Fields<'_>, place: &Place<'_>) -> bool {
-    let product = fields.text(Name::MessagingProduct).is_none_or(|p| matches!(p, "messenger" | "instagram" | "facebook"));
+    let product = fields
+        .text(Name::MessagingProduct)
+        .is_none_or(|p| matches!(p, "messenger" | "instagram" | "facebook"));
     let bare = !fields.seen.has(Name::To) && !fields.seen.has(Name::Type) && !fields.seen.has_payload();
     fields.recipient_is_object && product && bare && !place.is_sender && place.surface == Surface::Messages
 }
@@ -95,8 +103,12 @@ fn payload<'a>(fields: &mut Fields<'a>, surface: Surface) -> Result<Payload<'a>,
     let interactive = fields.seen.has(Name::Interactive) && !fields.interactive.is_call_request();
     let template = std::mem::take(&mut fields.template).named().map_err(unreadable)?;
     let templated = fields.seen.has(Name::Template) || fields.seen.has(Name::Hsm);
-    let unnamed_template = fields.seen.has(Name::Hsm) || (fields.seen.has(Name::Template) && template.is_none());
-    let free_form = fields.free_form || interactive || fields.unknown_object || is_free_form_type(fields, templated || call)?;
+    let unnamed_template =
+        fields.seen.has(Name::Hsm) || (fields.seen.has(Name::Template) && template.is_none());
+    let free_form = fields.free_form
+        || interactive
+        || fields.unknown_object
+        || is_free_form_type(fields, templated || call)?;
     Ok(Payload { template, unnamed_template, free_form, call, label })
 }
 
@@ -118,6 +130,8 @@ fn label(fields: &Fields<'_>) -> Result<Option<Label>, Unreadable> {
         None => Ok(None),
         Some("utility") => Ok(Some(Label::Utility)),
         Some("authentication") => Ok(Some(Label::Authentication)),
-        Some(_) => Err(unreadable("category is neither utility nor authentication, the labels of Direct Send")),
+        Some(_) => {
+            Err(unreadable("category is neither utility nor authentication, the labels of Direct Send"))
+        }
     }
 }

@@ -53,12 +53,27 @@ pub(super) struct Edge {
     pub(super) treatment: Treatment,
 }
 
+impl Edge {
+    /// Whether a value that is filled in later could make a send of a request to it, or steer.
+    pub(super) fn is_judged(&self) -> bool {
+        matches!(
+            self.treatment,
+            Treatment::Send(_) | Treatment::Node | Treatment::Receipt | Treatment::SteeringIf(_)
+        )
+    }
+}
+
 const fn edge(name: &'static str, treatment: Treatment) -> Edge {
     Edge { name, treatment }
 }
 
 /// Keys of `POST /{phone_number_id}` that move webhooks or make WhatsApp notify users of a changed number.
-pub(super) const NODE_KEYS: &[&str] = &["webhook_configuration", "override_callback_uri", "whatsapp_business_api_data", "notify_user_change_number"];
+pub(super) const NODE_KEYS: &[&str] = &[
+    "webhook_configuration",
+    "override_callback_uri",
+    "whatsapp_business_api_data",
+    "notify_user_change_number",
+];
 
 /// Edges below an id.
 static EDGES: &[Edge] = &[
@@ -149,7 +164,8 @@ fn named(segment: &str) -> Option<&'static Edge> {
 
 /// `messages.json` and the like: a lenient router could cut the suffix.
 fn nearly_contacting(segment: &str) -> bool {
-    let stem = segment.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|stem| !stem.is_empty());
+    let stem =
+        segment.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|stem| !stem.is_empty());
     stem.and_then(named).is_some_and(is_contacting)
 }
 
@@ -180,12 +196,34 @@ mod tests {
     fn every_path_has_one_treatment() {
         use Treatment::*;
         for (path, treatment) in [
-            ("/v23.0/1/messages", Send(Surface::Messages)), ("/1/Messages", Send(Surface::Messages)), ("/me/messages", Send(Surface::Messages)),
-            ("/v23.0/1/MARKETING_messages", Send(Surface::MarketingMessages)), ("/1/calls", Send(Surface::Calls)), ("/1/messages_encrypted", Opaque),
-            ("/messages", Foreign), ("/v1/messages", Foreign), ("/v1/messages/x", Receipt), ("/messages/x", Foreign), ("/US.1/messages", Foreign),
-            ("/1/messages.json", Foreign), ("/1/messages/json", Foreign), ("/a/b/messages", Foreign), ("/a/b/c/d/messages", Foreign), ("/1/messages,x", Foreign),
-            ("/v1/contacts", Sample), ("/", Unknown), ("/v23.0", Unknown), ("/v23.0/1", Node), ("/v23.0/me", Node), ("/app/uploads", Safe), ("/upload:MT", File),
-            ("/1/media", Safe), ("/1/signups/2", Steering), ("/g/participants", Members), ("/1/feed", Unknown), ("/oauth/access_token", Unknown),
+            ("/v23.0/1/messages", Send(Surface::Messages)),
+            ("/1/Messages", Send(Surface::Messages)),
+            ("/me/messages", Send(Surface::Messages)),
+            ("/v23.0/1/MARKETING_messages", Send(Surface::MarketingMessages)),
+            ("/1/calls", Send(Surface::Calls)),
+            ("/1/messages_encrypted", Opaque),
+            ("/messages", Foreign),
+            ("/v1/messages", Foreign),
+            ("/v1/messages/x", Receipt),
+            ("/messages/x", Foreign),
+            ("/US.1/messages", Foreign),
+            ("/1/messages.json", Foreign),
+            ("/1/messages/json", Foreign),
+            ("/a/b/messages", Foreign),
+            ("/a/b/c/d/messages", Foreign),
+            ("/1/messages,x", Foreign),
+            ("/v1/contacts", Sample),
+            ("/", Unknown),
+            ("/v23.0", Unknown),
+            ("/v23.0/1", Node),
+            ("/v23.0/me", Node),
+            ("/app/uploads", Safe),
+            ("/upload:MT", File),
+            ("/1/media", Safe),
+            ("/1/signups/2", Steering),
+            ("/g/participants", Members),
+            ("/1/feed", Unknown),
+            ("/oauth/access_token", Unknown),
             ("/1/settings", SteeringIf(&["payload_encryption", "calling.sip"])),
         ] {
             assert_eq!(find(&Segments::of(path)).0.treatment, treatment, "{path}");

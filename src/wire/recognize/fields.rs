@@ -91,11 +91,10 @@ pub(super) enum Slot {
 }
 
 /// The judged parameter stands twice.
-pub(super) const TWICE: &str =
-    "a parameter that decides about the send stands twice, and readers disagree which one counts; give it once";
-const NEARLY: &str =
-    "a parameter is spelled almost like one that decides about the send; write its name exactly as documented";
-const STRANGE: &str = "a parameter has a name that readers disagree about; use letters, digits and underscores";
+pub(super) const TWICE: &str = "a parameter that decides about the send stands twice, and readers disagree which one counts; give it once";
+const NEARLY: &str = "a parameter is spelled almost like one that decides about the send; write its name exactly as documented";
+const STRANGE: &str =
+    "a parameter has a name that readers disagree about; use letters, digits and underscores";
 /// The value has another type than documented.
 pub(super) const WRONG_TYPE: &str =
     "a parameter that decides about the send has another type than documented (text must be a JSON string)";
@@ -243,7 +242,9 @@ impl<'a> TemplateFields<'a> {
     /// A name or language that no template can have: readers could repair it differently.
     pub(super) fn named(self) -> Result<Option<Template<'a>>, &'static str> {
         if self.name.as_deref().is_some_and(|name| !is_name(name)) {
-            return Err("template.name holds other characters than a-z, 0-9 and _; write it exactly as the template list does");
+            return Err(
+                "template.name holds other characters than a-z, 0-9 and _; write it exactly as the template list does",
+            );
         }
         if self.language.as_deref().is_some_and(|code| !is_language(code)) {
             return Err("template.language.code is not a language code such as en_US");

@@ -8,7 +8,8 @@ use super::names::{Name, Seen, Spelled};
 use super::path::escape;
 
 /// Why a pair cannot be read.
-pub(super) const ODD: &str = "the query or form holds broken percent escapes, other text than UTF-8, or `;`; encode it plainly";
+pub(super) const ODD: &str =
+    "the query or form holds broken percent escapes, other text than UTF-8, or `;`; encode it plainly";
 
 /// The pairs of a query or form, decoded.
 pub(super) struct Pairs<'a> {
@@ -77,7 +78,11 @@ pub(super) fn read<'a>(text: &'a [u8], fields: &mut Fields<'a>) -> Result<(), &'
 }
 
 /// Reads one parameter of a form, query or multipart body.
-pub(super) fn read_parameter<'a>(name: &str, value: Cow<'a, str>, fields: &mut Fields<'a>) -> Result<(), &'static str> {
+pub(super) fn read_parameter<'a>(
+    name: &str,
+    value: Cow<'a, str>,
+    fields: &mut Fields<'a>,
+) -> Result<(), &'static str> {
     match fields.open(name)? {
         Slot::Text(name) => fields.set_text(name, value),
         Slot::Recipient if value.starts_with('{') => {

@@ -9,7 +9,9 @@ use super::content::{self, Content};
 use super::edges::{self, Edge, Treatment};
 use super::names::{Name, Seen};
 use super::path::{self, Segments};
-use super::{Context, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable, unrecognized};
+use super::{
+    Context, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable, unrecognized,
+};
 use crate::consent::DenyReason;
 use crate::wire::refusal::Dialect;
 
@@ -24,7 +26,8 @@ enum Effect {
 /// Headers in which frameworks look for another method. Source: none of them is documented by Meta, none is trusted to be ignored.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-const TELLING: &str = "the query carries a batch, a recipient or a message; send those on their own edge, in a JSON body";
+const TELLING: &str =
+    "the query carries a batch, a recipient or a message; send those on their own edge, in a JSON body";
 
 /// Reads a head.
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
@@ -57,9 +60,16 @@ fn canonical(parts: &Parts) -> Result<Cow<'_, str>, Unreadable> {
 }
 
 /// The target to forward where the caller's own is spelled otherwise.
-fn respelled(plain: &Cow<'_, str>, below: &str, segments: &Segments<'_>, edge: &Edge, parts: &Parts) -> Result<Option<Target>, Unreadable> {
+fn respelled(
+    plain: &Cow<'_, str>,
+    below: &str,
+    segments: &Segments<'_>,
+    edge: &Edge,
+    parts: &Parts,
+) -> Result<Option<Target>, Unreadable> {
     let upper_version = segments.version.is_some_and(|version| version.starts_with('V'));
-    let other_case = segments.iter().any(|segment| segment != edge.name && segment.eq_ignore_ascii_case(edge.name));
+    let other_case =
+        segments.iter().any(|segment| segment != edge.name && segment.eq_ignore_ascii_case(edge.name));
     if matches!(plain, Cow::Borrowed(_)) && below.len() == plain.len() && !upper_version && !other_case {
         return Ok(None);
     }
@@ -127,28 +137,40 @@ struct Route<'p> {
 impl Route<'_> {
     fn write(self) -> Result<Head, Unreadable> {
         match self.edge.treatment {
-            Treatment::Opaque => Err(refused(DenyReason::OpaquePayload, "the message is encrypted for the provider, so nobody can judge it; send it on /messages")),
+            Treatment::Opaque => Err(refused(
+                DenyReason::OpaquePayload,
+                "the message is encrypted for the provider, so nobody can judge it; send it on /messages",
+            )),
             Treatment::Foreign => Err(self.foreign()),
             Treatment::Steering => Ok(Head::Steering(self.edge.name)),
-            Treatment::Members if self.effect == Effect::Write => {
-                Err(refused(DenyReason::GroupNotPermitted, "adding people to a group contacts them; share the invite link with people who agreed"))
-            }
+            Treatment::Members if self.effect == Effect::Write => Err(refused(
+                DenyReason::GroupNotPermitted,
+                "adding people to a group contacts them; share the invite link with people who agreed",
+            )),
             Treatment::Safe | Treatment::Sample | Treatment::File | Treatment::Members => self.passed_write(),
-            Treatment::Send(_) | Treatment::SteeringIf(_) | Treatment::Node | Treatment::Receipt | Treatment::Unknown => self.inspect(),
+            Treatment::Send(_)
+            | Treatment::SteeringIf(_)
+            | Treatment::Node
+            | Treatment::Receipt
+            | Treatment::Unknown => self.inspect(),
         }
     }
 
     /// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
     fn foreign(&self) -> Unreadable {
         let dialect = if self.on_premises { Dialect::OnPremises } else { Dialect::Cloud };
-        let why = unrecognized("this is no path of the Cloud API that is judged; write /{phone_number_id}/messages");
+        let why = unrecognized(
+            "this is no path of the Cloud API that is judged; write /{phone_number_id}/messages",
+        );
         Unreadable { dialect, ..why }
     }
 
     /// A write that is known to be harmless unless it carries what it should not.
     fn passed_write(self) -> Result<Head, Unreadable> {
         let only_batch = self.edge.treatment == Treatment::Sample;
-        if self.seen.has(Name::Batch) || (!only_batch && (self.seen.has_recipient() || self.seen.has_payload())) {
+        if self.seen.has(Name::Batch)
+            || (!only_batch && (self.seen.has_recipient() || self.seen.has_payload()))
+        {
             return Err(unrecognized(TELLING));
         }
         let passage = Passage::of(self.edge.name);
@@ -166,8 +188,15 @@ impl Route<'_> {
     fn inspect(self) -> Result<Head, Unreadable> {
         let content = content::of(&self.parts.headers).map_err(unreadable)?;
         if content::is_encoded(&self.parts.headers) {
-            return Err(unreadable("the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding"));
+            return Err(unreadable(
+                "the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding",
+            ));
         }
-        Ok(Head::Inspect(Inspect { edge: self.edge, content, read: self.effect != Effect::Write, target: self.target }))
+        Ok(Head::Inspect(Inspect {
+            edge: self.edge,
+            content,
+            read: self.effect != Effect::Write,
+            target: self.target,
+        }))
     }
 }

@@ -36,8 +36,12 @@ pub(super) fn read_parameter(text: &str, slot: &Slot, fields: &mut Fields<'_>) -
         Slot::Template => {
             whole(text.as_bytes(), Object(InTemplate { template: &mut read.template, fault: &mut fault }))
         }
-        Slot::Interactive => whole(text.as_bytes(), Object(InInteractive { fields: &mut read, fault: &mut fault })),
-        Slot::Text(_) | Slot::Recipient | Slot::Ignored | Slot::Unknown => whole(text.as_bytes(), Skip).map(|_| ()),
+        Slot::Interactive => {
+            whole(text.as_bytes(), Object(InInteractive { fields: &mut read, fault: &mut fault }))
+        }
+        Slot::Text(_) | Slot::Recipient | Slot::Ignored | Slot::Unknown => {
+            whole(text.as_bytes(), Skip).map(|_| ())
+        }
     };
     done.map_err(|()| fault.unwrap_or("a form parameter that must hold strict JSON does not"))?;
     match slot {
@@ -109,13 +113,18 @@ impl<'de> Entries<'de> for TopLevel<'_, 'de> {
                 let text = map.next_value_seed(Text).map_err(|_| fail(self.fault, WRONG_TYPE))?;
                 self.fields.set_text(name, text);
             }
-            Slot::Recipient => match map.next_value_seed(TextOrObject).map_err(|_| fail(self.fault, WRONG_TYPE))? {
-                Some(text) => self.fields.set_text(Name::Recipient, text),
-                None => self.fields.recipient_is_object = true,
-            },
+            Slot::Recipient => {
+                match map.next_value_seed(TextOrObject).map_err(|_| fail(self.fault, WRONG_TYPE))? {
+                    Some(text) => self.fields.set_text(Name::Recipient, text),
+                    None => self.fields.recipient_is_object = true,
+                }
+            }
             Slot::Template => {
-                map.next_value_seed(Object(InTemplate { template: &mut self.fields.template, fault: self.fault }))
-                    .map_err(|_| fail(self.fault, "template is not the object that is documented"))?;
+                map.next_value_seed(Object(InTemplate {
+                    template: &mut self.fields.template,
+                    fault: self.fault,
+                }))
+                .map_err(|_| fail(self.fault, "template is not the object that is documented"))?;
             }
             Slot::Interactive => {
                 map.next_value_seed(Object(InInteractive { fields: self.fields, fault: self.fault }))
@@ -138,7 +147,10 @@ struct InTemplate<'f, 'de> {
 
 impl<'de> Entries<'de> for InTemplate<'_, 'de> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
-        let twice = match judged(&name, &["name", "language", "id", "namespace", "category", "components", "element_name"]) {
+        let twice = match judged(
+            &name,
+            &["name", "language", "id", "namespace", "category", "components", "element_name"],
+        ) {
             Ok("name") => self.template.name.replace(map.next_value_seed(Text)?).is_some(),
             Ok("language") => {
                 let twice = self.template.has_language;
@@ -218,13 +230,20 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
 }
 
 /// The judged name that this one is, another one, or a fault if it is nearly a judged one.
-fn judged<'n>(name: &'n str, judged: &[&'static str]) -> Result<&'n str, &'static str> {
+pub(super) fn judged<'n>(name: &'n str, judged: &[&'static str]) -> Result<&'n str, &'static str> {
     if judged.contains(&name) || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
         return Ok(name);
     }
-    let near = |j: &&'static str| name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').map(|c| c.to_ascii_lowercase()).eq(j.chars());
+    let near = |j: &&'static str| {
+        name.chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .map(|c| c.to_ascii_lowercase())
+            .eq(j.chars())
+    };
     if judged.iter().any(near) || !name.is_ascii() {
-        return Err("a parameter of the template or of interactive is spelled almost like one that decides about the send; write it exactly as documented");
+        return Err(
+            "a nested parameter is spelled almost like one that decides about the send; write it exactly as documented",
+        );
     }
     Ok(name)
 }

@@ -74,7 +74,8 @@ fn name(head: &[u8]) -> Result<Cow<'_, str>, &'static str> {
 
 /// Everything in the head of a part that a reader could take for its name.
 fn names(head: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let starts = head.as_bytes().windows(4).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(b"name"));
+    let starts =
+        head.as_bytes().windows(4).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(b"name"));
     starts.filter_map(|(at, _)| {
         let before = head.get(..at)?;
         if before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_') {

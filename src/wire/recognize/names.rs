@@ -32,8 +32,19 @@ impl Name {
     pub(super) const fn is_payload(self) -> bool {
         matches!(
             self,
-            Self::Template | Self::Text | Self::Interactive | Self::Image | Self::Video | Self::Audio | Self::Document | Self::Sticker
-                | Self::Location | Self::Contacts | Self::Reaction | Self::Hsm | Self::Pin
+            Self::Template
+                | Self::Text
+                | Self::Interactive
+                | Self::Image
+                | Self::Video
+                | Self::Audio
+                | Self::Document
+                | Self::Sticker
+                | Self::Location
+                | Self::Contacts
+                | Self::Reaction
+                | Self::Hsm
+                | Self::Pin
         )
     }
 
@@ -138,8 +149,19 @@ impl Seen {
     /// Whether a name that carries content has been seen.
     pub(super) const fn has_payload(self) -> bool {
         self.has_any(&[
-            Name::Template, Name::Text, Name::Interactive, Name::Image, Name::Video, Name::Audio, Name::Document, Name::Sticker, Name::Location,
-            Name::Contacts, Name::Reaction, Name::Hsm, Name::Pin,
+            Name::Template,
+            Name::Text,
+            Name::Interactive,
+            Name::Image,
+            Name::Video,
+            Name::Audio,
+            Name::Document,
+            Name::Sticker,
+            Name::Location,
+            Name::Contacts,
+            Name::Reaction,
+            Name::Hsm,
+            Name::Pin,
         ])
     }
 
@@ -166,9 +188,23 @@ impl Seen {
 pub(super) fn is_inert(name: &str) -> bool {
     matches!(
         name,
-        "context" | "typing_indicator" | "direct_send_config" | "biz_opaque_callback_data" | "recipient_identity_key_hash" | "message_activity_sharing"
-            | "product_policy" | "ttl_seconds" | "ttl" | "messaging_account_id" | "paid_messaging_account_id" | "preview_url" | "message_id" | "session"
-            | "call_id" | "access_token" | "appsecret_proof"
+        "context"
+            | "typing_indicator"
+            | "direct_send_config"
+            | "biz_opaque_callback_data"
+            | "recipient_identity_key_hash"
+            | "message_activity_sharing"
+            | "product_policy"
+            | "ttl_seconds"
+            | "ttl"
+            | "messaging_account_id"
+            | "paid_messaging_account_id"
+            | "preview_url"
+            | "message_id"
+            | "session"
+            | "call_id"
+            | "access_token"
+            | "appsecret_proof"
     )
 }
 
@@ -180,7 +216,14 @@ mod tests {
     fn every_judged_name_is_recognized_and_its_variants_are_near() {
         for (name, text) in ALL {
             assert_eq!(Spelled::of(text), Spelled::Exactly(*name));
-            for variant in [text.to_uppercase(), format!(" {text}"), format!("{text}[]"), format!("{text}\0x"), format!("\u{feff}{text}"), format!("{text}.")] {
+            for variant in [
+                text.to_uppercase(),
+                format!(" {text}"),
+                format!("{text}[]"),
+                format!("{text}\0x"),
+                format!("\u{feff}{text}"),
+                format!("{text}."),
+            ] {
                 assert_eq!(Spelled::of(&variant), Spelled::Nearly(*name), "{variant:?}");
             }
         }
@@ -202,7 +245,9 @@ mod tests {
     #[test]
     fn seeing_a_name_twice_is_told() {
         let mut seen = Seen::default();
-        assert!(seen.insert(Name::To) && !seen.insert(Name::To) && seen.has_recipient() && !seen.has_payload());
+        assert!(
+            seen.insert(Name::To) && !seen.insert(Name::To) && seen.has_recipient() && !seen.has_payload()
+        );
         for (name, _) in ALL {
             let mut one = Seen::default();
             one.insert(*name);

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_plain_path_travels_as_it_stands() {
-        for path in ["/", "/v23.0/106540352242922/messages", "/upload:MTph=", "/me", "/v23.0/Y2Fw-_.x/media"] {
+        for path in ["/", "/v23.0/106540352242922/messages", "/upload:MTph=", "/me", "/v23.0/Y2Fw-_.x/media"]
+        {
             assert!(matches!(canonical(path), Ok(Cow::Borrowed(_))), "{path}");
         }
     }
@@ -178,8 +179,23 @@ mod tests {
     #[test]
     fn what_readers_disagree_about_is_refused() {
         for path in [
-            "/1/./messages", "/1/media/../messages", "/1/messages;x=1", "/1/messages%3B", "/1/mess%2561ges", "/1/calls%2f", "/1/calls%5c", "/1\\messages",
-            "/1/messages%00", "/1/messages%20", "/1/m%C3%A9", "/1/messages%", "/1/messages%4", "/1/messages.", "/1/%2e%2e/messages", "/1/messages%3F", "/1/messages%23",
+            "/1/./messages",
+            "/1/media/../messages",
+            "/1/messages;x=1",
+            "/1/messages%3B",
+            "/1/mess%2561ges",
+            "/1/calls%2f",
+            "/1/calls%5c",
+            "/1\\messages",
+            "/1/messages%00",
+            "/1/messages%20",
+            "/1/m%C3%A9",
+            "/1/messages%",
+            "/1/messages%4",
+            "/1/messages.",
+            "/1/%2e%2e/messages",
+            "/1/messages%3F",
+            "/1/messages%23",
         ] {
             assert!(canonical(path).is_err(), "{path}");
         }
@@ -188,8 +204,13 @@ mod tests {
     #[test]
     fn versions_are_optional_and_of_any_number() {
         for (path, version, first) in [
-            ("/v23.0/1/messages", Some("v23.0"), "1"), ("/V999.9/1", Some("V999.9"), "1"), ("/v23/1", Some("v23"), "1"),
-            ("/1/messages", None, "1"), ("/v23.0.1/1", None, "v23.0.1"), ("/v.0/1", None, "v.0"), ("/video/1", None, "video"),
+            ("/v23.0/1/messages", Some("v23.0"), "1"),
+            ("/V999.9/1", Some("V999.9"), "1"),
+            ("/v23/1", Some("v23"), "1"),
+            ("/1/messages", None, "1"),
+            ("/v23.0.1/1", None, "v23.0.1"),
+            ("/v.0/1", None, "v.0"),
+            ("/video/1", None, "video"),
         ] {
             let segments = Segments::of(path);
             assert_eq!((segments.version, segments.at(0)), (version, first), "{path}");

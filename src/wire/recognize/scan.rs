@@ -26,14 +26,21 @@ const UNREADABLE: &str = "the body cannot be read with certainty, so it could ho
 /// # Errors
 ///
 /// Why it cannot be told what the body holds.
-pub(super) fn look(query: Option<&str>, content: &Content, body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
+pub(super) fn look(
+    query: Option<&str>,
+    content: &Content,
+    body: &[u8],
+    keys: &[&str],
+) -> Result<Found, &'static str> {
     let mut found = pairs(query.unwrap_or_default().as_bytes(), keys);
     let in_body = match (content, shape(body)?) {
         (_, Shape::Empty) => Found::default(),
         (Content::Multipart(boundary), Shape::Multipart) => parts(body, boundary, keys)?,
         (Content::Json | Content::Other, Shape::Braces) => object(body, keys)?,
         (Content::Form | Content::Other, Shape::Text) => pairs(body, keys),
-        (Content::Json | Content::Form | Content::Multipart(_) | Content::Other, _) => return Err(UNREADABLE),
+        (Content::Json | Content::Form | Content::Multipart(_) | Content::Other, _) => {
+            return Err(UNREADABLE);
+        }
     };
     found.seen.merge(in_body.seen);
     found.steers |= in_body.steers;
@@ -55,7 +62,10 @@ fn shape(body: &[u8]) -> Result<Shape, &'static str> {
         [b'{' | b'[' | b'"', ..] => Shape::Braces,
         [b'-', b'-', ..] => Shape::Multipart,
         // Compressed, or in another encoding of text.
-        [0x1f, 0x8b, ..] | [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] | [0xef, 0xbb, 0xbf, ..] => return Err(UNREADABLE),
+        [0x1f, 0x8b, ..]
+        | [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]
+        | [0x28, 0xb5, 0x2f, 0xfd, ..]
+        | [0xef, 0xbb, 0xbf, ..] => return Err(UNREADABLE),
         _ if trimmed.iter().take(8).any(|b| *b == 0 || *b >= 0xfe) => return Err(UNREADABLE),
         _ => Shape::Text,
     })
@@ -89,7 +99,9 @@ fn object(body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
 fn is_steering(name: &str, value: &str, keys: &[&str]) -> bool {
     keys.iter().any(|key| match key.split_once('.') {
         None => is_nearly(name, key),
-        Some((outer, inner)) => is_nearly(name, outer) && (value.to_ascii_lowercase().contains(inner) || value.contains('\\')),
+        Some((outer, inner)) => {
+            is_nearly(name, outer) && (value.to_ascii_lowercase().contains(inner) || value.contains('\\'))
+        }
     })
 }
 

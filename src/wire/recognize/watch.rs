@@ -137,7 +137,9 @@ impl Watch {
 
     fn check(&self, head: &[u8]) -> Result<(), Unreadable> {
         let telling = |spelled: Spelled| {
-            spelled.name().is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
+            spelled
+                .name()
+                .is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
         };
         if multipart::is_telling(head, telling) { Err(unrecognized(TELLING)) } else { Ok(()) }
     }

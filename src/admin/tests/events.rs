@@ -1,0 +1,152 @@
+//! Events in: single, arrays, streams; what is kept and what is told of the rest.
+
+use std::fmt::Write;
+
+use super::*;
+use crate::consent::{Lookup, Recipient};
+
+async fn stream(plane: &Plane, lines: String) -> Reply {
+    plane.write("POST", "/v1/events", ROOT, (NDJSON, lines.into())).await
+}
+
+#[tokio::test]
+async fn an_event_is_enforced_when_it_is_acknowledged_and_a_repeat_changes_nothing() {
+    let plane = plane().await;
+    let reply = plane.call("POST", "/v1/events", ROOT, grant(NUMBER, "marketing")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert_eq!(reply.json["results"], serde_json::json!([{ "line": 1, "result": "applied" }]));
+    let key = Recipient::parse(NUMBER).unwrap().key();
+    assert!(matches!(plane.control.store.lookup(0, &key).await.lookup, Lookup::Found(_)));
+    let again = plane.call("POST", "/v1/events", ROOT, grant(NUMBER, "marketing")).await;
+    assert_eq!((again.status.as_u16(), &again.json["ignored"]), (200, &Value::from(1)), "{}", again.text);
+    assert!(!again.json["results"][0]["reasons"][0].as_str().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_single_rejected_event_is_a_problem_that_names_every_fault_and_no_value() {
+    let plane = plane().await;
+    let bad = r#"{"tenant":"nobody","recipient":"15550000001","kind":"grant"}"#;
+    let reply = plane.call("POST", "/v1/events", ROOT, bad).await;
+    let says = reply.problem(422);
+    let problems: Vec<&str> =
+        reply.json["problems"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for field in ["tenant", "recipient", "categories", "occurred_at", "actor", "source", "evidence"] {
+        assert!(problems.iter().any(|p| p.starts_with(&format!("{field}:"))), "{field}: {problems:?}");
+    }
+    assert!(says.contains("acme") && !says.contains("15550000001 ") && !says.contains("nobody"), "{says}");
+    let key = Recipient::parse(NUMBER).unwrap().key();
+    assert!(plane.control.store.dossier(0, &key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_array_is_taken_item_by_item() {
+    let plane = plane().await;
+    let items = [
+        grant(NUMBER, "utility"),
+        "7".to_owned(),
+        event("US.1349", "erase", ""),
+        event(NUMBER, "revoke", ""),
+    ];
+    let reply = plane.call("POST", "/v1/events", ROOT, format!(" [{}]", items.join(","))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let results: Vec<_> =
+        reply.json["results"].as_array().unwrap().iter().map(|r| r["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["applied", "rejected", "rejected", "applied"]);
+    assert_eq!(plane.call("POST", "/v1/events", ROOT, "[]").await.json["applied"], 0);
+}
+
+#[tokio::test]
+async fn where_there_are_several_tenants_an_event_must_name_its_own() {
+    let plane = Plane::start(&["acme", "globex"], vec![]).await;
+    let says = plane.call("POST", "/v1/events", ROOT, grant(NUMBER, "utility")).await.problem(422);
+    assert!(says.contains("tenant: missing") && says.contains("acme, globex"), "{says}");
+    let named = grant(NUMBER, "utility").replacen('{', r#"{"tenant":"globex","#, 1);
+    assert_eq!(plane.call("POST", "/v1/events", ROOT, named).await.json["applied"], 1);
+    assert_eq!(plane.get(PATH).await.status, 404);
+    assert_eq!(plane.get(&PATH.replace("acme", "globex")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_refused_without_repeating_it() {
+    let plane = plane().await;
+    for (kind, body, status) in [
+        (JSON, "+15550000001", 422),
+        (JSON, "", 422),
+        (JSON, r#"{"recipient":15550000001}"#, 422),
+        (JSON, r#"{"15550000001":1}"#, 422),
+        (JSON, r#"["+15550000001""#, 400),
+        ("text/plain", "+15550000001", 415),
+        ("application/x-www-form-urlencoded", "recipient=15550000001", 415),
+    ] {
+        let reply = plane.write("POST", "/v1/events", ROOT, (kind, Bytes::from(body))).await;
+        let says = reply.problem(status);
+        assert!(!says.contains("5550000001"), "{body}: {says}");
+    }
+    let huge = Bytes::from(vec![b' '; body::MAX_WHOLE + 1]);
+    plane.write("POST", "/v1/events", ROOT, (JSON, huge)).await.problem(413);
+}
+
+#[tokio::test]
+async fn a_stream_keeps_its_good_lines_and_names_its_bad_ones() {
+    let plane = plane().await;
+    let mut lines = String::new();
+    for n in 1..=50_000 {
+        match n % 10_000 {
+            0 => lines.push_str("{\"recipient\":\"+15550000001\""),
+            5 => lines.push_str(&grant("15550000001", "utility")),
+            7 => {}
+            _ => write!(lines, "{}", event(&format!("+1555{n:07}"), "inbound", "")).unwrap(),
+        }
+        lines.push('\n');
+    }
+    write!(lines, "{}", "x".repeat(lines::MAX_LINE + 1)).unwrap();
+    let reply = stream(&plane, lines).await;
+    assert_eq!(reply.status, 200, "{}", &reply.text[..200]);
+    assert_eq!((&reply.json["applied"], &reply.json["rejected"]), (&Value::from(49_985), &Value::from(11)));
+    let bad: Vec<u64> =
+        reply.json["results"].as_array().unwrap().iter().map(|r| r["line"].as_u64().unwrap()).collect();
+    assert_eq!(bad, [5, 10_000, 10_005, 20_000, 20_005, 30_000, 30_005, 40_000, 40_005, 50_000, 50_001]);
+    assert!(reply.json["results"].as_array().unwrap().iter().all(|r| r["result"] == "rejected"));
+    assert!(
+        reply.json.get("results_truncated").is_none() && !reply.text.contains("15550000001"),
+        "{}",
+        reply.text
+    );
+    let last = Recipient::parse("+15550049999").unwrap().key();
+    assert!(matches!(plane.control.store.lookup(0, &last).await.lookup, Lookup::Found(_)));
+}
+
+#[tokio::test]
+async fn the_list_of_a_stream_of_nothing_but_bad_lines_is_bounded() {
+    let plane = plane().await;
+    let reply = stream(&plane, "{}\n".repeat(10_001)).await;
+    assert_eq!(reply.json["rejected"], 10_001);
+    assert_eq!(reply.json["results"].as_array().unwrap().len(), 10_000);
+    assert_eq!(reply.json["results_truncated"], true);
+}
+
+#[tokio::test]
+async fn a_failing_store_is_told_with_what_was_settled_before() {
+    let plane = plane().await;
+    plane.control.store.close().await;
+    let reply = stream(&plane, format!("{}\n", grant(NUMBER, "utility"))).await;
+    let says = reply.problem(503);
+    assert!(reply.headers.contains_key("retry-after") && !says.contains(NUMBER), "{says}");
+    assert_eq!(
+        (&reply.json["applied"], &reply.json["settled_through_line"]),
+        (&Value::from(0), &Value::from(0))
+    );
+}
+
+#[tokio::test]
+async fn an_actor_that_claims_to_be_the_provider_makes_no_link_an_observed_one() {
+    let plane = plane().await;
+    let provider = grant(NUMBER, "utility").replace("\"person\"", "\"provider\"");
+    let linked = provider.replacen('{', r#"{"links":["US.1349"],"#, 1);
+    plane.tell(&[linked]).await;
+    let other = plane.get("/v1/tenants/acme/recipients/US.1349").await;
+    assert_eq!(other.json["categories"]["utility"]["state"], "none", "{}", other.text);
+    plane.tell(&[event(NUMBER, "revoke", "")]).await;
+    let other = plane.get("/v1/tenants/acme/recipients/US.1349").await;
+    assert_eq!(other.json["categories"]["utility"]["state"], "revoked", "{}", other.text);
+}

@@ -1,0 +1,179 @@
+//! The admin API over real sockets, on the real embedded store.
+
+mod access;
+mod events;
+mod reading;
+
+use std::net::SocketAddr;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::consent::Timestamp;
+use crate::consent::tenant::{OptInRules, Sender, Tenant};
+use crate::policy::{Policy, Settings as PolicySettings};
+use crate::store::{Kind, Settings as StoreSettings};
+use crate::wire::identify::BareNumbers;
+use crate::{decision_log, judge};
+
+const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+const NUMBER: &str = "+15550000001";
+const PATH: &str = "/v1/tenants/acme/recipients/%2B15550000001";
+const SENDER: &str = "106540352242922";
+const ACCOUNT: &str = "102290129340398";
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+/// Every scope, every tenant.
+const ROOT: &str = "root-secret";
+
+/// A running control plane in a folder of its own.
+struct Plane {
+    address: SocketAddr,
+    control: Control,
+    _folder: TempDir,
+}
+
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    json: Value,
+    text: String,
+}
+
+fn token(secret: &str, scopes: &[Scope], tenants: Option<Vec<usize>>) -> Token {
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref());
+    Token { name: secret.to_owned(), sha256, scopes: scopes.iter().copied().collect(), tenants }
+}
+
+fn tenants(names: &[&str]) -> Tenants {
+    let tenant = |name: &&str| Tenant { name: (*name).to_owned(), opt_in_rules: OptInRules::Strict };
+    let sender = |(place, _): (usize, _)| Sender {
+        phone_number_id: if place == 0 { SENDER.to_owned() } else { format!("{place}") },
+        account: Some(if place == 0 { ACCOUNT.to_owned() } else { format!("{place}") }),
+        phone: None,
+        tenant: place,
+    };
+    Tenants::new(names.iter().map(tenant).collect(), names.iter().enumerate().map(sender).collect())
+}
+
+/// The plane of the tenant `acme`.
+async fn plane() -> Plane {
+    Plane::start(&["acme"], vec![]).await
+}
+
+impl Plane {
+    async fn start(names: &[&str], mut tokens: Vec<Token>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(NOW);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let settings = StoreSettings {
+            kind: Kind::Embedded { path: folder.path().join("consent.redb") },
+            lookup_deadline: StoreSettings::LOOKUP_DEADLINE,
+            cache_capacity: 1000,
+            tenants: names.clone(),
+        };
+        let store = ConsentStore::open(settings, clock.clone()).await.unwrap();
+        let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+        let catalogue = Catalogue::new(store.clone(), clock.clone());
+        let policy = Policy::new(PolicySettings::default());
+        let settings = judge::Settings {
+            tenants: tenants.clone(),
+            bare_numbers: BareNumbers::International,
+            relay: false,
+        };
+        let judge = Judge::new(settings, policy, store.clone(), catalogue.clone(), clock.clone());
+        let metrics = Metrics::new(&names, 1);
+        let log_settings = decision_log::Settings {
+            sink: decision_log::Sink::File(folder.path().join("decisions")),
+            queue: 8,
+            on_full: decision_log::OnFull::Wait,
+            recent: 8,
+            hash_key: [7; 32],
+        };
+        let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
+        let readiness = Readiness::default();
+        readiness.enter(Phase::Serving);
+        let control = Control { store, catalogue, judge, metrics, log, tenants, clock, readiness };
+        tokens.push(token(ROOT, &[Scope::Admin], None));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = router(control.clone(), Settings { tokens });
+        tokio::spawn(serve(listener, router, std::future::pending()));
+        Self { address, control, _folder: folder }
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Reply { status: parts.status, headers: parts.headers, json, text }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, ROOT, "").await
+    }
+
+    async fn call(&self, method: &str, path: &str, secret: &str, body: impl Into<Bytes>) -> Reply {
+        self.write(method, path, secret, (JSON, body.into())).await
+    }
+
+    async fn write(&self, method: &str, path: &str, secret: &str, (kind, body): (&str, Bytes)) -> Reply {
+        let request = Request::builder().method(method).uri(path).header(HOST, "admin");
+        let request = request.header(AUTHORIZATION, format!("Bearer {secret}")).header(CONTENT_TYPE, kind);
+        self.send(request.body(Full::new(body)).unwrap()).await
+    }
+
+    /// Stores events and insists that all of them were applied.
+    async fn tell(&self, events: &[String]) {
+        let reply = self.call("POST", "/v1/events", ROOT, format!("[{}]", events.join(","))).await;
+        assert_eq!(reply.json["applied"], events.len(), "{}", reply.text);
+    }
+}
+
+impl Reply {
+    /// Asserts that this is a problem of RFC 9457 with a status, and gives everything it says.
+    fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.headers[CONTENT_TYPE], "application/problem+json");
+        assert_eq!(self.json["status"], status);
+        for member in ["type", "title", "detail"] {
+            assert!(
+                self.json[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{member}: {}",
+                self.text
+            );
+        }
+        assert!(self.json["problems"].is_array());
+        self.text.clone()
+    }
+}
+
+fn grant(recipient: &str, category: &str) -> String {
+    format!(
+        r#"{{"recipient":"{recipient}","kind":"grant","categories":["{category}"],"occurred_at":"2026-01-31T09:30:00Z","actor":"person","source":"website",
+        "evidence":{{"channel":"website","user_action":"checked_box","name_and_logo_shown":true,"number_confirmed":true,"categories_shown":["{category}"],
+        "business_named":"Acme","wording":"I agree","wording_version":"1","locale":"en"}}}}"#
+    )
+    .replace('\n', "")
+}
+
+fn event(recipient: &str, kind: &str, more: &str) -> String {
+    format!(
+        r#"{{"recipient":"{recipient}","kind":"{kind}","occurred_at":"2026-02-01T09:30:00Z","actor":"person","source":"website"{more}}}"#
+    )
+}

@@ -1,0 +1,123 @@
+//! Who sends: tenants, their senders, and the names that must be unique among them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use http::Uri;
+
+use crate::consent::E164;
+use crate::consent::tenant::{DEFAULT_TENANT, OptInRules, Sender, Tenant, Tenants};
+
+use super::section::{Section, Wrong};
+use super::value::{one_of, parsed, parsed_unseen, web_address};
+
+/// A tenant as written.
+pub(super) struct Written {
+    name: String,
+    opt_in_rules: OptInRules,
+    senders: Vec<WrittenSender>,
+}
+
+struct WrittenSender {
+    phone_number_id: String,
+    account: Option<String>,
+    phone: Option<E164>,
+    webhook_url: Option<Uri>,
+}
+
+/// Values that may be used once in a configuration, and where they were.
+pub(super) struct Unique<T>(RefCell<BTreeMap<T, String>>);
+
+impl<T> Default for Unique<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<T: Ord + Clone> Unique<T> {
+    /// Notes a problem if a value was seen before. The value is not repeated.
+    pub(super) fn check(&self, section: &Section<'_>, key: &str, value: Option<&T>) {
+        let Some(value) = value else { return };
+        let place = section.place_of(key).map(ToString::to_string).unwrap_or_default();
+        match self.0.borrow_mut().entry(value.clone()) {
+            std::collections::btree_map::Entry::Vacant(free) => {
+                free.insert(place);
+            }
+            std::collections::btree_map::Entry::Occupied(taken) => {
+                let wrong = format!("is used already at {}", taken.get());
+                section.reject(key, Wrong::new(wrong, "each must be different"));
+            }
+        }
+    }
+}
+
+/// Every `[[tenants]]`.
+pub(super) fn tenants(root: &Section<'_>) -> Option<Vec<Written>> {
+    let (names, ids) = (Unique::default(), Unique::default());
+    let relayed = root.place_of("webhook").is_some();
+    root.tables("tenants", |section| {
+        let name = section.value("name", parsed(NAME, name));
+        let rules = [("strict", OptInRules::Strict), ("general", OptInRules::General)];
+        let opt_in_rules = section.optional("opt_in_rules", one_of(rules));
+        let senders = section.tables("senders", |section| {
+            let sender = sender(section, relayed);
+            ids.check(section, "phone_number_id", sender.as_ref().map(|s| &s.phone_number_id));
+            sender
+        });
+        names.check(section, "name", name.as_ref());
+        Some(Written { name: name?, opt_in_rules: opt_in_rules?.unwrap_or_default(), senders: senders? })
+    })
+}
+
+const NAME: &str = "write 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit";
+
+fn name(text: &str) -> Option<String> {
+    let first = text.bytes().next()?;
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let good = letter(first) && text.len() <= 63 && text.bytes().all(|b| letter(b) || b"_-".contains(&b));
+    good.then(|| text.to_owned())
+}
+
+fn sender(section: &Section<'_>, relayed: bool) -> Option<WrittenSender> {
+    let phone_number_id = section.value("phone_number_id", parsed(PHONE_NUMBER_ID, digits));
+    let account = section.optional("account", parsed(ACCOUNT, digits));
+    let phone = section.optional("phone", parsed_unseen(PHONE, E164::parse));
+    let webhook_url = section.optional("webhook_url", web_address);
+    if !relayed && matches!(webhook_url, Some(Some(_))) {
+        let wrong = Wrong::new("nothing is relayed without [webhook]", "add [webhook] or remove the key");
+        section.reject("webhook_url", wrong);
+    }
+    Some(WrittenSender {
+        phone_number_id: phone_number_id?,
+        account: account?,
+        phone: phone?,
+        webhook_url: webhook_url?,
+    })
+}
+
+const PHONE_NUMBER_ID: &str = "write the digits of the phone number id, in quotes";
+const ACCOUNT: &str = "write the digits of the WhatsApp Business account id, in quotes";
+const PHONE: &str = "write the sender's own number as + and digits, such as +15550783881";
+
+fn digits(text: &str) -> Option<String> {
+    let good = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    good.then(|| text.to_owned())
+}
+
+/// The names by which other sections may refer to a tenant.
+pub(super) fn names(written: &[Written]) -> Vec<&str> {
+    if written.is_empty() { vec![DEFAULT_TENANT] } else { written.iter().map(|t| &*t.name).collect() }
+}
+
+/// The tenants that the program runs on, and where each sender's webhooks go.
+pub(super) fn compile(written: Vec<Written>) -> (Tenants, BTreeMap<String, Uri>) {
+    let (mut all, mut senders, mut webhook_urls) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (tenant, Written { name, opt_in_rules, senders: of_tenant }) in written.into_iter().enumerate() {
+        all.push(Tenant { name, opt_in_rules });
+        for WrittenSender { phone_number_id, account, phone, webhook_url } in of_tenant {
+            webhook_urls.extend(webhook_url.map(|url| (phone_number_id.clone(), url)));
+            senders.push(Sender { phone_number_id, account, phone, tenant });
+        }
+    }
+    (Tenants::new(all, senders), webhook_urls)
+}

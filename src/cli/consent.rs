@@ -43,7 +43,7 @@ pub(super) struct EventArgs {
     optgate consent grant +15550000001 --category utility,marketing --source website --channel website --user-action checked_box \\\n    \
       --wording 'I agree to receive offers from Acme on WhatsApp' --business Acme --categories-shown utility,marketing \\\n    \
       --name-and-logo-shown --number-confirmed\n  \
-    optgate consent grant US.13491208655302741918 --category service --tenant acme")]
+    optgate consent grant US.13491208655302741918 --tenant acme --category service --channel phone --user-action said_yes")]
 pub(super) struct GrantArgs {
     #[command(flatten)]
     event: EventArgs,
@@ -232,13 +232,15 @@ pub(super) fn show(args: &ShowArgs, global: &Global) -> Result<ExitCode, Failure
 fn readable(record: &Value) -> String {
     let row = |category: Category| {
         let of_category = record.pointer(&format!("/categories/{}", category.name())).unwrap_or(&Value::Null);
-        let [state, since, until, event] = ["state", "since", "until", "event"].map(|m| shown(of_category, m));
+        let [state, since, until, event] =
+            ["state", "since", "until", "event"].map(|m| shown(of_category, m));
         [category.name().to_owned(), state, since, until, event]
     };
     let mut text = format!("{} of tenant {}\n\n", shown(record, "recipient"), shown(record, "tenant"));
     text += &table(["CATEGORY", "STATE", "SINCE", "UNTIL", "EVENT"], &Category::ALL.map(row));
     text += &format!("\ncustomer service window until: {}\n", shown(record, "window_until"));
-    for link in record.get("links").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    for link in record.get("links").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    {
         text += &format!("same person: {link}\n");
     }
     if record.get("legacy") == Some(&Value::Bool(true)) {

@@ -65,7 +65,10 @@ impl<R: Read> Rows<R> {
         }
         if !problems.is_empty() || columns.is_empty() {
             let known = COLUMNS.map(|(name, _)| name).join(", ");
-            return Err(format!("{}; the first row names the columns, of these: {known}", problems.join("; ")));
+            return Err(format!(
+                "{}; the first row names the columns, of these: {known}",
+                problems.join("; ")
+            ));
         }
         Ok(Self { reader, columns, tenant })
     }
@@ -162,7 +165,8 @@ mod tests {
         let found = read(
             "recipient,evidence.wording,evidence.number_confirmed\n+1,\"two\nlines\",\n+2,x\n+3,y,maybe\n\n+4,z,no\n",
         );
-        let lines: Vec<_> = found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
+        let lines: Vec<_> =
+            found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
         assert_eq!(
             lines,
             [

@@ -217,9 +217,9 @@ fn record(event: &EventAsWritten, global: &Global) -> Result<ExitCode, Failure> 
 
 fn outcome(answer: &Value) -> String {
     let reasons = answer.pointer("/results/0/reasons").and_then(Value::as_array).into_iter().flatten();
-    let reasons: String = reasons.filter_map(Value::as_str).map(|reason| format!("  - {reason}\n")).collect();
     let applied = answer.get("applied").and_then(Value::as_u64) == Some(1);
-    format!("{}\n{reasons}", if applied { "recorded" } else { "ignored: it changes nothing" })
+    let heading = if applied { "recorded\n" } else { "ignored: it changes nothing\n" };
+    reasons.filter_map(Value::as_str).fold(heading.to_owned(), |text, reason| text + "  - " + reason + "\n")
 }
 
 pub(super) fn show(args: &ShowArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -238,10 +238,10 @@ fn readable(record: &Value) -> String {
     };
     let mut text = format!("{} of tenant {}\n\n", shown(record, "recipient"), shown(record, "tenant"));
     text += &table(["CATEGORY", "STATE", "SINCE", "UNTIL", "EVENT"], &Category::ALL.map(row));
-    text += &format!("\ncustomer service window until: {}\n", shown(record, "window_until"));
+    text = text + "\ncustomer service window until: " + &shown(record, "window_until") + "\n";
     for link in record.get("links").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     {
-        text += &format!("same person: {link}\n");
+        text = text + "same person: " + link + "\n";
     }
     if record.get("legacy") == Some(&Value::Bool(true)) {
         text += "has a grant without evidence\n";

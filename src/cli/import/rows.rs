@@ -92,7 +92,10 @@ impl<R: Read> Rows<R> {
                         format!("has {len} cells, the header has {expected_len}")
                     }
                     ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
-                    _ => "is not CSV".to_owned(),
+                    // What is left concerns writing and types; the enum is open, so a wildcard must stand here.
+                    ErrorKind::Seek | ErrorKind::Serialize(_) | ErrorKind::Deserialize { .. } | _ => {
+                        "is not CSV".to_owned()
+                    }
                 };
                 Ok(Some(Item { line, event: Err(why) }))
             }

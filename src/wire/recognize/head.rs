@@ -10,18 +10,11 @@ use super::edges::{self, Edge, Treatment};
 use super::names::{Name, Seen};
 use super::path::{self, Segments};
 use super::{
-    Context, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable, unrecognized,
+    Context, Effect, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable,
+    unrecognized,
 };
 use crate::consent::DenyReason;
 use crate::wire::refusal::Dialect;
-
-/// What a request does, after every way to say so was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    Read,
-    Delete,
-    Write,
-}
 
 /// Headers in which frameworks look for another method. Source: none of them is documented by Meta, none is trusted to be ignored.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -148,6 +141,9 @@ struct Route<'p> {
 
 impl Route<'_> {
     fn write(self) -> Result<Head, Unreadable> {
+        if self.effect == Effect::Read && !content::is_declared(self.parts) {
+            return self.inspect();
+        }
         match self.edge.treatment {
             Treatment::Opaque => Err(refused(
                 DenyReason::OpaquePayload,
@@ -199,11 +195,6 @@ impl Route<'_> {
                 "the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding",
             ));
         }
-        Ok(Head::Inspect(Inspect {
-            edge: self.edge,
-            content,
-            read: self.effect != Effect::Write,
-            target: self.target,
-        }))
+        Ok(Head::Inspect(Inspect { edge: self.edge, content, effect: self.effect, target: self.target }))
     }
 }

@@ -102,6 +102,7 @@ mod tests {
     use super::*;
     use crate::wire::send::Template;
 
+    #[allow(clippy::unnecessary_wraps, reason = "the tables hold it beside `None`")]
     fn known(category: Category, correct: Option<Category>) -> Option<CatalogueAnswer> {
         Some(CatalogueAnswer::Known(TemplateEntry { category, correct_category: correct }))
     }

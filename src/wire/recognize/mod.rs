@@ -115,13 +115,20 @@ impl Passage {
     }
 }
 
+/// What a request does, after every way to say so in its head was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Read,
+    Delete,
+    Write,
+}
+
 /// What waits for its body.
 #[derive(Debug)]
 pub struct Inspect {
     edge: &'static Edge,
     content: Content,
-    /// Whether the request can only be a write if its parameters say so.
-    read: bool,
+    effect: Effect,
     target: Option<Target>,
 }
 

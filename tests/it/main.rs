@@ -14,6 +14,8 @@
 )]
 
 mod durability;
+mod faults;
 mod floors;
+mod journey;
 mod store_contract;
 mod support;

@@ -53,6 +53,10 @@ const TIME: &str = "a time in RFC 3339 with an offset, such as 2026-01-31T09:30:
 
 /// Reads a document all of whose fields are optional, or says everything that is wrong with it.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], fields: &Fields) -> Result<T, Vec<String>> {
+    // serde would take a list for an object whose fields stand in order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(vec!["a list stands where one object belongs".to_owned()]);
+    }
     serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, fields, &error))
 }
 
@@ -148,7 +152,7 @@ mod tests {
         for (json, says) in [
             ("{", "ends too early"),
             ("nonsense 15550000001", "not JSON"),
-            ("[]", "not what belongs here"),
+            ("[]", "one object"),
             (r#""+15550000001""#, "not what belongs here"),
             (r#"{"kind":"grant","kind":"grant"}"#, "a field twice"),
             (r#"{"evidence":"+15550000001"}"#, "evidence: takes an object"),

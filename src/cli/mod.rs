@@ -1,1 +1,59 @@
-//! The command line.
+//! The command line: what may be written, and what each command does.
+//!
+//! Commands other than `serve` know the gate only through its admin API.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line is the one place that speaks to a terminal"
+)]
+
+mod args;
+mod check;
+mod client;
+mod consent;
+mod explain;
+mod failure;
+mod import;
+mod output;
+mod serve;
+mod templates;
+mod token;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, ConsentCommand, Global, TemplatesCommand, TokenCommand};
+use failure::Failure;
+
+/// Runs what the arguments say, the program's name first. Wrong usage exits 2, a configuration with problems 78, any other failure 1.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version arrive here too. Where nobody reads them there is nobody to tell.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        }
+    };
+    dispatch(cli.command, &cli.global).unwrap_or_else(|failure| {
+        eprintln!("optgate: {failure}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(args) => Ok(serve::run(args, global)),
+        Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
+        Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
+        Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),
+        Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
+        Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
+        Command::Templates(TemplatesCommand::List) => templates::list(global),
+        Command::Check(args) => check::run(&args, global),
+        Command::Explain(args) => explain::run(&args, global),
+        Command::Token(TokenCommand::New(args)) => token::new(&args, global),
+    }
+}

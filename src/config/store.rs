@@ -29,8 +29,14 @@ pub(super) fn store(section: &Section<'_>, data_dir: Option<&Path>) -> Option<St
     let lookup_deadline = section.value("lookup_deadline_ms", millis(1..=60_000));
     let cache_capacity = section.value("cache_capacity", number(0..=1_000_000_000));
     let kind = kind?;
-    for key in if kind == Kind::Redis { &["path"][..] } else { &["url", "wait_replicas"] } {
-        refuse_useless(section, key, kind);
+    match kind {
+        Kind::Redis => refuse_useless(section, "path", kind),
+        Kind::Embedded => {
+            refuse_useless(section, "url", kind);
+            if wait_replicas.is_some_and(|replicas| replicas > 0) {
+                refuse_useless(section, "wait_replicas", kind);
+            }
+        }
     }
     let kind = match kind {
         Kind::Embedded => StoreKind::Embedded { path: file(path?, data_dir?) },

@@ -13,8 +13,6 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 pub struct DecisionId([u8; Self::LEN]);
 
 impl DecisionId {
-    /// The id of no decision: what an answer carries where nothing was decided.
-    pub const NONE: Self = Self([b'0'; Self::LEN]);
     /// How many characters an id has.
     pub const LEN: usize = 26;
 

@@ -4,146 +4,17 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::{fmt, io};
 
 use tokio::sync::Semaphore;
 
+use super::OnFull;
 use super::event::{Event, Outcome};
 use super::id::{DecisionId, IdSource};
-use super::recent::Recent;
-use super::{OnFull, Settings};
+use super::shared::{Shared, lock};
 use crate::consent::Timestamp;
-use crate::metrics::Metrics;
-
-/// What workers, handles and the writing thread share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    queue: usize,
-    /// A queue that has grown to this length wakes the writing thread.
-    high_water: usize,
-    on_full: OnFull,
-    metrics: Metrics,
-    lanes: Mutex<Vec<Arc<Lane>>>,
-    writer: OnceLock<Thread>,
-    /// The writing thread waits for the first event without a timeout.
-    asleep: AtomicBool,
-    reopen: AtomicBool,
-    closing: Mutex<Closing>,
-    closed: Condvar,
-    recent: Mutex<Recent>,
-}
-
-/// How far closing has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closing {
-    /// Nobody asked.
-    Open,
-    /// Everything queued is to be written until then.
-    Until(Instant),
-    /// Everything is written.
-    Written,
-    /// Time ran out with events left.
-    GaveUp,
-}
-
-/// Locks whatever happened to other threads: each critical section leaves its value whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    pub(super) fn new(settings: &Settings, metrics: Metrics) -> Self {
-        let queue = settings.queue.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            queue,
-            high_water: queue.div_ceil(2),
-            on_full: settings.on_full,
-            metrics,
-            lanes: Mutex::default(),
-            writer: OnceLock::new(),
-            asleep: AtomicBool::new(false),
-            reopen: AtomicBool::new(false),
-            closing: Mutex::new(Closing::Open),
-            closed: Condvar::new(),
-            recent: Mutex::new(Recent::keeping(settings.recent)),
-        }
-    }
-
-    pub(super) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    pub(super) fn lanes(&self) -> MutexGuard<'_, Vec<Arc<Lane>>> {
-        lock(&self.lanes)
-    }
-
-    pub(super) fn recent(&self) -> MutexGuard<'_, Recent> {
-        lock(&self.recent)
-    }
-
-    pub(super) fn set_writer(&self, thread: Thread) {
-        // Set once, by the one call that starts the thread.
-        let _ = self.writer.set(thread);
-    }
-
-    pub(super) fn ask_reopen(&self) {
-        self.reopen.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    pub(super) fn take_reopen(&self) -> bool {
-        self.reopen.load(Ordering::Relaxed) && self.reopen.swap(false, Ordering::AcqRel)
-    }
-
-    /// Asks for closing and waits for it; whether everything was written.
-    pub(super) fn ask_close(&self, deadline: Duration) -> bool {
-        let now = Instant::now();
-        let until = now.checked_add(deadline).unwrap_or(now);
-        let mut closing = lock(&self.closing);
-        if *closing == Closing::Open {
-            *closing = Closing::Until(until);
-        }
-        self.wake();
-        while matches!(*closing, Closing::Open | Closing::Until(_)) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            closing = self.closed.wait_timeout(closing, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *closing == Closing::Written
-    }
-
-    pub(super) fn closing(&self) -> Closing {
-        *lock(&self.closing)
-    }
-
-    pub(super) fn set_closed(&self, how: Closing) {
-        *lock(&self.closing) = how;
-        self.closed.notify_all();
-    }
-
-    /// Says that the writing thread will wait for [`Shared::wake`]. It must look into every lane once more before it does.
-    pub(super) fn set_asleep(&self, asleep: bool) {
-        self.asleep.store(asleep, Ordering::Release);
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_asleep(&self) -> bool {
-        self.asleep.load(Ordering::Acquire)
-    }
-
-    fn wake(&self) {
-        self.set_asleep(false);
-        if let Some(thread) = self.writer.get() {
-            thread.unpark();
-        }
-    }
-}
 
 /// One worker's queue. On cache lines of its own: its worker touches it with every send.
 #[derive(Debug)]
@@ -168,13 +39,13 @@ impl Lane {
             let mut inbox = lock(&self.inbox);
             if !inbox.open {
                 drop(inbox);
-                return self.shared.metrics.decision_log_dropped(1);
+                return self.shared.metrics().decision_log_dropped(1);
             }
             inbox.events.push_back(event);
             inbox.events.len()
         };
         // While sends keep coming the writing thread looks by itself every few milliseconds: waking it is a system call, so it is the exception.
-        if waiting == self.shared.high_water || self.shared.asleep.load(Ordering::Acquire) {
+        if waiting == self.shared.high_water() || self.shared.is_asleep() {
             self.shared.wake();
         }
     }
@@ -230,7 +101,7 @@ impl fmt::Debug for WorkerLog {
 impl WorkerLog {
     pub(super) fn new(shared: &Arc<Shared>) -> io::Result<Self> {
         let lane = Arc::new(Lane {
-            slots: Semaphore::new(shared.queue),
+            slots: Semaphore::new(shared.queue()),
             inbox: Mutex::new(Inbox { events: VecDeque::new(), open: true }),
             shared: Arc::clone(shared),
         });
@@ -259,7 +130,7 @@ impl WorkerLog {
         let lane = Arc::clone(&self.lane);
         async move {
             let slot = lane.try_reserve()
-                || match lane.shared.on_full {
+                || match lane.shared.on_full() {
                     OnFull::Wait if lane.reserve(deadline).await => true,
                     OnFull::Wait => return Err(QueueFull { id }),
                     OnFull::Drop => false,
@@ -320,7 +191,7 @@ impl Drop for Guard {
         if self.slot || self.lane.try_reserve() {
             self.lane.push(event);
         } else {
-            self.lane.shared.metrics.decision_log_dropped(1);
+            self.lane.shared.metrics().decision_log_dropped(1);
         }
     }
 }

@@ -27,6 +27,7 @@ mod lane;
 mod line;
 mod output;
 mod recent;
+mod shared;
 mod writer;
 
 use std::io;
@@ -41,8 +42,8 @@ pub use lane::{Guard, QueueFull, WorkerLog};
 pub use line::KeyedHash;
 
 use crate::metrics::Metrics;
-use lane::Shared;
 use output::Output;
+use shared::Shared;
 use writer::Writer;
 
 /// How many decisions are kept in memory when nothing else is said.

@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::lane::{Closing, Lane, Shared};
+use super::lane::Lane;
 use super::line::{self, KeyedHash};
 use super::output::Output;
+use super::shared::{Closing, Shared};
 
 /// Lines are handed to the system in pieces of about this size.
 const PIECE: usize = 64 << 10;

@@ -65,9 +65,9 @@ label! {
 }
 
 impl StatusClass {
-    /// The class of a status code.
-    pub fn of(status: u16) -> Self {
-        match status {
+    /// The class of a status, given as its code or as `http::StatusCode`.
+    pub fn of(status: impl Into<u16>) -> Self {
+        match status.into() {
             ..200 => Self::Informational,
             200..300 => Self::Success,
             300..400 => Self::Redirection,

@@ -30,7 +30,7 @@ fn the_page_is_as_documented() {
     two.fail_open(Category::Utility);
     two.upstream_failed(UpstreamFailure::OutcomeUnknown);
     two.observe_lookup(Source::Store, Duration::from_micros(300));
-    two.observe_upstream(StatusClass::of(200), Duration::from_millis(80));
+    two.observe_upstream(StatusClass::of(200_u16), Duration::from_millis(80));
     let _in_flight = one.in_flight();
     drop(two.in_flight());
     metrics.set_store_up(true);

@@ -13,6 +13,7 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod demo;
 mod durability;
 mod faults;
 mod floors;

@@ -92,8 +92,8 @@ async fn a_stream_keeps_its_good_lines_and_names_its_bad_ones() {
     let mut lines = String::new();
     for n in 1..=50_000 {
         match n % 10_000 {
-            0 => lines.push_str("{\"recipient\":\"+15550000001\""),
-            5 => lines.push_str(&grant("15550000001", "utility")),
+            0 => lines.push_str("{\"recipient\":\"+15550077777\""),
+            5 => lines.push_str(&grant("15550077777", "utility")),
             7 => {}
             _ => write!(lines, "{}", event(&format!("+1555{n:07}"), "inbound", "")).unwrap(),
         }
@@ -108,7 +108,7 @@ async fn a_stream_keeps_its_good_lines_and_names_its_bad_ones() {
     assert_eq!(bad, [5, 10_000, 10_005, 20_000, 20_005, 30_000, 30_005, 40_000, 40_005, 50_000, 50_001]);
     assert!(reply.json["results"].as_array().unwrap().iter().all(|r| r["result"] == "rejected"));
     assert!(
-        reply.json.get("results_truncated").is_none() && !reply.text.contains("15550000001"),
+        reply.json.get("results_truncated").is_none() && !reply.text.contains("15550077777"),
         "{}",
         reply.text
     );

@@ -11,33 +11,26 @@ use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::place::Place;
 use crate::store::{Outcome, StoreError};
 
-use super::tables::{DOSSIERS, GATE, read_failed, write_failed};
+use super::row::Row;
+use super::tables::{DOSSIERS, GATE, dossier_of, read_failed, write_failed};
 
-/// What a tenant's own record says: inbound events have been learnt, so a missing window is a closed one.
-const TENANT_HEARS: GateRecord = GateRecord { window_until: 1, ..EMPTY };
-const EMPTY: GateRecord = GateRecord {
-    flags: 0,
-    slots: [crate::consent::record::Slot {
-        state: crate::consent::record::State::Unstated,
-        until: 0,
-        wording: 0,
-    }; 5],
-    window_until: 0,
-    seq: 0,
-};
+/// Some of the tenants.
+pub(super) type Tenants = HashSet<TenantId, ahash::RandomState>;
 
 /// The dossiers that a transaction touches.
 pub(super) struct Batch<'t> {
-    dossiers: Table<'t, &'static [u8], &'static [u8]>,
+    dossiers: Table<'t, u64, &'static [u8]>,
     gate: Table<'t, &'static [u8], &'static [u8]>,
     held: HashMap<Place, Held, ahash::RandomState>,
     /// Tenants for which this batch holds inbound events.
-    hearing: HashSet<TenantId, ahash::RandomState>,
+    hearing: Tenants,
 }
 
 #[derive(Default)]
 struct Held {
     dossier: Dossier,
+    /// Its number; `None` if it is not stored yet.
+    number: Option<u64>,
     changed: bool,
 }
 
@@ -104,13 +97,17 @@ impl<'t> Batch<'t> {
         if let Some(held) = self.held.get_mut(&place) {
             return Ok(std::mem::take(&mut held.dossier));
         }
-        let stored = self.dossiers.get(place.bytes().as_slice()).map_err(read_failed)?;
-        let dossier = match stored {
-            Some(bytes) => Dossier::decode(bytes.value()).ok_or(StoreError::Unreadable)?,
-            None => Dossier::default(),
-        };
-        self.held.insert(place, Held::default());
+        let (dossier, number) = self.read(&place)?;
+        self.held.insert(place, Held { number, ..Held::default() });
         Ok(dossier)
+    }
+
+    fn read(&self, place: &Place) -> Result<(Dossier, Option<u64>), StoreError> {
+        let row = self.gate.get(place.bytes().as_slice()).map_err(read_failed)?;
+        let Some(row) = row else { return Ok((Dossier::default(), None)) };
+        let number = Row::decode(row.value()).and_then(|row| row.dossier);
+        let dossier = dossier_of(&self.dossiers, row.value())?;
+        Ok((dossier.unwrap_or_default(), number))
     }
 
     fn put_back(&mut self, tenant: TenantId, component: Component, changed: &[RecipientKey]) {
@@ -122,29 +119,47 @@ impl<'t> Batch<'t> {
         }
     }
 
-    /// Writes what changed and returns the gate records that now stand.
-    pub(super) fn write(
-        mut self,
-        heard: &HashSet<TenantId, ahash::RandomState>,
-    ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
+    /// Writes what changed and returns the gate records that now stand; `heard` are the tenants whose own record is written already.
+    pub(super) fn write(mut self, heard: &Tenants) -> Result<Vec<(Place, GateRecord)>, StoreError> {
         let mut changed: Vec<_> =
             std::mem::take(&mut self.held).into_iter().filter(|(_, held)| held.changed).collect();
         // In the order of the tables: neighbours share pages.
         changed.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let mut next = self
+            .dossiers
+            .last()
+            .map_err(read_failed)?
+            .map_or(0, |(number, _)| number.value().saturating_add(1));
         let mut written = Vec::with_capacity(changed.len());
+        let mut dossiers = Vec::with_capacity(changed.len());
         for (place, held) in changed {
-            let record = held.dossier.record().gate_record();
-            let key = place.bytes();
-            self.dossiers.insert(key.as_slice(), held.dossier.encode().as_slice()).map_err(write_failed)?;
-            self.gate.insert(key.as_slice(), record.encode().as_slice()).map_err(write_failed)?;
-            written.push((place, record));
+            let number = held.number.unwrap_or(next);
+            next = next.max(number.saturating_add(1));
+            let gate = held.dossier.record().gate_record();
+            self.put_row(&place, Row { gate, dossier: Some(number) })?;
+            dossiers.push((number, held.dossier));
+            written.push((place, gate));
         }
-        for tenant in self.hearing.difference(heard) {
+        for tenant in std::mem::take(&mut self.hearing).difference(heard) {
             let place = Place { tenant: *tenant, key: RecipientKey::Tenant };
-            let record = TENANT_HEARS.encode();
-            self.gate.insert(place.bytes().as_slice(), record.as_slice()).map_err(write_failed)?;
-            written.push((place, TENANT_HEARS));
+            // Any window at all says that inbound events are learnt, so that a person without one has a closed one.
+            let gate = GateRecord { window_until: 1, ..GateRecord::default() };
+            self.put_row(&place, Row { gate, dossier: None })?;
+            written.push((place, gate));
         }
+        self.put_dossiers(dossiers)?;
         Ok(written)
+    }
+
+    fn put_row(&mut self, place: &Place, row: Row) -> Result<(), StoreError> {
+        self.gate.insert(place.bytes().as_slice(), row.encode().as_slice()).map(drop).map_err(write_failed)
+    }
+
+    fn put_dossiers(&mut self, mut dossiers: Vec<(u64, Dossier)>) -> Result<(), StoreError> {
+        dossiers.sort_unstable_by_key(|(number, _)| *number);
+        for (number, dossier) in dossiers {
+            self.dossiers.insert(number, dossier.encode().as_slice()).map_err(write_failed)?;
+        }
+        Ok(())
     }
 }

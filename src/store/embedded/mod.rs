@@ -2,6 +2,7 @@
 
 mod batch;
 mod jobs;
+mod row;
 mod tables;
 mod writer;
 
@@ -12,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::consent::dossier::Dossier;
-use crate::consent::{GateRecord, Lookup, RecipientKey, TenantId};
+use crate::consent::{Lookup, RecipientKey, TenantId};
 
 use super::front::Front;
 use super::learning::Lesson;
@@ -21,6 +22,7 @@ use super::place::Place;
 use super::{Health, OpenError, Outcome, StoreError};
 
 use jobs::{Ask, Job};
+use row::Row;
 use tables::Snapshot;
 
 /// How many jobs may wait for the writer before those who bring more must wait as well.
@@ -64,10 +66,12 @@ impl Embedded {
     pub(super) fn gate_record(&self, place: &Place) -> Lookup {
         let snapshot = self.snapshot.load();
         let Some(snapshot) = snapshot.as_deref() else { return Lookup::Unavailable };
-        match snapshot.gate_record(place) {
+        match snapshot.row(place) {
             Ok(None) => Lookup::Absent,
             // A value that is no record must never read as "nothing was withdrawn".
-            Ok(Some(bytes)) => GateRecord::decode(bytes.value()).map_or(Lookup::Unavailable, Lookup::Found),
+            Ok(Some(bytes)) => {
+                Row::decode(bytes.value()).map_or(Lookup::Unavailable, |row| Lookup::Found(row.gate))
+            }
             Err(_) => Lookup::Unavailable,
         }
     }

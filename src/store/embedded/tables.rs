@@ -16,12 +16,14 @@ use crate::consent::{RecipientKey, TenantId};
 use crate::store::place::Place;
 use crate::store::{OpenError, StoreError};
 
+use super::row::Row;
+
 type Bytes = &'static [u8];
 
-/// Place -> gate record: all that the hot path reads.
+/// Place -> [`Row`]: all that the hot path reads.
 pub(super) const GATE: TableDefinition<Bytes, Bytes> = TableDefinition::new("gate");
-/// Place -> dossier.
-pub(super) const DOSSIERS: TableDefinition<Bytes, Bytes> = TableDefinition::new("dossiers");
+/// The number that a row names -> dossier.
+pub(super) const DOSSIERS: TableDefinition<u64, Bytes> = TableDefinition::new("dossiers");
 /// Tenant's name -> its number. Rows are never removed, so a number is never given twice.
 const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
 /// Account -> template list.
@@ -142,14 +144,17 @@ impl Snapshot {
         Ok(Self { gate: transaction.open_table(GATE)?, transaction })
     }
 
-    pub(super) fn gate_record(&self, place: &Place) -> Result<Option<AccessGuard<'_, Bytes>>, StorageError> {
+    /// The row of a place as it is stored.
+    pub(super) fn row(&self, place: &Place) -> Result<Option<AccessGuard<'_, Bytes>>, StorageError> {
         self.gate.get(place.bytes().as_slice())
     }
 
     pub(super) fn dossier(&self, place: &Place) -> Result<Option<Dossier>, StoreError> {
         let dossiers = self.transaction.open_table(DOSSIERS).map_err(read_failed)?;
-        let stored = dossiers.get(place.bytes().as_slice()).map_err(read_failed)?;
-        stored.map(|bytes| Dossier::decode(bytes.value()).ok_or(StoreError::Unreadable)).transpose()
+        match self.row(place).map_err(read_failed)? {
+            Some(row) => dossier_of(&dossiers, row.value()),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn page(
@@ -163,17 +168,17 @@ impl Snapshot {
             Some(key) => Bound::Excluded(Place { tenant, key }.bytes()),
             None => Bound::Included(tenant.0.to_be_bytes().to_vec()),
         };
-        let rows = dossiers
-            .range::<&[u8]>((start.as_ref().map(Vec::as_slice), Bound::Unbounded))
-            .map_err(read_failed)?;
+        let start = start.as_ref().map(Vec::as_slice);
         let mut page = Vec::new();
-        for row in rows.take(limit) {
-            let (key, value) = row.map_err(read_failed)?;
+        for row in self.gate.range::<&[u8]>((start, Bound::Unbounded)).map_err(read_failed)? {
+            let (key, row) = row.map_err(read_failed)?;
             let place = Place::from_bytes(key.value()).ok_or(StoreError::Unreadable)?;
-            if place.tenant != tenant {
+            if place.tenant != tenant || page.len() >= limit {
                 break;
             }
-            page.push((place.key, Dossier::decode(value.value()).ok_or(StoreError::Unreadable)?));
+            if let Some(dossier) = dossier_of(&dossiers, row.value())? {
+                page.push((place.key, dossier));
+            }
         }
         Ok(page)
     }
@@ -191,6 +196,16 @@ impl Snapshot {
         let secret = secrets.get(name).map_err(read_failed)?;
         Ok(secret.map(|secret| secret.value()))
     }
+}
+
+/// The dossier behind a stored row; `None` for a tenant's own.
+pub(super) fn dossier_of(
+    dossiers: &impl ReadableTable<u64, Bytes>,
+    row: &[u8],
+) -> Result<Option<Dossier>, StoreError> {
+    let Some(number) = Row::decode(row).ok_or(StoreError::Unreadable)?.dossier else { return Ok(None) };
+    let stored = dossiers.get(number).map_err(read_failed)?.ok_or(StoreError::Unreadable)?;
+    Dossier::decode(stored.value()).map(Some).ok_or(StoreError::Unreadable)
 }
 
 pub(super) fn read_failed(error: impl Into<redb::Error>) -> StoreError {

@@ -1,6 +1,5 @@
 //! The one thread that writes: it groups what is queued into transactions and acknowledges after the commit.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -9,13 +8,13 @@ use arc_swap::ArcSwapOption;
 use redb::{Database, ReadableTable, WriteTransaction};
 use tokio::sync::mpsc;
 
-use crate::consent::{GateRecord, RecipientKey, TenantId};
+use crate::consent::{GateRecord, RecipientKey};
 use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::link::State;
 use crate::store::place::Place;
 
-use super::batch::Batch;
+use super::batch::{Batch, Tenants};
 use super::jobs::Job;
 use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, read_failed, write_failed};
 
@@ -28,12 +27,12 @@ pub(super) struct Writer {
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     front: Arc<Front>,
     /// Tenants whose own record is known to be written.
-    heard: HashSet<TenantId, ahash::RandomState>,
+    heard: Tenants,
 }
 
 impl Writer {
     pub(super) fn new(database: Database, snapshot: Arc<ArcSwapOption<Snapshot>>, front: Arc<Front>) -> Self {
-        Self { database, snapshot, front, heard: HashSet::default() }
+        Self { database, snapshot, front, heard: Tenants::default() }
     }
 
     /// Starts the thread, which ends with the queue or with the first job that closes it.

@@ -61,8 +61,15 @@ fn source<'a>(request: &Request<'a, '_>) -> Result<Cow<'a, str>, &'static str> {
         Content::Form => found.pairs(request.body)?,
         Content::Multipart(boundary) => {
             for part in multipart::parts(request.body, boundary) {
-                let (name, value) = part?;
-                found.note(&name, || std::str::from_utf8(value).map(Cow::Borrowed).map_err(|_| SHAPE))?;
+                let part = part?;
+                let text = || {
+                    std::str::from_utf8(part.value)
+                        .ok()
+                        .filter(|_| part.is_field())
+                        .map(Cow::Borrowed)
+                        .ok_or(PLACE)
+                };
+                found.note(&part.name, text)?;
             }
         }
         Content::Json => {

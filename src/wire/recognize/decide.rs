@@ -105,10 +105,8 @@ fn payload<'a>(fields: &mut Fields<'a>, surface: Surface) -> Result<Payload<'a>,
     let templated = fields.seen.has(Name::Template) || fields.seen.has(Name::Hsm);
     let unnamed_template =
         fields.seen.has(Name::Hsm) || (fields.seen.has(Name::Template) && template.is_none());
-    let free_form = fields.free_form
-        || interactive
-        || fields.unknown_object
-        || is_free_form_type(fields, templated || call)?;
+    let promised = is_free_form_type(fields, templated || call)?;
+    let free_form = promised || fields.free_form || interactive || fields.unknown_object;
     Ok(Payload { template, unnamed_template, free_form, call, label })
 }
 

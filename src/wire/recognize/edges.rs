@@ -8,6 +8,7 @@
 //! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
 //! | `signups`, `welcome_message_sequences`, `schedules`, `subscriptions` | steering | Meta, In-App Signup, Webhooks; ARCHITECTURE section 5 |
 //! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
+//! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
 //! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
 //! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
 //! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
@@ -112,6 +113,8 @@ static EDGES: &[Edge] = &[
     edge("settings", Treatment::SteeringIf(&["payload_encryption", "calling.sip"])),
     edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri"])),
     edge("subscriptions", Treatment::Steering),
+    edge("webhook", Treatment::Steering),
+    edge("application", Treatment::SteeringIf(&["webhooks"])),
     edge("signups", Treatment::Steering),
     edge("welcome_message_sequences", Treatment::Steering),
     edge("schedules", Treatment::Steering),

@@ -174,12 +174,16 @@ impl Route<'_> {
             return Err(unrecognized(TELLING));
         }
         let passage = Passage::of(self.edge.name);
-        if self.edge.treatment == Treatment::File || !content::may_follow(self.parts) {
+        if !content::may_follow(self.parts) {
             return Ok(Head::Passthrough(passage, self.target));
         }
+        let encoded = content::is_encoded(&self.parts.headers);
         match content::of(&self.parts.headers).map_err(unreadable)? {
-            Content::Multipart(boundary) if !content::is_encoded(&self.parts.headers) => {
+            Content::Multipart(boundary) if !encoded => {
                 Ok(Head::Watched(passage, Watch::multipart(&boundary, only_batch), self.target))
+            }
+            Content::Form | Content::Other if self.edge.treatment == Treatment::File && !encoded => {
+                Ok(Head::Watched(passage, Watch::file(), self.target))
             }
             Content::Json | Content::Form | Content::Multipart(_) | Content::Other => self.inspect(),
         }

@@ -10,7 +10,58 @@ use super::names::Spelled;
 
 const ODD: &str = "the multipart body cannot be read with certainty; send parts with one plain name each, CRLF line ends and nothing outside of them";
 
-/// The parts of a body that was read whole: name and value.
+/// One part of a body.
+pub(super) struct Part<'a> {
+    head: &'a str,
+    /// Its one name.
+    pub(super) name: Cow<'a, str>,
+    /// Its content, to be read only if it [`is_field`](Self::is_field).
+    pub(super) value: &'a [u8],
+}
+
+impl Part<'_> {
+    /// Whether every reader takes the content as it stands for the value of a field: no file, no transfer encoding, no other charset.
+    pub(super) fn is_field(&self) -> bool {
+        self.head.split("\r\n").all(|line| {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            let value = value.trim_matches([' ', '\t']);
+            match name {
+                _ if name.eq_ignore_ascii_case("content-disposition") => is_field_disposition(value),
+                _ if name.eq_ignore_ascii_case("content-type") => is_field_type(value),
+                _ => name.eq_ignore_ascii_case("content-length"),
+            }
+        })
+    }
+}
+
+/// `form-data; name="to"` and nothing else.
+fn is_field_disposition(value: &str) -> bool {
+    let name = value
+        .split_once(';')
+        .filter(|(kind, _)| kind.trim().eq_ignore_ascii_case("form-data"))
+        .map(|(_, name)| name.trim());
+    name.and_then(|name| name.split_once('=')).is_some_and(|(key, name)| {
+        let bare = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
+        key.eq_ignore_ascii_case("name") && bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
+}
+
+fn is_field_type(value: &str) -> bool {
+    ["text/plain", "application/json"].iter().any(|kind| {
+        let rest = value
+            .get(..kind.len())
+            .filter(|start| start.eq_ignore_ascii_case(kind))
+            .and_then(|_| value.get(kind.len()..));
+        let parameter = rest.map(|rest| rest.trim_start_matches([';', ' ']));
+        parameter.is_some_and(|p| {
+            p.is_empty()
+                || p.eq_ignore_ascii_case("charset=utf-8")
+                || p.eq_ignore_ascii_case("charset=us-ascii")
+        })
+    })
+}
+
+/// The parts of a body that was read whole.
 ///
 /// Strict: what is before, between and after the parts must be nothing but the delimiters.
 pub(super) fn parts<'a>(body: &'a [u8], boundary: &str) -> Parts<'a> {
@@ -27,7 +78,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Iterator for Parts<'a> {
-    type Item = Result<(Cow<'a, str>, &'a [u8]), &'static str>;
+    type Item = Result<Part<'a>, &'static str>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
@@ -41,7 +92,7 @@ impl<'a> Iterator for Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// The next part; `None` after the closing delimiter.
-    fn part(&mut self) -> Result<Option<(Cow<'a, str>, &'a [u8])>, &'static str> {
+    fn part(&mut self) -> Result<Option<Part<'a>>, &'static str> {
         let rest = self.rest?;
         if let Some(epilogue) = rest.strip_prefix(b"--") {
             return if epilogue.trim_ascii().is_empty() { Ok(None) } else { Err(ODD) };
@@ -58,13 +109,13 @@ impl<'a> Parts<'a> {
         if memmem::find(part, bare).is_some() {
             return Err(ODD);
         }
-        name(head).map(|name| Some((name, value)))
+        let head = std::str::from_utf8(head).map_err(|_| ODD)?;
+        name(head).map(|name| Some(Part { head, name, value }))
     }
 }
 
 /// The one name of a part.
-fn name(head: &[u8]) -> Result<Cow<'_, str>, &'static str> {
-    let head = std::str::from_utf8(head).map_err(|_| ODD)?;
+fn name(head: &str) -> Result<Cow<'_, str>, &'static str> {
     let mut names = names(head);
     match (names.next(), names.next()) {
         (Some(name), None) => Ok(name),
@@ -115,9 +166,12 @@ pub(super) fn is_telling(head: &[u8], telling: impl Fn(Spelled) -> bool) -> bool
 /// What is odd about the body.
 pub(super) fn read<'a>(body: &'a [u8], boundary: &str, fields: &mut Fields<'a>) -> Result<(), &'static str> {
     for part in parts(body, boundary) {
-        let (name, value) = part?;
-        let value = std::str::from_utf8(value).map_err(|_| ODD)?;
-        form::read_parameter(&name, Cow::Borrowed(value), fields)?;
+        let part = part?;
+        if !part.is_field() {
+            return Err(ODD);
+        }
+        let value = std::str::from_utf8(part.value).map_err(|_| ODD)?;
+        form::read_parameter(&part.name, Cow::Borrowed(value), fields)?;
     }
     Ok(())
 }

@@ -32,35 +32,53 @@ pub(super) fn look(
     body: &[u8],
     keys: &[&str],
 ) -> Result<Found, &'static str> {
-    let mut found = pairs(query.unwrap_or_default().as_bytes(), keys);
+    let in_query = pairs(query.unwrap_or_default().as_bytes(), keys);
     let in_body = match (content, shape(body)?) {
         (_, Shape::Empty) => Found::default(),
-        (Content::Multipart(boundary), Shape::Multipart) => parts(body, boundary, keys)?,
+        (Content::Multipart(boundary), Shape::Dashes) => parts(body, boundary, keys)?,
         (Content::Json | Content::Other, Shape::Braces) => object(body, keys)?,
         (Content::Form | Content::Other, Shape::Text) => pairs(body, keys),
+        // What `curl -d '{...}'` sends: neither reading may be a send.
+        (Content::Form, Shape::Braces) => object(body, keys)?.and(pairs(body, keys)),
         (Content::Json | Content::Form | Content::Multipart(_) | Content::Other, _) => {
             return Err(UNREADABLE);
         }
     };
-    found.seen.merge(in_body.seen);
-    found.steers |= in_body.steers;
-    Ok(found)
+    Ok(in_query.and(in_body))
+}
+
+impl Found {
+    /// Both together.
+    fn and(mut self, other: Self) -> Self {
+        self.seen.merge(other.seen);
+        Self { steers: self.steers || other.steers, ..self }
+    }
 }
 
 /// What a body looks like, whatever it declares.
-enum Shape {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Nothing but white space.
     Empty,
+    /// JSON.
     Braces,
-    Multipart,
+    /// Multipart.
+    Dashes,
+    /// Anything else: a form, or bytes.
     Text,
 }
 
-fn shape(body: &[u8]) -> Result<Shape, &'static str> {
+/// Looks at the first bytes of a body.
+///
+/// # Errors
+///
+/// It is compressed, or text in another encoding than UTF-8.
+pub(super) fn shape(body: &[u8]) -> Result<Shape, &'static str> {
     let trimmed = body.trim_ascii_start();
     Ok(match trimmed {
         [] => Shape::Empty,
         [b'{' | b'[' | b'"', ..] => Shape::Braces,
-        [b'-', b'-', ..] => Shape::Multipart,
+        [b'-', b'-', ..] => Shape::Dashes,
         // Compressed, or in another encoding of text.
         [0x1f, 0x8b, ..]
         | [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..]
@@ -80,11 +98,11 @@ fn pairs(text: &[u8], keys: &[&str]) -> Found {
 fn parts(body: &[u8], boundary: &str, keys: &[&str]) -> Result<Found, &'static str> {
     let mut found = Found::default();
     for part in multipart::parts(body, boundary) {
-        let (name, value) = part?;
-        if let Some(judged) = Spelled::of(&name).name() {
+        let part = part?;
+        if let Some(judged) = Spelled::of(&part.name).name() {
             found.seen.insert(judged);
         }
-        found.steers |= is_steering(&name, &String::from_utf8_lossy(value), keys);
+        found.steers |= is_steering(&part.name, &String::from_utf8_lossy(part.value), keys);
     }
     Ok(found)
 }

@@ -5,13 +5,65 @@
 use memchr::memmem::Finder;
 
 use super::names::{Name, Spelled};
-use super::{Unreadable, multipart, unrecognized};
+use super::scan::{self, Shape};
+use super::{Unreadable, form, multipart, unrecognized};
 
 const TELLING: &str = "an upload carries a batch, a recipient or a message; send those on their own edge";
 const ODD: &str = "the upload is not the multipart body that its Content-Type declares";
 
 /// What watches one body. Feed every chunk before it is forwarded.
-pub struct Watch {
+pub struct Watch(Kind);
+
+enum Kind {
+    Multipart(Multipart),
+    File(File),
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl Watch {
+    /// Watches a multipart body; with `only_batch`, recipients and content may pass.
+    pub(super) fn multipart(boundary: &str, only_batch: bool) -> Self {
+        let delimiter = Finder::new(format!("--{boundary}").as_bytes()).into_owned();
+        Self(Kind::Multipart(Multipart { delimiter, only_batch, state: State::Start, tail: Vec::new() }))
+    }
+
+    /// Watches a body that is a file by itself.
+    pub(super) fn file() -> Self {
+        Self(Kind::File(File { start: Vec::new(), begun: false, name: Some(Vec::new()) }))
+    }
+
+    /// Looks at the next bytes of the body.
+    ///
+    /// # Errors
+    ///
+    /// The body carries what a watched write must not: the upstream request must be aborted before its end.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+        match &mut self.0 {
+            Kind::Multipart(multipart) => multipart.feed(chunk),
+            Kind::File(file) => file.feed(chunk),
+        }
+    }
+
+    /// Looks at what was left when the body ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watch::feed`].
+    pub fn finish(self) -> Result<(), Unreadable> {
+        match self.0 {
+            Kind::Multipart(multipart) => multipart.finish(),
+            Kind::File(file) => file.finish(),
+        }
+    }
+}
+
+/// A multipart body on its way.
+struct Multipart {
     delimiter: Finder<'static>,
     only_batch: bool,
     state: State,
@@ -28,28 +80,11 @@ enum State {
     Head(Vec<u8>),
 }
 
-impl std::fmt::Debug for Watch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Watch")
-    }
-}
-
-impl Watch {
+impl Multipart {
     /// No head of a part is longer.
     const MAX_HEAD: usize = 8 * 1024;
 
-    /// Watches a multipart body; with `only_batch`, recipients and content may pass.
-    pub(super) fn multipart(boundary: &str, only_batch: bool) -> Self {
-        let delimiter = Finder::new(format!("--{boundary}").as_bytes()).into_owned();
-        Self { delimiter, only_batch, state: State::Start, tail: Vec::new() }
-    }
-
-    /// Looks at the next bytes of the body.
-    ///
-    /// # Errors
-    ///
-    /// The body carries what a watched write must not: the upstream request must be aborted before its end.
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
         let mut rest = chunk;
         while !rest.is_empty() {
             rest = match std::mem::replace(&mut self.state, State::Content) {
@@ -61,12 +96,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Looks at what was left when the body ended.
-    ///
-    /// # Errors
-    ///
-    /// As [`Watch::feed`].
-    pub fn finish(self) -> Result<(), Unreadable> {
+    fn finish(self) -> Result<(), Unreadable> {
         match &self.state {
             State::Head(head) => self.check(head),
             State::Start | State::Content => Ok(()),
@@ -142,5 +172,67 @@ impl Watch {
                 .is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
         };
         if multipart::is_telling(head, telling) { Err(unrecognized(TELLING)) } else { Ok(()) }
+    }
+}
+
+/// A file on its way.
+///
+/// The provider's own sample declares it as a form (`curl --data-binary`), so a batch in it is looked for as in a form.
+/// Source: Meta, "Resumable Upload API": pdf, jpeg, png and mp4; none of them begins like JSON, a multipart body or a compressed one.
+struct File {
+    start: Vec<u8>,
+    begun: bool,
+    /// The name of a field, as long as it could be one.
+    name: Option<Vec<u8>>,
+}
+
+impl File {
+    /// So many bytes tell what a body is.
+    const START: usize = 16;
+    /// No spelling of `batch` that a form reader would take is longer.
+    const MAX_NAME: usize = 64;
+
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+        if !self.begun {
+            let missing = Self::START.saturating_sub(self.start.len());
+            self.start.extend(chunk.iter().take(missing));
+            if self.start.len() == Self::START {
+                self.begin()?;
+            }
+        }
+        chunk.iter().try_for_each(|byte| self.field(*byte))
+    }
+
+    fn finish(mut self) -> Result<(), Unreadable> {
+        if self.begun { Ok(()) } else { self.begin() }
+    }
+
+    fn begin(&mut self) -> Result<(), Unreadable> {
+        self.begun = true;
+        match scan::shape(&self.start).map_err(unrecognized)? {
+            Shape::Empty | Shape::Text => Ok(()),
+            Shape::Braces | Shape::Dashes => {
+                Err(unrecognized("the upload looks like a request of its own; upload pdf, jpeg, png or mp4"))
+            }
+        }
+    }
+
+    fn field(&mut self, byte: u8) -> Result<(), Unreadable> {
+        match byte {
+            b'&' | b';' => self.name.get_or_insert_default().clear(),
+            b'=' => {
+                let name = self.name.take().unwrap_or_default();
+                let decoded = form::decode(&name).unwrap_or_else(|| String::from_utf8_lossy(&name));
+                if Spelled::of(&decoded).name() == Some(Name::Batch) {
+                    return Err(unrecognized(TELLING));
+                }
+            }
+            _ => match &mut self.name {
+                Some(name) if name.len() < Self::MAX_NAME => name.push(byte),
+                Some(_) => self.name = None,
+                None => {}
+            },
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,184 @@
+//! What may be written on the command line, and the help that explains it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use super::consent::{GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+
+/// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
+#[derive(Debug, Parser)]
+#[command(
+    name = "optgate",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        optgate demo                                    see it work: a send refused, a grant, the same send delivered\n  \
+        optgate serve --config optgate.toml             run the gate\n  \
+        optgate consent show +15550000001               what a person agreed to\n\n\
+        Exit codes: 0 done, 1 failed or partly rejected, 2 wrong usage, 78 the configuration has problems."
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// The admin API of the running gate.
+    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:9090", value_hint = ValueHint::Url)]
+    pub(super) admin: String,
+    /// The gate's data folder: overrides data_dir, and other commands find admin.token there unless OPTGATE_TOKEN is set.
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(super) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the gate.
+    Serve(ServeArgs),
+    /// Record and show what people agreed to.
+    #[command(subcommand)]
+    Consent(ConsentCommand),
+    /// Fill and list the catalogue that says which category a template has.
+    #[command(subcommand)]
+    Templates(TemplatesCommand),
+    /// Ask how a send would be judged, without sending it.
+    Check(CheckArgs),
+    /// Show a recent decision.
+    Explain(ExplainArgs),
+    /// Make tokens for the admin API.
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate serve --config optgate.toml\n  \
+    optgate serve --listen 127.0.0.1:8080 --upstream http://127.0.0.1:8090 --store /tmp/try.redb\n  \
+    OPTGATE_STORE__KIND=redis OPTGATE_STORE__URL=redis://:secret@cache:6379 optgate serve --config optgate.toml\n\n\
+    Every setting stands with its default in deploy/optgate.default.toml. Any of them can be given as an environment variable \
+    OPTGATE_SECTION__KEY, such as OPTGATE_PROXY__LISTEN; flags prevail over the environment, the environment over the file.")]
+pub(super) struct ServeArgs {
+    /// The configuration file. Without it the defaults hold.
+    #[arg(long, value_name = "FILE", env = "OPTGATE_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(super) config: Option<PathBuf>,
+    /// Where callers connect (proxy.listen).
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Option<String>,
+    /// Where the admin API listens (admin.listen).
+    #[arg(long, value_name = "ADDR")]
+    pub(super) admin_listen: Option<String>,
+    /// The provider's API (upstream.url).
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) upstream: Option<String>,
+    /// Where consent is kept: PATH, redis://..., rediss://..., redis+cluster://A,B,C or redis+sentinel://A,B/NAME.
+    #[arg(long, value_name = "PATH|URL")]
+    pub(super) store: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    optgate consent grant +15550000001 --category utility --source website --channel website\n  \
+    optgate consent revoke +15550000001\n  \
+    optgate consent show +15550000001\n  \
+    optgate consent import opt-ins.csv")]
+pub(super) enum ConsentCommand {
+    /// Record that a person agreed.
+    Grant(Box<GrantArgs>),
+    /// Record that a person withdrew.
+    Revoke(RevokeArgs),
+    /// Show how a person stands.
+    Show(ShowArgs),
+    /// Record many events from a file.
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    optgate templates import templates.json --account 102290129340398\n  \
+    optgate templates list")]
+pub(super) enum TemplatesCommand {
+    /// Replace an account's templates by those of a file.
+    #[command(after_help = "Examples:\n  \
+        curl -s -H \"Authorization: Bearer $TOKEN\" 'https://graph.facebook.com/v23.0/102290129340398/message_templates?limit=1000' > templates.json\n  \
+        optgate templates import templates.json --account 102290129340398")]
+    Import(TemplatesImportArgs),
+    /// List what the catalogue holds.
+    #[command(after_help = "Examples:\n  optgate templates list\n  optgate --json templates list")]
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TemplatesImportArgs {
+    /// The list as the provider answers GET /{account}/message_templates; - is standard input.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+    /// The WhatsApp Business account that owns the templates.
+    #[arg(long, value_name = "ID")]
+    pub(super) account: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate check --sender 106540352242922 --to +15550000001\n  \
+    optgate check --sender 106540352242922 --to +15550000001 --template order_update --language en_US\n\n\
+    Exits 0 whenever the gate answered, allowed or refused; a program reads the answer with --json.")]
+pub(super) struct CheckArgs {
+    /// The phone number id that would send.
+    #[arg(long, value_name = "ID")]
+    pub(super) sender: String,
+    /// The recipient as a send would write it.
+    #[arg(long, value_name = "NUMBER", required_unless_present = "recipient")]
+    pub(super) to: Option<String>,
+    /// The recipient's business-scoped user id.
+    #[arg(long, value_name = "BSUID")]
+    pub(super) recipient: Option<String>,
+    /// The template, which decides the category.
+    #[arg(long, value_name = "NAME", requires = "language")]
+    pub(super) template: Option<String>,
+    /// The template's language.
+    #[arg(long, value_name = "CODE", requires = "template")]
+    pub(super) language: Option<String>,
+    /// What is sent if it is no template.
+    #[arg(long, value_name = "CATEGORY", value_parser = super::consent::category)]
+    pub(super) category: Option<crate::consent::Category>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  optgate explain 01JH2V8Q4ZK6Y3W9F0T7M5N1RB\n\n\
+    The id stands in the header optgate-decision-id and, of a refusal, in fbtrace_id. A gate keeps its latest decisions; \
+    older ones stand in the decision log.")]
+pub(super) struct ExplainArgs {
+    /// The decision's id.
+    #[arg(value_name = "DECISION_ID")]
+    pub(super) id: String,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  optgate token new --name crm --scope consent:read,consent:write")]
+pub(super) enum TokenCommand {
+    /// Print a new token, once, and the lines that let it in.
+    New(TokenNewArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate token new\n  \
+    optgate token new --name crm --scope consent:read,consent:write\n\n\
+    Nothing is stored: put the lines into the configuration and the token where its user keeps secrets.")]
+pub(super) struct TokenNewArgs {
+    /// The token's name in the configuration.
+    #[arg(long, value_name = "NAME", default_value = "new-token")]
+    pub(super) name: String,
+    /// What it may do.
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', default_value = "admin", value_parser = super::token::scope)]
+    pub(super) scope: Vec<crate::config::Scope>,
+}

@@ -1,0 +1,269 @@
+//! `optgate consent grant|revoke|show`: one event recorded, one record shown.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum, ValueHint};
+use serde_json::{Value, json};
+
+use super::args::Global;
+use super::client::{Client, segment};
+use super::failure::Failure;
+use super::output::{print, print_json, shown, table};
+use crate::consent::event::EventAsWritten;
+use crate::consent::evidence::Evidence;
+use crate::consent::tenant::DEFAULT_TENANT;
+use crate::consent::{Actor, Category, Clock, Kind, Timestamp};
+
+/// Whom an event concerns and where it comes from.
+#[derive(Debug, Args)]
+pub(super) struct EventArgs {
+    /// +E.164 or a business-scoped user id.
+    #[arg(value_name = "RECIPIENT")]
+    recipient: String,
+    /// The business that the person spoke to; may be left out where there is one.
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// The system or page that the event comes from.
+    #[arg(long, value_name = "NAME", default_value = "cli")]
+    source: String,
+    /// Who caused it: person, operator, system or provider.
+    #[arg(long, value_name = "WHO", default_value = "person", value_parser = actor)]
+    actor: Actor,
+    /// When the person said it, such as 2026-01-31T09:30:00Z; now if left out.
+    #[arg(long, value_name = "TIME", value_parser = timestamp)]
+    occurred_at: Option<Timestamp>,
+    /// Another identity of the same person; may be given several times.
+    #[arg(long, value_name = "RECIPIENT")]
+    link: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate consent grant +15550000001 --category utility,marketing --source website --channel website --user-action checked_box \\\n    \
+      --wording 'I agree to receive offers from Acme on WhatsApp' --business Acme --categories-shown utility,marketing \\\n    \
+      --name-and-logo-shown --number-confirmed\n  \
+    optgate consent grant US.13491208655302741918 --category service --tenant acme")]
+pub(super) struct GrantArgs {
+    #[command(flatten)]
+    event: EventArgs,
+    /// What the person agreed to: authentication, call, marketing, service, utility.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', required = true, value_parser = category)]
+    category: Vec<Category>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+}
+
+/// How a grant came about.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Evidence")]
+pub(super) struct EvidenceArgs {
+    /// Where: website, app, email, sms, phone, in_person, paper.
+    #[arg(long, value_name = "CHANNEL")]
+    channel: Option<String>,
+    /// What the person did: checked_box, pressed_button, signed, said_yes, texted_keyword, filled_form.
+    #[arg(long, value_name = "ACTION")]
+    user_action: Option<String>,
+    /// The sentence that the person agreed to.
+    #[arg(long, value_name = "TEXT")]
+    wording: Option<String>,
+    /// Which version of the wording.
+    #[arg(long, value_name = "VERSION")]
+    wording_version: Option<String>,
+    /// The language of the wording.
+    #[arg(long, value_name = "LOCALE")]
+    locale: Option<String>,
+    /// The page on which it stood.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The business that was named.
+    #[arg(long, value_name = "NAME")]
+    business: Option<String>,
+    /// The types of message that were named.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = category)]
+    categories_shown: Vec<Category>,
+    /// It stood beside the WhatsApp name and logo.
+    #[arg(long)]
+    name_and_logo_shown: bool,
+    /// The person could see and change the number.
+    #[arg(long)]
+    number_confirmed: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate consent revoke +15550000001\n  \
+    optgate consent revoke +15550000001 --category marketing --source phone\n\n\
+    Without --category everything is withdrawn, categories of the future included.")]
+pub(super) struct RevokeArgs {
+    #[command(flatten)]
+    event: EventArgs,
+    /// What the person withdrew; everything if left out.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = category)]
+    category: Vec<Category>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate consent show +15550000001\n  \
+    optgate --json consent show US.13491208655302741918 --tenant acme")]
+pub(super) struct ShowArgs {
+    /// +E.164 or a business-scoped user id.
+    #[arg(value_name = "RECIPIENT")]
+    recipient: String,
+    /// The business that the person spoke to.
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT)]
+    tenant: String,
+}
+
+/// `optgate consent import`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate consent import opt-ins.ndjson\n  \
+    optgate consent import opt-ins.csv --tenant acme\n  \
+    zcat opt-ins.csv.gz | optgate consent import - --format csv\n\n\
+    NDJSON holds one event a line. CSV has the same fields in a header row, dotted (evidence.channel); several categories or links \
+    stand in one cell, separated by ; or |. A bad line is reported with its number and left out, the others are kept; a repeat \
+    changes nothing, so an import that was cut short is simply run again. Exits 1 if a line was rejected.")]
+pub(super) struct ImportArgs {
+    /// The file; - is standard input.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+    /// The business of events that name none.
+    #[arg(long, value_name = "NAME")]
+    pub(super) tenant: Option<String>,
+    /// How the file is written; read from its name if left out, and NDJSON if that says nothing.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<Format>,
+}
+
+/// How a file of events is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// A header row and one event a row.
+    Csv,
+}
+
+/// Reads a category's name.
+pub(super) fn category(text: &str) -> Result<Category, String> {
+    let known = || Category::ALL.map(Category::name).join(", ");
+    Category::from_name(text.trim()).ok_or_else(|| format!("known categories: {}", known()))
+}
+
+fn actor(text: &str) -> Result<Actor, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "write person, operator, system or provider".to_owned())
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, String> {
+    let right = "write RFC 3339 with an offset, such as 2026-01-31T09:30:00Z";
+    Timestamp::parse_rfc3339(text).ok_or_else(|| right.to_owned())
+}
+
+pub(super) fn grant(args: GrantArgs, global: &Global) -> Result<ExitCode, Failure> {
+    let evidence = Some(args.evidence.evidence()).filter(|evidence| !evidence.is_empty());
+    let event = EventAsWritten { evidence, ..args.event.event(Kind::Grant, args.category) };
+    record(&event, global)
+}
+
+pub(super) fn revoke(args: RevokeArgs, global: &Global) -> Result<ExitCode, Failure> {
+    record(&args.event.event(Kind::Revoke, args.category), global)
+}
+
+impl EventArgs {
+    fn event(self, kind: Kind, categories: Vec<Category>) -> EventAsWritten {
+        EventAsWritten {
+            tenant: self.tenant,
+            recipient: self.recipient,
+            kind: Some(kind),
+            categories: Some(categories).filter(|categories| !categories.is_empty()),
+            occurred_at: Some(self.occurred_at.unwrap_or_else(|| Clock::System.now())),
+            actor: Some(self.actor),
+            source: Some(self.source),
+            links: self.link,
+            ..EventAsWritten::default()
+        }
+    }
+}
+
+impl EvidenceArgs {
+    /// What is not stated stays unstated: a flag that is absent is no "no".
+    fn evidence(self) -> Evidence {
+        Evidence {
+            channel: self.channel,
+            user_action: self.user_action,
+            name_and_logo_shown: self.name_and_logo_shown.then_some(true),
+            number_confirmed: self.number_confirmed.then_some(true),
+            categories_shown: Some(self.categories_shown).filter(|shown| !shown.is_empty()),
+            business_named: self.business,
+            wording: self.wording,
+            wording_version: self.wording_version,
+            locale: self.locale,
+            url: self.url,
+        }
+    }
+}
+
+fn record(event: &EventAsWritten, global: &Global) -> Result<ExitCode, Failure> {
+    let answer = Client::new(global)?.post_json("/v1/events", &json!(event))?;
+    if global.json {
+        print_json(&answer)?;
+    } else {
+        print(&outcome(&answer))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn outcome(answer: &Value) -> String {
+    let reasons = answer.pointer("/results/0/reasons").and_then(Value::as_array).into_iter().flatten();
+    let reasons: String = reasons.filter_map(Value::as_str).map(|reason| format!("  - {reason}\n")).collect();
+    let applied = answer.get("applied").and_then(Value::as_u64) == Some(1);
+    format!("{}\n{reasons}", if applied { "recorded" } else { "ignored: it changes nothing" })
+}
+
+pub(super) fn show(args: &ShowArgs, global: &Global) -> Result<ExitCode, Failure> {
+    let path = format!("/v1/tenants/{}/recipients/{}", segment(&args.tenant), segment(&args.recipient));
+    let record = Client::new(global)?.get(&path)?;
+    if global.json { print_json(&record) } else { print(&readable(&record)) }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn readable(record: &Value) -> String {
+    let row = |category: Category| {
+        let of_category = record.pointer(&format!("/categories/{}", category.name())).unwrap_or(&Value::Null);
+        let [state, since, until, event] = ["state", "since", "until", "event"].map(|m| shown(of_category, m));
+        [category.name().to_owned(), state, since, until, event]
+    };
+    let mut text = format!("{} of tenant {}\n\n", shown(record, "recipient"), shown(record, "tenant"));
+    text += &table(["CATEGORY", "STATE", "SINCE", "UNTIL", "EVENT"], &Category::ALL.map(row));
+    text += &format!("\ncustomer service window until: {}\n", shown(record, "window_until"));
+    for link in record.get("links").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        text += &format!("same person: {link}\n");
+    }
+    if record.get("legacy") == Some(&Value::Bool(true)) {
+        text += "has a grant without evidence\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_as_a_table() {
+        let record = json!({"recipient": "+15550000001", "tenant": "acme", "window_until": null, "links": ["US.1"], "legacy": true,
+            "categories": {"marketing": {"state": "granted", "since": "2026-01-31T09:30:00Z", "until": null, "event": "e1"}}});
+        let text = readable(&record);
+        assert!(text.contains("marketing       granted  2026-01-31T09:30:00Z  -      e1\n"), "{text}");
+        assert!(text.contains("call            -        -") && text.contains("same person: US.1"), "{text}");
+        assert!(text.ends_with("has a grant without evidence\n"), "{text}");
+    }
+
+    #[test]
+    fn an_ignored_event_says_why() {
+        let answer = json!({"applied": 0, "ignored": 1, "results": [{"line": 1, "result": "ignored", "reasons": ["known"]}]});
+        assert_eq!(outcome(&answer), "ignored: it changes nothing\n  - known\n");
+    }
+}

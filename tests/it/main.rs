@@ -15,7 +15,9 @@
 
 mod demo;
 mod durability;
+mod faults;
 mod floors;
+mod journey;
 mod readme;
 mod store_contract;
 mod support;

@@ -14,6 +14,7 @@
 )]
 
 mod demo;
+mod deploy;
 mod durability;
 mod faults;
 mod floors;

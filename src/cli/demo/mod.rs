@@ -69,7 +69,8 @@ pub fn run(once: bool) -> ExitCode {
             let mut causes = String::new();
             let mut cause = std::error::Error::source(&failure);
             while let Some(error) = cause {
-                causes += &format!(": {error}");
+                causes.push_str(": ");
+                causes.push_str(&error.to_string());
                 cause = error.source();
             }
             // Standard error may be closed; then there is nobody to tell.

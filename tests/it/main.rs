@@ -16,5 +16,6 @@
 mod demo;
 mod durability;
 mod floors;
+mod readme;
 mod store_contract;
 mod support;

@@ -61,7 +61,8 @@ fn the_readmes_configuration_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("optgate.toml");
     std::fs::write(&file, block("Configure", "toml")).unwrap();
-    let sources = Sources { file: Some(file), environment: std::iter::empty(), overrides: Overrides::default() };
+    let sources =
+        Sources { file: Some(file), environment: std::iter::empty(), overrides: Overrides::default() };
     let config = config::load(sources).unwrap();
     assert_eq!(config.tenants.senders().count(), 1);
 }

@@ -188,6 +188,12 @@ pub fn head(parts: &Parts, context: Context<'_>) -> Head {
 }
 
 /// Judges a body that [`head`] asked for.
-pub fn body<'a>(inspect: &'a Inspect, parts: &'a Parts, body: &'a [u8], context: Context<'_>) -> Recognized<'a> {
-    body::read(&body::Request { inspect, parts, body, context, nested: false }).unwrap_or_else(Recognized::Unreadable)
+pub fn body<'a>(
+    inspect: &'a Inspect,
+    parts: &'a Parts,
+    body: &'a [u8],
+    context: Context<'_>,
+) -> Recognized<'a> {
+    body::read(&body::Request { inspect, parts, body, context, nested: false })
+        .unwrap_or_else(Recognized::Unreadable)
 }

@@ -13,6 +13,8 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod cli;
+mod config;
 mod demo;
 mod deploy;
 mod durability;

@@ -16,6 +16,9 @@
 mod demo;
 mod deploy;
 mod durability;
+mod faults;
 mod floors;
+mod journey;
+mod readme;
 mod store_contract;
 mod support;

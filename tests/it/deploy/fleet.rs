@@ -129,6 +129,7 @@ fn round(gate: SocketAddr) {
 fn ask(gate: SocketAddr, method: &str, target: &str, body: &[u8]) {
     let Ok(mut client) = Client::try_connect(gate) else { return };
     let head = client.head(method, target, &[("Content-Type", "application/json")], body.len());
-    let answer = client.try_send(&[head.as_slice(), body].concat()).and_then(|()| client.try_response(method));
+    let answer =
+        client.try_send(&[head.as_slice(), body].concat()).and_then(|()| client.try_response(method));
     drop(answer);
 }

@@ -25,14 +25,18 @@ fn every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() {
 #[test]
 fn every_alert_says_how_bad_it_is_what_happened_and_where_to_read_on() {
     let prometheus = Prometheus::start(&[], &read("deploy/alerts.yaml"));
-    let rules = eventually("Prometheus has read the rules", || Some(prometheus.rules()).filter(|r| !r.is_empty()));
+    let rules =
+        eventually("Prometheus has read the rules", || Some(prometheus.rules()).filter(|r| !r.is_empty()));
     let alerts: Vec<_> = rules.iter().filter(|rule| rule["type"] == "alerting").collect();
     assert!(alerts.len() >= 10, "{alerts:#?}");
     for alert in alerts {
         let name = alert["name"].as_str().unwrap();
         assert!(["critical", "warning"].contains(&alert["labels"]["severity"].as_str().unwrap()), "{name}");
         for text in ["summary", "description"] {
-            assert!(alert["annotations"][text].as_str().is_some_and(|t| t.len() > 20), "{name} has no {text}");
+            assert!(
+                alert["annotations"][text].as_str().is_some_and(|t| t.len() > 20),
+                "{name} has no {text}"
+            );
         }
         let anchor = format!("OPERATING.md#{}", name.to_lowercase());
         assert_eq!(alert["annotations"]["runbook"], anchor, "{name}");

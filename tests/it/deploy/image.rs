@@ -10,7 +10,10 @@ use super::{read, repository, satisfied};
 fn instructions() -> Vec<(String, String)> {
     let text = read("deploy/Dockerfile").replace("\\\n", " ");
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.split_once(' ').unwrap()).map(|(word, rest)| (word.to_owned(), rest.to_owned())).collect()
+    lines
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(word, rest)| (word.to_owned(), rest.to_owned()))
+        .collect()
 }
 
 /// The instructions of each stage, the `FROM` first.
@@ -36,10 +39,16 @@ fn the_image_has_two_stages_and_runs_without_rights_or_shell() {
     assert!(all(build, "RUN").contains(&"cargo build --release --locked"));
     assert!(all(last, "FROM")[0].starts_with("gcr.io/distroless/"));
     let [user] = all(last, "USER")[..] else { panic!("one USER") };
-    assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "a number, or Kubernetes cannot tell: {user}");
+    assert!(
+        user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)),
+        "a number, or Kubernetes cannot tell: {user}"
+    );
     for word in ["ENTRYPOINT", "CMD"] {
         let [line] = all(last, word)[..] else { panic!("one {word}") };
-        assert!(serde_json::from_str::<Vec<String>>(line).is_ok(), "without a shell only the JSON form works: {line}");
+        assert!(
+            serde_json::from_str::<Vec<String>>(line).is_ok(),
+            "without a shell only the JSON form works: {line}"
+        );
     }
     assert!(all(last, "RUN").is_empty() && all(last, "ADD").is_empty(), "there is no shell to run anything");
 }
@@ -61,7 +70,9 @@ fn what_the_image_copies_exists_and_is_all_that_cargo_needs() {
     let manifest = folder.path().join("Cargo.toml");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     satisfied(
-        Command::new(cargo).args(["metadata", "--locked", "--offline", "--format-version=1", "--manifest-path"]).arg(manifest),
+        Command::new(cargo)
+            .args(["metadata", "--locked", "--offline", "--format-version=1", "--manifest-path"])
+            .arg(manifest),
     );
     included_files_are_there(&folder.path().join("src"));
     for copy in all(last, "COPY") {
@@ -79,7 +90,12 @@ fn included_files_are_there(folder: &Path) {
             for macro_call in ["include_str!(\"", "include_bytes!(\""] {
                 for rest in text.split(macro_call).skip(1) {
                     let file = entry.parent().unwrap().join(rest.split('"').next().unwrap());
-                    assert!(file.exists(), "{} includes {}, which the image does not copy", entry.display(), file.display());
+                    assert!(
+                        file.exists(),
+                        "{} includes {}, which the image does not copy",
+                        entry.display(),
+                        file.display()
+                    );
                 }
             }
         }
@@ -89,8 +105,10 @@ fn included_files_are_there(folder: &Path) {
 #[test]
 fn the_image_builds_with_a_compiler_that_is_new_enough() {
     let [build, _] = &stages()[..] else { panic!("two stages") };
-    let version = all(build, "FROM")[0].strip_prefix("rust:").and_then(|v| v.split('-').next()).unwrap().to_owned();
-    let parts = |version: &str| version.split('.').map(|part| part.parse::<u32>().unwrap()).collect::<Vec<_>>();
+    let version =
+        all(build, "FROM")[0].strip_prefix("rust:").and_then(|v| v.split('-').next()).unwrap().to_owned();
+    let parts =
+        |version: &str| version.split('.').map(|part| part.parse::<u32>().unwrap()).collect::<Vec<_>>();
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     assert!(parts(&version) >= parts(manifest["package"]["rust-version"].as_str().unwrap()), "{version}");
 }
@@ -98,7 +116,9 @@ fn the_image_builds_with_a_compiler_that_is_new_enough() {
 /// The compose file as the program reads it, variables and anchors resolved.
 fn composed() -> String {
     let file = repository("deploy/compose.yaml");
-    satisfied(Command::new("docker-compose").env("REDIS_PASSWORD", "secret").arg("-f").arg(file).arg("config"))
+    satisfied(
+        Command::new("docker-compose").env("REDIS_PASSWORD", "secret").arg("-f").arg(file).arg("config"),
+    )
 }
 
 /// The lines of one service of it.
@@ -113,7 +133,9 @@ fn compose_runs_redis_and_two_gates_without_rights() {
     let composed = composed();
     for name in ["redis", "gate-1", "gate-2"] {
         let service = service(&composed, name);
-        for setting in ["read_only: true", "- ALL", "no-new-privileges:true", "healthcheck:", "restart: unless-stopped"] {
+        for setting in
+            ["read_only: true", "- ALL", "no-new-privileges:true", "healthcheck:", "restart: unless-stopped"]
+        {
             assert!(service.contains(setting), "{name} has no {setting}:\n{service}");
         }
     }
@@ -122,14 +144,17 @@ fn compose_runs_redis_and_two_gates_without_rights() {
         assert!(gate.contains("OPTGATE_STORE__URL: redis://optgate:secret@redis:6379"), "{gate}");
         assert!(gate.contains("condition: service_healthy"), "{gate}");
     }
-    let volumes = gates.each_ref().map(|gate| gate.lines().find(|l| l.contains(":/var/lib/optgate")).unwrap());
+    let volumes =
+        gates.each_ref().map(|gate| gate.lines().find(|l| l.contains(":/var/lib/optgate")).unwrap());
     assert_ne!(volumes[0], volumes[1], "each gate keeps its own token");
 }
 
 #[test]
 fn compose_asks_for_a_password() {
     let mut command = Command::new("docker-compose");
-    let output = super::run(command.env_remove("REDIS_PASSWORD").arg("-f").arg(repository("deploy/compose.yaml")).arg("config"));
+    let output = super::run(
+        command.env_remove("REDIS_PASSWORD").arg("-f").arg(repository("deploy/compose.yaml")).arg("config"),
+    );
     assert!(!output.status.success() && super::printed(&output).contains("set REDIS_PASSWORD"));
 }
 
@@ -146,8 +171,11 @@ fn the_environment_of_the_gates_is_a_configuration() {
             .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
             .collect();
         seen.extend(environment.iter().map(|(name, _)| name.clone()));
-        let sources =
-            optgate::config::Sources { file: None, environment: environment.into_iter(), overrides: optgate::config::Overrides::default() };
+        let sources = optgate::config::Sources {
+            file: None,
+            environment: environment.into_iter(),
+            overrides: optgate::config::Overrides::default(),
+        };
         if let Err(problems) = optgate::config::load(sources) {
             panic!("{name}: {problems}");
         }

@@ -67,10 +67,15 @@ fn panels_neither_overlap_nor_share_an_id() {
         assert!(ids.insert(panel["id"].as_i64().unwrap()), "{title}");
         let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
         assert!(at("x") + at("w") <= 24, "{title} is off the grid");
-        for cell in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+        for cell in
+            (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y)))
+        {
             assert!(cells.insert(cell), "{title} covers another panel");
         }
-        assert!(panel["type"] == "row" || panel["description"].is_string(), "{title} does not say what it shows");
+        assert!(
+            panel["type"] == "row" || panel["description"].is_string(),
+            "{title} does not say what it shows"
+        );
     }
 }
 
@@ -117,7 +122,13 @@ fn alerts_fire_over_real_gates() {
     let fleet = Fleet::start();
     let rules: String = read("deploy/alerts.yaml")
         .lines()
-        .map(|line| if line.trim().starts_with("for: ") { "        for: 0s\n".to_owned() } else { format!("{line}\n") })
+        .map(|line| {
+            if line.trim().starts_with("for: ") {
+                "        for: 0s\n".to_owned()
+            } else {
+                format!("{line}\n")
+            }
+        })
         .collect();
     let gone = free_addr();
     let prometheus = Prometheus::start(&[fleet.metrics(), vec![gone]].concat(), &rules);
@@ -128,7 +139,9 @@ fn alerts_fire_over_real_gates() {
         "OptgateDecisionLogDropping",
         "OptgateDecisionLogFull",
     ] {
-        eventually(&format!("{alert} fires"), || prometheus.firing().contains(&alert.to_owned()).then_some(()));
+        eventually(&format!("{alert} fires"), || {
+            prometheus.firing().contains(&alert.to_owned()).then_some(())
+        });
     }
     let firing = prometheus.firing();
     for calm in ["OptgateAbsent", "OptgateStoreDown", "OptgateInvalidationDown", "OptgateFailOpen"] {

@@ -92,5 +92,6 @@ fn configuration(gates: &[SocketAddr]) -> String {
     let targets = "targets: [\"gate-1:9090\", \"gate-2:9090\"]";
     assert!(file.contains(targets) && file.contains("_interval: 15s"), "deploy/prometheus.yml has changed");
     let gates: Vec<String> = gates.iter().map(|gate| format!("{:?}", gate.to_string())).collect();
-    file.replace(targets, &format!("targets: [{}]", gates.join(", "))).replace("_interval: 15s", "_interval: 250ms")
+    file.replace(targets, &format!("targets: [{}]", gates.join(", ")))
+        .replace("_interval: 15s", "_interval: 250ms")
 }

@@ -14,7 +14,8 @@ fn systemd_takes_the_unit() {
     let unit = read("deploy/optgate.service");
     let binary = "ExecStart=/usr/local/bin/optgate";
     assert!(unit.contains(binary));
-    std::fs::write(&file, unit.replace(binary, concat!("ExecStart=", env!("CARGO_BIN_EXE_optgate")))).unwrap();
+    std::fs::write(&file, unit.replace(binary, concat!("ExecStart=", env!("CARGO_BIN_EXE_optgate"))))
+        .unwrap();
     let printed = satisfied(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file));
     assert!(!printed.contains("optgate.service:"), "{printed}");
 }

@@ -13,6 +13,7 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod clients;
 mod demo;
 mod durability;
 mod floors;

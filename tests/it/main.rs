@@ -15,7 +15,11 @@
 
 mod clients;
 mod demo;
+mod deploy;
 mod durability;
+mod faults;
 mod floors;
+mod journey;
+mod readme;
 mod store_contract;
 mod support;

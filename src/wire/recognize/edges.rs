@@ -128,10 +128,10 @@ static FOREIGN: Edge = edge("foreign_messages", Treatment::Foreign);
 static RECEIPT: Edge = edge("receipt", Treatment::Receipt);
 static CONTACTS: Edge = edge("on_premises_contacts", Treatment::Sample);
 
-/// The edge that a path leads to, and the id above it (empty where there is none).
-pub(super) fn find<'p>(path: &Segments<'p>) -> (&'static Edge, &'p str) {
+/// The edge that a path leads to.
+pub(super) fn find(path: &Segments<'_>) -> &'static Edge {
     let (id, name) = (path.at(0), path.at(1));
-    let found = match path.len {
+    match path.len {
         0 => &ROOT,
         1 if named(id).is_some_and(is_contacting) => &FOREIGN,
         1 if id.starts_with("upload:") => &FILE,
@@ -142,8 +142,7 @@ pub(super) fn find<'p>(path: &Segments<'p>) -> (&'static Edge, &'p str) {
         _ if path.more || path.iter().any(|segment| named(segment).is_some_and(is_contacting)) => &FOREIGN,
         3 => named(name).filter(|edge| is_deep(edge)).unwrap_or(&UNKNOWN),
         _ => &UNKNOWN,
-    };
-    (found, id)
+    }
 }
 
 fn below(id: &str, name: &str) -> &'static Edge {
@@ -229,7 +228,7 @@ mod tests {
             ("/oauth/access_token", Unknown),
             ("/1/settings", SteeringIf(&["payload_encryption", "calling.sip"])),
         ] {
-            assert_eq!(find(&Segments::of(path)).0.treatment, treatment, "{path}");
+            assert_eq!(find(&Segments::of(path)).treatment, treatment, "{path}");
         }
     }
 }

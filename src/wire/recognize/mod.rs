@@ -115,13 +115,20 @@ impl Passage {
     }
 }
 
+/// What a request does, after every way to say so in its head was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Read,
+    Delete,
+    Write,
+}
+
 /// What waits for its body.
 #[derive(Debug)]
 pub struct Inspect {
     edge: &'static Edge,
     content: Content,
-    /// Whether the request can only be a write if its parameters say so.
-    read: bool,
+    effect: Effect,
     target: Option<Target>,
 }
 
@@ -164,6 +171,12 @@ pub fn head(parts: &Parts, context: Context<'_>) -> Head {
 }
 
 /// Judges a body that [`head`] asked for.
-pub fn body<'a>(inspect: &'a Inspect, parts: &'a Parts, body: &'a [u8], context: Context<'_>) -> Recognized<'a> {
-    body::read(&body::Request { inspect, parts, body, context, nested: false }).unwrap_or_else(Recognized::Unreadable)
+pub fn body<'a>(
+    inspect: &'a Inspect,
+    parts: &'a Parts,
+    body: &'a [u8],
+    context: Context<'_>,
+) -> Recognized<'a> {
+    body::read(&body::Request { inspect, parts, body, context, nested: false })
+        .unwrap_or_else(Recognized::Unreadable)
 }

@@ -70,7 +70,7 @@ fn keys(table: &Table, parent: &str, found: &mut std::collections::BTreeSet<Stri
                     }
                 }
             }
-            _ => {}
+            Node::Untyped(_) | Node::Text(_) | Node::Number(_) | Node::Switch(_) | Node::List(_) | Node::Other(_) => {}
         }
         found.insert(path);
     }

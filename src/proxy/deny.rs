@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
 use http::Response;
+use http::header::{self, HeaderValue};
 
 use super::Worker;
 use super::answer::Answer;

@@ -14,8 +14,11 @@
 )]
 
 mod demo;
+mod deploy;
 mod durability;
+mod faults;
 mod floors;
+mod journey;
 mod readme;
 mod store_contract;
 mod support;

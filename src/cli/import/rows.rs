@@ -65,7 +65,10 @@ impl<R: Read> Rows<R> {
         }
         if !problems.is_empty() || columns.is_empty() {
             let known = COLUMNS.map(|(name, _)| name).join(", ");
-            return Err(format!("{}; the first row names the columns, of these: {known}", problems.join("; ")));
+            return Err(format!(
+                "{}; the first row names the columns, of these: {known}",
+                problems.join("; ")
+            ));
         }
         Ok(Self { reader, columns, tenant })
     }
@@ -89,7 +92,10 @@ impl<R: Read> Rows<R> {
                         format!("has {len} cells, the header has {expected_len}")
                     }
                     ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
-                    _ => "is not CSV".to_owned(),
+                    // What is left concerns writing and types; the enum is open, so a wildcard must stand here.
+                    ErrorKind::Seek | ErrorKind::Serialize(_) | ErrorKind::Deserialize { .. } | _ => {
+                        "is not CSV".to_owned()
+                    }
                 };
                 Ok(Some(Item { line, event: Err(why) }))
             }
@@ -162,7 +168,8 @@ mod tests {
         let found = read(
             "recipient,evidence.wording,evidence.number_confirmed\n+1,\"two\nlines\",\n+2,x\n+3,y,maybe\n\n+4,z,no\n",
         );
-        let lines: Vec<_> = found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
+        let lines: Vec<_> =
+            found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
         assert_eq!(
             lines,
             [

@@ -15,7 +15,7 @@ const ODD: &str = "the upload is not the multipart body that its Content-Type de
 pub struct Watch(Kind);
 
 enum Kind {
-    Multipart(Multipart),
+    Multipart(Box<Multipart>),
     File(File),
 }
 
@@ -29,7 +29,12 @@ impl Watch {
     /// Watches a multipart body; with `only_batch`, recipients and content may pass.
     pub(super) fn multipart(boundary: &str, only_batch: bool) -> Self {
         let delimiter = Finder::new(format!("--{boundary}").as_bytes()).into_owned();
-        Self(Kind::Multipart(Multipart { delimiter, only_batch, state: State::Start, tail: Vec::new() }))
+        Self(Kind::Multipart(Box::new(Multipart {
+            delimiter,
+            only_batch,
+            state: State::Start,
+            tail: Vec::new(),
+        })))
     }
 
     /// Watches a body that is a file by itself.

@@ -14,10 +14,14 @@
 )]
 
 mod cli;
+mod clients;
 mod config;
 mod demo;
+mod deploy;
 mod durability;
+mod faults;
 mod floors;
+mod journey;
 mod readme;
 mod store_contract;
 mod support;

@@ -79,7 +79,7 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], fields: &Fields, error: &serde_jso
         match fields.iter().find(|(known, _)| known == name) {
             None => problems.push(format!("{}: unknown field; known are {}", printable(name), names(fields))),
             Some((_, takes)) if alone::<T>(name, value).is_err() => {
-                problems.extend(inside(name, value, takes))
+                problems.extend(inside(name, value, takes));
             }
             Some(_) => {}
         }

@@ -251,6 +251,6 @@ impl Settled {
         let problem = Problem::new(Fault::Invalid, "the event was rejected and nothing was stored");
         let problem = problem.listing(reasons);
         let problem = problem.with("applied", 0).with("ignored", 0).with("rejected", 1);
-        Err(problem.with("results", self.into_json()["results"].take()))
+        Err(problem.with("results", json!(self.0.results)))
     }
 }

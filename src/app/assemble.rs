@@ -43,7 +43,8 @@ pub(super) async fn hash_key(config: &Config, store: &ConsentStore) -> Result<[u
     match &config.privacy.key_file {
         None => store.secret(HASH_KEY).await.map_err(AppError::Setup),
         Some(path) => {
-            let content = std::fs::read(path).map_err(|e| AppError::Files("[privacy] key_file could not be read", e))?;
+            let content = std::fs::read(path)
+                .map_err(|e| AppError::Files("[privacy] key_file could not be read", e))?;
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
             Ok(digest.as_ref().first_chunk().copied().unwrap_or_default())
         }
@@ -86,7 +87,10 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
 }
 
 /// The admin tokens; `first` makes one where none is configured.
-pub(super) fn tokens(config: &Config, first: impl FnOnce() -> io::Result<Token>) -> Result<admin::Settings, AppError> {
+pub(super) fn tokens(
+    config: &Config,
+    first: impl FnOnce() -> io::Result<Token>,
+) -> Result<admin::Settings, AppError> {
     let configured = config.admin.tokens.iter().map(|t| token(config, t)).collect::<Vec<_>>();
     let tokens = if configured.is_empty() {
         vec![first().map_err(|e| AppError::Files("admin.token could not be made in data_dir", e))?]
@@ -139,7 +143,10 @@ pub(super) fn proxy(config: &Config) -> proxy::Settings {
 }
 
 pub(super) fn connection(config: &Config) -> ConnectionSettings {
-    let patience =
-        GuardPatience { idle: config.proxy.idle_timeout, head: config.proxy.header_timeout, ..GuardPatience::default() };
+    let patience = GuardPatience {
+        idle: config.proxy.idle_timeout,
+        head: config.proxy.header_timeout,
+        ..GuardPatience::default()
+    };
     ConnectionSettings { first_bytes: config.proxy.header_timeout, patience }
 }

@@ -55,7 +55,9 @@ impl fmt::Display for AppError {
             Self::Setup(_) => f.write_str("the consent store could not be read"),
             Self::Bind(_) => f.write_str("could not listen"),
             Self::Origin(_) => f.write_str("[upstream] url"),
-            Self::NoRedisYet => f.write_str("[store] kind = \"redis\" is not built into this version yet; write kind = \"embedded\""),
+            Self::NoRedisYet => f.write_str(
+                "[store] kind = \"redis\" is not built into this version yet; write kind = \"embedded\"",
+            ),
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
         }
@@ -106,10 +108,12 @@ pub async fn run(
     end: impl Future<Output = io::Result<()>>,
     ready: impl FnOnce(Addresses),
 ) -> Result<(), AppError> {
-    std::fs::create_dir_all(&config.data_dir).map_err(|e| AppError::Files("data_dir could not be made", e))?;
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|e| AppError::Files("data_dir could not be made", e))?;
     plan::warm_up();
     let clock = Clock::System;
-    let store = ConsentStore::open(assemble::store(&config)?, clock.clone()).await.map_err(AppError::Store)?;
+    let store =
+        ConsentStore::open(assemble::store(&config)?, clock.clone()).await.map_err(AppError::Store)?;
     let hash_key = assemble::hash_key(&config, &store).await?;
     let catalogue = Catalogue::new(store.clone(), clock.clone());
     catalogue.load().await.map_err(AppError::Setup)?;
@@ -134,7 +138,10 @@ pub async fn run(
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
     let admin_listener = tokio::net::TcpListener::from_std(admin_socket).map_err(AppError::System)?;
     let addresses = Addresses {
-        proxy: sockets.first().map_or(Ok(config.proxy.listen), std::net::TcpListener::local_addr).map_err(AppError::System)?,
+        proxy: sockets
+            .first()
+            .map_or(Ok(config.proxy.listen), std::net::TcpListener::local_addr)
+            .map_err(AppError::System)?,
         admin: admin_listener.local_addr().map_err(AppError::System)?,
     };
 

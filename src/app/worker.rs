@@ -67,7 +67,14 @@ pub(super) fn spawn(index: usize, seat: Seat) -> io::Result<Running> {
 async fn accept(seat: Seat) -> io::Result<()> {
     let Seat { socket, settings, connection, max_connections, judge, upstream, log, metrics, drain } = seat;
     let listener = Listener::register(socket, max_connections)?;
-    let worker = Rc::new(Worker { settings, judge, upstream: Upstream::new(upstream), log, metrics, drain: drain.clone() });
+    let worker = Rc::new(Worker {
+        settings,
+        judge,
+        upstream: Upstream::new(upstream),
+        log,
+        metrics,
+        drain: drain.clone(),
+    });
     let connections = drain.clone();
     listener
         .run(drain, move |accepted| {
@@ -86,7 +93,9 @@ async fn serve(worker: Rc<Worker>, accepted: Accepted, settings: ConnectionSetti
     });
     match serve_connection(stream, service, settings, drain).await {
         Ending::Closed | Ending::Silent | Ending::Cut => {}
-        Ending::Refused(fault) => tracing::info!(framing.fault = fault.as_str(), "a connection broke a rule of framing"),
+        Ending::Refused(fault) => {
+            tracing::info!(framing.fault = fault.as_str(), "a connection broke a rule of framing");
+        }
         Ending::Broken(cause) => tracing::debug!(error = %cause, "a connection broke"),
     }
     drop(slot);

@@ -1,5 +1,6 @@
 //! What may be written on the command line, and the help that explains it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -44,6 +45,10 @@ pub(super) struct Global {
 pub(super) enum Command {
     /// Run the gate.
     Serve(ServeArgs),
+    /// See it work: a stand-in for the provider, the gate and a scene of real requests, in a temporary folder.
+    Demo(DemoArgs),
+    /// Run a local stand-in for the provider's API, to try things against.
+    Sandbox(SandboxArgs),
     /// Record and show what people agreed to.
     #[command(subcommand)]
     Consent(ConsentCommand),
@@ -86,7 +91,7 @@ pub(super) struct ServeArgs {
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
-    optgate consent grant +15550000001 --category utility --source website --channel website\n  \
+    optgate consent grant +15550000001 --category utility --channel website --user-action checked_box\n  \
     optgate consent revoke +15550000001\n  \
     optgate consent show +15550000001\n  \
     optgate consent import opt-ins.csv")]
@@ -181,4 +186,24 @@ pub(super) struct TokenNewArgs {
     /// What it may do.
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', default_value = "admin", value_parser = super::token::scope)]
     pub(super) scope: Vec<crate::config::Scope>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate sandbox\n  \
+    optgate sandbox --listen 127.0.0.1:0")]
+pub(super) struct SandboxArgs {
+    /// Where it listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub(super) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate demo\n  \
+    optgate demo --once")]
+pub(super) struct DemoArgs {
+    /// Play the scene and end, in place of serving until Ctrl-C.
+    #[arg(long)]
+    pub(super) once: bool,
 }

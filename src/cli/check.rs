@@ -32,10 +32,19 @@ fn sentence(answer: &Value) -> String {
         Some("allow") => format!("allowed as {category} (basis: {})", shown(answer, "basis")),
         _ => format!("refused as {category} (reason: {})", shown(answer, "reason")),
     };
+    let would_deny =
+        verdict.starts_with("allowed").then(|| answer.get("reason").and_then(Value::as_str)).flatten();
+    let would_deny = would_deny.map(|reason| format!("enforcing would refuse it (reason: {reason})"));
     let told = answer.pointer("/refusal/error/message").and_then(Value::as_str);
     let details = answer.pointer("/refusal/error/error_data/details").and_then(Value::as_str);
-    let lines = told.into_iter().chain(details).map(|line| format!("  {line}\n"));
-    format!("{verdict}\n{}policy {} ({})\n", lines.collect::<String>(), shown(answer, "revision"), shown(answer, "mode"))
+    let lines =
+        would_deny.as_deref().into_iter().chain(told).chain(details).map(|line| format!("  {line}\n"));
+    format!(
+        "{verdict}\n{}policy {} ({})\n",
+        lines.collect::<String>(),
+        shown(answer, "revision"),
+        shown(answer, "mode")
+    )
 }
 
 #[cfg(test)]

@@ -153,39 +153,63 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(url) => {
-                write!(f, "--admin {url:?} cannot be called: write http://HOST:PORT, such as http://127.0.0.1:9090")
+                write!(
+                    f,
+                    "--admin {url:?} cannot be called: write http://HOST:PORT, such as http://127.0.0.1:9090"
+                )
             }
             Self::TokenFile(path, cause) => {
-                write!(f, "the admin token in {} cannot be read: {cause}; run as its owner, or set {TOKEN_VARIABLE}", path.display())
+                write!(
+                    f,
+                    "the admin token in {} cannot be read: {cause}; run as its owner, or set {TOKEN_VARIABLE}",
+                    path.display()
+                )
             }
             Self::Unreachable(base, cause) => {
-                write!(f, "no answer from the admin API at {base}: {cause}\nis `optgate serve` running? --admin names another address")
+                write!(
+                    f,
+                    "no answer from the admin API at {base}: {cause}\nis `optgate serve` running? --admin names another address"
+                )
             }
-            Self::Broken(base, cause) => write!(f, "the answer of the admin API at {base} broke off: {cause}"),
+            Self::Broken(base, cause) => {
+                write!(f, "the answer of the admin API at {base} broke off: {cause}")
+            }
             Self::Unauthorized { base, source, presented } => unauthorized(f, base, source, *presented),
             Self::Refused { status, title, problems } => {
                 write!(f, "{title} ({status})")?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
             }
             Self::Foreign { base, status } => {
-                write!(f, "{base} answered {status} and is no admin API of optgate; --admin names another address")
+                write!(
+                    f,
+                    "{base} answered {status} and is no admin API of optgate; --admin names another address"
+                )
             }
         }
     }
 }
 
-fn unauthorized(f: &mut fmt::Formatter<'_>, base: &str, source: &TokenSource, presented: bool) -> fmt::Result {
+fn unauthorized(
+    f: &mut fmt::Formatter<'_>,
+    base: &str,
+    source: &TokenSource,
+    presented: bool,
+) -> fmt::Result {
     match source {
-        TokenSource::Variable => write!(f, "the admin API at {base} does not know the token in {TOKEN_VARIABLE} (401)"),
+        TokenSource::Variable => {
+            write!(f, "the admin API at {base} does not know the token in {TOKEN_VARIABLE} (401)")
+        }
         TokenSource::File(path) if presented => {
             write!(f, "the admin API at {base} does not know the token in {} (401)", path.display())
         }
-        TokenSource::File(path) => write!(f, "the admin API at {base} wants a token (401) and {} is not there", path.display()),
+        TokenSource::File(path) => {
+            write!(f, "the admin API at {base} wants a token (401) and {} is not there", path.display())
+        }
     }?;
     write!(
         f,
-        "\nset {TOKEN_VARIABLE} to a token whose digest stands in [[admin.tokens]], or without any configured name the gate's \
-         data folder with --data-dir: it keeps {ADMIN_TOKEN_FILE} there"
+        "\nset {TOKEN_VARIABLE} to a token whose digest stands in [[admin.tokens]]; a gate without any keeps its own in \
+         {ADMIN_TOKEN_FILE} in its data folder, which --data-dir names"
     )
 }
 

@@ -43,7 +43,7 @@ pub(super) struct EventArgs {
     optgate consent grant +15550000001 --category utility,marketing --source website --channel website --user-action checked_box \\\n    \
       --wording 'I agree to receive offers from Acme on WhatsApp' --business Acme --categories-shown utility,marketing \\\n    \
       --name-and-logo-shown --number-confirmed\n  \
-    optgate consent grant US.13491208655302741918 --category service --tenant acme")]
+    optgate consent grant US.13491208655302741918 --tenant acme --category service --channel phone --user-action said_yes")]
 pub(super) struct GrantArgs {
     #[command(flatten)]
     event: EventArgs,
@@ -217,9 +217,9 @@ fn record(event: &EventAsWritten, global: &Global) -> Result<ExitCode, Failure> 
 
 fn outcome(answer: &Value) -> String {
     let reasons = answer.pointer("/results/0/reasons").and_then(Value::as_array).into_iter().flatten();
-    let reasons: String = reasons.filter_map(Value::as_str).map(|reason| format!("  - {reason}\n")).collect();
     let applied = answer.get("applied").and_then(Value::as_u64) == Some(1);
-    format!("{}\n{reasons}", if applied { "recorded" } else { "ignored: it changes nothing" })
+    let heading = if applied { "recorded\n" } else { "ignored: it changes nothing\n" };
+    reasons.filter_map(Value::as_str).fold(heading.to_owned(), |text, reason| text + "  - " + reason + "\n")
 }
 
 pub(super) fn show(args: &ShowArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -232,14 +232,16 @@ pub(super) fn show(args: &ShowArgs, global: &Global) -> Result<ExitCode, Failure
 fn readable(record: &Value) -> String {
     let row = |category: Category| {
         let of_category = record.pointer(&format!("/categories/{}", category.name())).unwrap_or(&Value::Null);
-        let [state, since, until, event] = ["state", "since", "until", "event"].map(|m| shown(of_category, m));
+        let [state, since, until, event] =
+            ["state", "since", "until", "event"].map(|m| shown(of_category, m));
         [category.name().to_owned(), state, since, until, event]
     };
     let mut text = format!("{} of tenant {}\n\n", shown(record, "recipient"), shown(record, "tenant"));
     text += &table(["CATEGORY", "STATE", "SINCE", "UNTIL", "EVENT"], &Category::ALL.map(row));
-    text += &format!("\ncustomer service window until: {}\n", shown(record, "window_until"));
-    for link in record.get("links").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        text += &format!("same person: {link}\n");
+    text = text + "\ncustomer service window until: " + &shown(record, "window_until") + "\n";
+    for link in record.get("links").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    {
+        text = text + "same person: " + link + "\n";
     }
     if record.get("legacy") == Some(&Value::Bool(true)) {
         text += "has a grant without evidence\n";

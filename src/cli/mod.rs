@@ -1,6 +1,6 @@
 //! The command line: what may be written, and what each command does.
 //!
-//! Commands other than `serve` know the gate only through its admin API.
+//! Commands other than `serve`, `demo` and `sandbox` know the gate only through its admin API.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,10 +11,12 @@ mod args;
 mod check;
 mod client;
 mod consent;
+pub mod demo;
 mod explain;
 mod failure;
 mod import;
 mod output;
+pub mod sandbox;
 mod serve;
 mod templates;
 mod token;
@@ -46,6 +48,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(args) => Ok(serve::run(args, global)),
+        Command::Demo(args) => Ok(demo::run(args.once)),
+        Command::Sandbox(args) => Ok(sandbox::run(args.listen)),
         Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
         Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),

@@ -23,8 +23,9 @@ pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
 pub(super) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> String {
     let heading = heading.map(str::to_owned);
     let all = || std::iter::once(&heading).chain(rows);
-    let widths: Vec<usize> =
-        (0..N).map(|at| all().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..N)
+        .map(|at| all().filter_map(|row| row.get(at)).map(|c| c.chars().count()).max().unwrap_or(0))
+        .collect();
     let line = |row: &[String; N]| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>();
         cells.join("  ").trim_end().to_owned() + "\n"

@@ -1,6 +1,7 @@
 //! `optgate serve`: the configuration from all its sources, the program log, and then the gate.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use tracing::level_filters::LevelFilter;
@@ -61,7 +62,7 @@ fn start_log(log: &Log) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let targets = Targets::new().with_target("optgate", own).with_default(own.min(LevelFilter::WARN));
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match log.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),

@@ -29,14 +29,18 @@ pub(super) fn list(global: &Global) -> Result<ExitCode, Failure> {
 }
 
 fn listing(answer: &Value) -> String {
-    let members = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let members =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let of_account = |account: &Value| {
         let id = shown(account, "account");
         let row = |t: &Value| ["name", "language", "category", "status"].map(|member| shown(t, member));
         let rows: Vec<_> = members(account, "templates").iter().map(row).collect();
-        rows.into_iter().map(|[name, language, category, status]| [id.clone(), name, language, category, status]).collect()
+        rows.into_iter()
+            .map(|[name, language, category, status]| [id.clone(), name, language, category, status])
+            .collect()
     };
-    let rows: Vec<[String; 5]> = members(answer, "accounts").iter().flat_map(|a| -> Vec<_> { of_account(a) }).collect();
+    let rows: Vec<[String; 5]> =
+        members(answer, "accounts").iter().flat_map(|a| -> Vec<_> { of_account(a) }).collect();
     if rows.is_empty() {
         return "no templates: every template send counts as marketing until `optgate templates import` tells otherwise\n".to_owned();
     }

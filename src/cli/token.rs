@@ -15,7 +15,10 @@ use crate::config::Scope;
 /// Reads a scope's name.
 pub(super) fn scope(text: &str) -> Result<Scope, String> {
     let known = || Scope::ALL.map(Scope::name).join(", ");
-    Scope::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| format!("known scopes: {}", known()))
+    Scope::ALL
+        .into_iter()
+        .find(|scope| scope.name() == text)
+        .ok_or_else(|| format!("known scopes: {}", known()))
 }
 
 pub(super) fn new(args: &TokenNewArgs, global: &Global) -> Result<ExitCode, Failure> {
@@ -27,8 +30,11 @@ pub(super) fn new(args: &TokenNewArgs, global: &Global) -> Result<ExitCode, Fail
     if global.json {
         print_json(&json!({ "token": token, "name": args.name, "sha256": sha256, "scopes": scopes }))?;
     } else {
-        let lines = format!("[[admin.tokens]]\nname = {:?}\nsha256 = \"{sha256}\"\nscopes = {scopes:?}", args.name);
-        print(&format!("The token, shown this once:\n\n{token}\n\nThe lines for the configuration:\n\n{lines}\n"))?;
+        let lines =
+            format!("[[admin.tokens]]\nname = {:?}\nsha256 = \"{sha256}\"\nscopes = {scopes:?}", args.name);
+        print(&format!(
+            "The token, shown this once:\n\n{token}\n\nThe lines for the configuration:\n\n{lines}\n"
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -153,7 +153,7 @@ pub(super) fn from_environment(variables: impl Iterator<Item = (String, String)>
         let path: Vec<&str> = key.strip_prefix('_').unwrap_or(&key).split("__").collect();
         match untyped(text, &name) {
             Ok(node) => {
-                put_over(&mut all, nested(&path, Entry { node, place: Place::Variable(name.clone()) }))
+                put_over(&mut all, nested(&path, Entry { node, place: Place::Variable(name.clone()) }));
             }
             Err(wrong) => problems.push(Problem {
                 place: Place::Variable(name.clone()),

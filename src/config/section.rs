@@ -44,7 +44,7 @@ impl<'a> Section<'a> {
     /// Walks over the whole tree.
     pub(super) fn root<T>(table: &'a Table, walk: &'a Walk, read: impl Fn(&Self) -> Option<T>) -> Option<T> {
         Self::visit(
-            Self {
+            &Self {
                 table,
                 place: &Place::Defaults,
                 path: String::new(),
@@ -56,8 +56,8 @@ impl<'a> Section<'a> {
         )
     }
 
-    fn visit<T>(section: Self, read: impl Fn(&Self) -> Option<T>) -> Option<T> {
-        let value = read(&section);
+    fn visit<T>(section: &Self, read: impl Fn(&Self) -> Option<T>) -> Option<T> {
+        let value = read(section);
         let asked = section.asked.borrow();
         for (key, entry) in section.table.iter().filter(|(key, _)| !asked.contains(key.as_str())) {
             let near = asked.iter().filter(|known| edits(known, key) <= 1 + known.len() / 4);
@@ -72,13 +72,11 @@ impl<'a> Section<'a> {
 
     /// A setting that must be there, by default or in a file.
     pub(super) fn value<T>(&self, key: &'static str, read: impl Fn(&Entry) -> Result<T, Wrong>) -> Option<T> {
-        match self.optional(key, read)? {
-            Some(value) => Some(value),
-            None => {
-                self.note(self.place, key, Wrong::new("missing", "this key has no default"));
-                None
-            }
+        let value = self.optional(key, read)?;
+        if value.is_none() {
+            self.note(self.place, key, Wrong::new("missing", "this key has no default"));
         }
+        value
     }
 
     /// A setting that may be left out: `None` is a problem, `Some(None)` is absence.
@@ -100,7 +98,7 @@ impl<'a> Section<'a> {
         let nothing = Table::new();
         match self.optional_table(key, &read)? {
             Some(value) => Some(value),
-            None => Section::visit(self.child(&nothing, self.place, (key.to_owned(), key)), read),
+            None => Section::visit(&self.child(&nothing, self.place, (key.to_owned(), key)), read),
         }
     }
 
@@ -120,7 +118,7 @@ impl<'a> Section<'a> {
             self.note(&entry.place, key, Wrong::new(wrong, format!("write [{key}]")));
             return None;
         };
-        Section::visit(self.child(table, &entry.place, (key.to_owned(), key)), read).map(Some)
+        Section::visit(&self.child(table, &entry.place, (key.to_owned(), key)), read).map(Some)
     }
 
     /// A list of tables; an absent one is empty.
@@ -135,16 +133,14 @@ impl<'a> Section<'a> {
             self.note(&entry.place, key, Wrong::new(wrong, format!("write [[{}]]", self.path_of(key))));
             return None;
         };
-        let element = |(at, item): (usize, &'a Entry)| match &item.node {
-            Node::Table(table) => {
-                let name = (format!("{key}[{at}]"), &*format!("{key}[]"));
-                Section::visit(self.child(table, &item.place, name), &read)
-            }
-            other => {
-                let wrong = format!("holds {}, must hold tables", other.type_name());
+        let element = |(at, item): (usize, &'a Entry)| {
+            let Node::Table(table) = &item.node else {
+                let wrong = format!("holds {}, must hold tables", item.node.type_name());
                 self.note(&item.place, key, Wrong::new(wrong, ""));
-                None
-            }
+                return None;
+            };
+            let name = (format!("{key}[{at}]"), &*format!("{key}[]"));
+            Section::visit(&self.child(table, &item.place, name), &read)
         };
         // Every element is walked before the first that failed ends the list.
         items.iter().enumerate().map(element).collect::<Vec<_>>().into_iter().collect()

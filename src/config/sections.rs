@@ -119,8 +119,8 @@ fn token(section: &Section<'_>, known: Option<&[&str]>) -> Option<AdminToken> {
     let sha256 = section.value("sha256", parsed_unseen(SHA256, sha256));
     let scopes = section.value("scopes", non_empty_list(one_of(Scope::ALL.map(|s| (s.name(), s)))));
     let tenants = section.optional("tenants", non_empty_list(owned));
-    let named = tenants.iter().flatten().flatten();
-    if let Some(stranger) = named.filter(|name| known.is_some_and(|k| !k.contains(&name.as_str()))).next() {
+    let mut named = tenants.iter().flatten().flatten();
+    if let Some(stranger) = named.find(|name| known.is_some_and(|k| !k.contains(&name.as_str()))) {
         let right = format!("write {}", listed(known.unwrap_or_default().iter().copied()));
         section.reject("tenants", Wrong::new(format!("no tenant is called {stranger:?}"), right));
     }

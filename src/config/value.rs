@@ -17,12 +17,16 @@ use crate::consent::{Category, CategorySet};
 use super::layer::{Entry, Node};
 use super::section::Wrong;
 
+fn wrong_type(entry: &Entry, needed: &str, right: impl Into<String>) -> Wrong {
+    Wrong::new(format!("is {}, must be {needed}", entry.node.type_name()), right)
+}
+
 /// A string.
 pub(super) fn text(entry: &Entry) -> Result<&str, Wrong> {
-    match &entry.node {
-        Node::Untyped(text) | Node::Text(text) => Ok(text),
-        other => Err(Wrong::new(format!("is {}, must be a string", other.type_name()), "write it in quotes")),
-    }
+    let (Node::Untyped(text) | Node::Text(text)) = &entry.node else {
+        return Err(wrong_type(entry, "a string", "write it in quotes"));
+    };
+    Ok(text)
 }
 
 /// A string that says something.
@@ -68,12 +72,12 @@ pub(super) fn address(entry: &Entry) -> Result<SocketAddr, Wrong> {
 pub(super) fn number(limits: RangeInclusive<u64>) -> impl Fn(&Entry) -> Result<u64, Wrong> {
     move |entry| {
         let right = format!("write a whole number from {} to {}", limits.start(), limits.end());
-        let number = match &entry.node {
-            Node::Number(number) => u64::try_from(*number).ok(),
-            Node::Untyped(text) => text.trim().parse().ok(),
-            other => {
-                return Err(Wrong::new(format!("is {}, must be a number", other.type_name()), right));
-            }
+        let number = if let Node::Number(number) = &entry.node {
+            u64::try_from(*number).ok()
+        } else if let Node::Untyped(text) = &entry.node {
+            text.trim().parse().ok()
+        } else {
+            return Err(wrong_type(entry, "a number", right));
         };
         number.filter(|n| limits.contains(n)).ok_or_else(|| Wrong::new("is out of range", right))
     }
@@ -105,10 +109,12 @@ pub(super) fn size(limits: RangeInclusive<u64>) -> impl Fn(&Entry) -> Result<u64
             limits.start(),
             limits.end()
         );
-        let bytes = match &entry.node {
-            Node::Number(number) => u64::try_from(*number).ok(),
-            Node::Untyped(text) | Node::Text(text) => bytes(text.trim()),
-            other => return Err(Wrong::new(format!("is {}, must be a size", other.type_name()), right)),
+        let bytes = if let Node::Number(number) = &entry.node {
+            u64::try_from(*number).ok()
+        } else if let Node::Untyped(text) | Node::Text(text) = &entry.node {
+            bytes(text.trim())
+        } else {
+            return Err(wrong_type(entry, "a size", right));
         };
         bytes.filter(|n| limits.contains(n)).ok_or_else(|| Wrong::new("is no size within the limits", right))
     }
@@ -136,12 +142,11 @@ pub(super) fn one_of<T: Copy, const N: usize>(
 
 /// A list of which every item reads alike.
 pub(super) fn list<T>(item: impl Fn(&Entry) -> Result<T, Wrong>) -> impl Fn(&Entry) -> Result<Vec<T>, Wrong> {
-    move |entry| match &entry.node {
-        Node::List(items) => items.iter().map(&item).collect(),
-        other => {
-            let wrong = format!("is {}, must be a list", other.type_name());
-            Err(Wrong::new(wrong, "write [\"a\", \"b\"]"))
-        }
+    move |entry| {
+        let Node::List(items) = &entry.node else {
+            return Err(wrong_type(entry, "a list", "write [\"a\", \"b\"]"));
+        };
+        items.iter().map(&item).collect()
     }
 }
 
@@ -209,7 +214,7 @@ pub(super) fn certificates_file(entry: &Entry) -> Result<PathBuf, Wrong> {
 }
 
 fn holds_certificates(path: &Path) -> bool {
-    let read = CertificateDer::pem_file_iter(path).map(|all| all.collect::<Result<Vec<_>, _>>());
+    let read = CertificateDer::pem_file_iter(path).map(Iterator::collect::<Result<Vec<_>, _>>);
     matches!(read, Ok(Ok(found)) if !found.is_empty())
 }
 

@@ -30,9 +30,15 @@ pub fn warm_up() {
 fn possible_lengths(code: i32) -> u32 {
     (2u32..=15)
         .filter(|length| {
-            let number =
-                PhoneNumber { country_code: code, national_number: 10u64.pow(length - 1), ..PhoneNumber::default() };
-            matches!(PHONE_NUMBER_UTIL.is_possible_number_with_reason(&number), Ok(NumberLengthType::IsPossible))
+            let number = PhoneNumber {
+                country_code: code,
+                national_number: 10u64.pow(length - 1),
+                ..PhoneNumber::default()
+            };
+            matches!(
+                PHONE_NUMBER_UTIL.is_possible_number_with_reason(&number),
+                Ok(NumberLengthType::IsPossible)
+            )
         })
         .fold(0, |lengths, length| lengths | 1 << length)
 }
@@ -76,7 +82,8 @@ pub fn national_reading(digits: &str, sender: &E164) -> Option<E164> {
         return None;
     }
     // A national number may carry the trunk prefix 0 in front.
-    if !possible(code, bytes.len()) && !(bytes.first() == Some(&b'0') && possible(code, bytes.len() - 1)) {
+    let after_trunk = bytes.strip_prefix(b"0").is_some_and(|rest| possible(code, rest.len()));
+    if !possible(code, bytes.len()) && !after_trunk {
         return None;
     }
     validated(sender.digits().get(..code_len)?, digits)
@@ -84,7 +91,7 @@ pub fn national_reading(digits: &str, sender: &E164) -> Option<E164> {
 
 /// Asks the library, which knows trunk prefixes and area codes.
 fn validated(code: &str, national: &str) -> Option<E164> {
-    let parsed = PHONE_NUMBER_UTIL.parse(&format!("+{code}{national}"), None).ok()?;
+    let parsed = PHONE_NUMBER_UTIL.parse(format!("+{code}{national}"), None).ok()?;
     if !PHONE_NUMBER_UTIL.is_valid_number(&parsed) {
         return None;
     }

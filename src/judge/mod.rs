@@ -162,8 +162,12 @@ impl Judge {
     }
 
     async fn look_up(&self, tenant: Option<usize>, identified: &Identified) -> Answers {
-        let mut answers =
-            Answers { lookups: [Lookup::Unavailable; MAX_READINGS], count: 0, source: Source::Cache, took: Duration::ZERO };
+        let mut answers = Answers {
+            lookups: [Lookup::Unavailable; MAX_READINGS],
+            count: 0,
+            source: Source::Cache,
+            took: Duration::ZERO,
+        };
         let (Some(tenant), Identified::Readings(readings)) = (tenant, identified) else {
             return answers;
         };

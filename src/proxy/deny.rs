@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
 use http::Response;
+use http::header::{self, HeaderValue};
 
 use super::Worker;
 use super::answer::Answer;
@@ -42,7 +42,9 @@ impl Refused {
             dialect,
         });
         entries.refused(worker, &denial);
-        worker.metrics.observe_added(started.elapsed());
+        let took = started.elapsed();
+        worker.metrics.observe_decision(took);
+        worker.metrics.observe_added(took);
         respond(rendered, &id, deny_value(denial.reason))
     }
 }

@@ -104,7 +104,12 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
 }
 
 /// The request as the provider gets it: the caller's bytes, at the target that was judged.
-pub(super) fn request(worker: &Worker, mut parts: Parts, target: Option<Target>, body: Waiting) -> Request<Outgoing> {
+pub(super) fn request(
+    worker: &Worker,
+    mut parts: Parts,
+    target: Option<Target>,
+    body: Waiting,
+) -> Request<Outgoing> {
     headers::prepare_request(&mut parts.headers, worker.upstream.origin().authority());
     let target = target.or_else(|| parts.uri.path_and_query().cloned());
     parts.uri = target.map(http::Uri::from).unwrap_or_default();
@@ -116,10 +121,14 @@ pub(super) fn request(worker: &Worker, mut parts: Parts, target: Option<Target>,
 }
 
 /// Reads a short answer to its end. One that breaks off is an unknown outcome: half an answer tells a caller nothing.
-async fn whole_if_short(response: Response<Arriving>, patience: Duration) -> Result<Response<Answer>, Failure> {
+async fn whole_if_short(
+    response: Response<Arriving>,
+    patience: Duration,
+) -> Result<Response<Answer>, Failure> {
     let (mut parts, body) = response.into_parts();
     headers::prepare_response(&mut parts.headers);
-    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let announced: Option<usize> =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = match announced {
         Some(length) if length <= SHORT_ANSWER => {
             let read = tokio::time::timeout(patience, Limited::new(body, SHORT_ANSWER).collect()).await;

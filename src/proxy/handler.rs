@@ -80,7 +80,9 @@ impl Journey {
                 passthrough::pass_read(self.worker, parts, body, Passing::freely(passage, target)).await
             }
             Recognized::Steering(edge) => self.steer(parts, Waiting::Read(body), edge).await,
-            Recognized::Unreadable(unreadable) => self.unreadable(parts, Waiting::Read(body), unreadable).await,
+            Recognized::Unreadable(unreadable) => {
+                self.unreadable(parts, Waiting::Read(body), unreadable).await
+            }
         }
     }
 
@@ -119,7 +121,8 @@ impl Journey {
         };
         let ruling = match refused {
             Some(denial) => Err(denial),
-            None => Clearance::batch(permits, sends.len()).ok_or_else(|| Denial::of(DenyReason::RequestUnreadable)),
+            None => Clearance::batch(permits, sends.len())
+                .ok_or_else(|| Denial::of(DenyReason::RequestUnreadable)),
         };
         Verdict { entries, ruling }
     }
@@ -172,7 +175,13 @@ impl Journey {
     }
 
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
-    async fn unjudged(self, parts: Parts, body: Waiting, decision: Decision, dialect: Dialect) -> Response<Answer> {
+    async fn unjudged(
+        self,
+        parts: Parts,
+        body: Waiting,
+        decision: Decision,
+        dialect: Dialect,
+    ) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
         // Without a place in the log nothing passes, not even what the policy only watches.
         let decision = if entry.is_unlogged() { log_full() } else { decision };
@@ -180,7 +189,8 @@ impl Journey {
         match decision {
             Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
             Decision::Deny(denial) => {
-                Refused { entries: Entries::one(entry), denial, dialect, started: self.started }.answer(&self.worker)
+                Refused { entries: Entries::one(entry), denial, dialect, started: self.started }
+                    .answer(&self.worker)
             }
         }
     }
@@ -196,7 +206,10 @@ impl Journey {
     async fn unread(self, unread: Unread, dialect: Dialect) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
         let denial = match unread {
-            Unread::TooLarge => Denial::because(DenyReason::RequestUnreadable, "the body is larger than [proxy] max_send_body"),
+            Unread::TooLarge => Denial::because(
+                DenyReason::RequestUnreadable,
+                "the body is larger than [proxy] max_send_body",
+            ),
             Unread::Broken => Denial::because(DenyReason::RequestUnreadable, "the body ended before its end"),
         };
         let decision = Decision::Deny(denial.clone());

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::Response;
+use http::request::Parts;
 use hyper::body::{Body, Incoming};
 
 use super::Worker;
@@ -77,10 +77,17 @@ impl Inspect for Streaming {
 ///
 /// # Cancel safety
 /// Dropped, the exchange with the provider is aborted, as it would be without a gate.
-pub(super) async fn pass(worker: Rc<Worker>, parts: Parts, body: Incoming, passing: Passing) -> Response<Answer> {
+pub(super) async fn pass(
+    worker: Rc<Worker>,
+    parts: Parts,
+    body: Incoming,
+    passing: Passing,
+) -> Response<Answer> {
     let enforced = worker.judge.policy().mode() == Mode::Enforce;
     match passing.watch {
-        Some(watch) if enforced => pass_watched(worker, (parts, body), (passing.passage, passing.target), watch).await,
+        Some(watch) if enforced => {
+            pass_watched(worker, (parts, body), (passing.passage, passing.target), watch).await
+        }
         Some(_) | None => {
             let clearance = Clearance::passthrough(passing.passage);
             worker.metrics.request(Kind::Passthrough);
@@ -91,7 +98,12 @@ pub(super) async fn pass(worker: Rc<Worker>, parts: Parts, body: Incoming, passi
 }
 
 /// Passes a request whose body was read.
-pub(super) async fn pass_read(worker: Rc<Worker>, parts: Parts, body: Bytes, passing: Passing) -> Response<Answer> {
+pub(super) async fn pass_read(
+    worker: Rc<Worker>,
+    parts: Parts,
+    body: Bytes,
+    passing: Passing,
+) -> Response<Answer> {
     let clearance = Clearance::passthrough(passing.passage);
     worker.metrics.request(Kind::Passthrough);
     let request = forward::request(&worker, parts, passing.target, Waiting::Read(body));
@@ -107,7 +119,8 @@ async fn pass_watched(
     let sender = sender_of(&parts).map(str::to_owned);
     let short = body.size_hint().upper().is_some_and(|n| n <= worker.settings.max_send_body as u64);
     if short {
-        let Ok(body) = buffer::read(body, worker.settings.max_send_body, worker.settings.body_patience).await else {
+        let Ok(body) = buffer::read(body, worker.settings.max_send_body, worker.settings.body_patience).await
+        else {
             let broken = Unreadable::request("the body ended before its end");
             return refuse(&worker, sender.as_deref(), broken).await;
         };
@@ -124,14 +137,12 @@ async fn pass_watched(
     }
     let sent = send(&worker, Clearance::passthrough(passage), request).await;
     let found = found.borrow_mut().take();
-    match found {
+    if let Some(unreadable) = found {
         // The provider got a request without an end: it did nothing.
-        Some(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
-        None => {
-            worker.metrics.request(Kind::Passthrough);
-            answered(&worker, sent)
-        }
+        return refuse(&worker, sender.as_deref(), unreadable).await;
     }
+    worker.metrics.request(Kind::Passthrough);
+    answered(&worker, sent)
 }
 
 /// Refuses what a watch found.

@@ -71,14 +71,13 @@ impl Catalogue {
         let _one_at_a_time = self.inner.replacing.lock().await;
         let mut accounts = Accounts::new();
         for (account, bytes) in self.inner.store.templates().await? {
-            match stored::decode(&bytes) {
-                Some(list) => {
-                    accounts.insert(account, Arc::new(list));
-                }
-                None => tracing::warn!(
+            if let Some(list) = stored::decode(&bytes) {
+                accounts.insert(account, Arc::new(list));
+            } else {
+                tracing::warn!(
                     account,
                     "the stored template list of an account cannot be read; import it again"
-                ),
+                );
             }
         }
         self.inner.held.store(Arc::new(accounts.into()));

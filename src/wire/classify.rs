@@ -48,7 +48,9 @@ pub fn category_from_provider(name: &str) -> Category {
 /// Classifies a send; `entry` is the catalogue's answer about the template that it names.
 pub fn classify(send: &Send<'_>, entry: Option<CatalogueAnswer>) -> Classified {
     let needs = match send.surface {
-        Surface::MarketingMessages => CategorySet::of(Category::Marketing).union(contents(&send.payload, entry)),
+        Surface::MarketingMessages => {
+            CategorySet::of(Category::Marketing).union(contents(&send.payload, entry))
+        }
         Surface::Calls => CategorySet::of(Category::Call),
         Surface::Messages => contents(&send.payload, entry),
     };
@@ -83,7 +85,8 @@ fn template(answer: CatalogueAnswer) -> CategorySet {
     match answer {
         CatalogueAnswer::Unknown => CategorySet::of(Category::Marketing),
         CatalogueAnswer::Known(entry) => {
-            let both = CategorySet::of(entry.category).union(entry.correct_category.map_or(CategorySet::EMPTY, CategorySet::of));
+            let both = CategorySet::of(entry.category)
+                .union(entry.correct_category.map_or(CategorySet::EMPTY, CategorySet::of));
             if both.contains(Category::Marketing) { CategorySet::of(Category::Marketing) } else { both }
         }
     }
@@ -102,12 +105,21 @@ mod tests {
     use super::*;
     use crate::wire::send::Template;
 
+    #[allow(clippy::unnecessary_wraps, reason = "the tables hold it beside `None`")]
     fn known(category: Category, correct: Option<Category>) -> Option<CatalogueAnswer> {
         Some(CatalogueAnswer::Known(TemplateEntry { category, correct_category: correct }))
     }
 
     fn needs(surface: Surface, payload: Payload<'_>, entry: Option<CatalogueAnswer>) -> Vec<Category> {
-        let send = Send { surface, sender: Cow::Borrowed("1"), to: None, recipient: None, group: false, payload, operation: None };
+        let send = Send {
+            surface,
+            sender: Cow::Borrowed("1"),
+            to: None,
+            recipient: None,
+            group: false,
+            payload,
+            operation: None,
+        };
         classify(&send, entry).needs.iter().collect()
     }
 
@@ -146,7 +158,10 @@ mod tests {
         ] {
             assert_eq!(needs(Surface::Messages, payload.clone(), None), expected, "{payload:?}");
         }
-        assert_eq!(needs(Surface::MarketingMessages, with_template(), known(Utility, None)), [Marketing, Utility]);
+        assert_eq!(
+            needs(Surface::MarketingMessages, with_template(), known(Utility, None)),
+            [Marketing, Utility]
+        );
         assert_eq!(needs(Surface::Calls, Payload::default(), None), [Call]);
     }
 

@@ -63,10 +63,12 @@ pub enum Identified {
     Unreadable(&'static str),
 }
 
-const NO_RECIPIENT: &str = "the send names no recipient; write the number with + and the country calling code in `to`";
+const NO_RECIPIENT: &str =
+    "the send names no recipient; write the number with + and the country calling code in `to`";
 const NOT_A_NUMBER: &str = "the recipient is neither a phone number nor a user id; write + and the country calling code, then digits; spaces, hyphens and parentheses may stand between";
 const TRUNK_ZERO: &str = "the recipient has a trunk zero in parentheses; write + and the country calling code, then the number without it";
-const NO_SUCH_NUMBER: &str = "the recipient is no possible phone number; write + and the country calling code in front of it";
+const NO_SUCH_NUMBER: &str =
+    "the recipient is no possible phone number; write + and the country calling code in front of it";
 
 /// Reads the recipient of a send in every way in which the provider could read it.
 ///
@@ -192,7 +194,12 @@ mod tests {
         }
     }
 
-    fn people(to: Option<&str>, recipient: Option<&str>, sender: &str, bare: BareNumbers) -> Result<Vec<String>, &'static str> {
+    fn people(
+        to: Option<&str>,
+        recipient: Option<&str>,
+        sender: &str,
+        bare: BareNumbers,
+    ) -> Result<Vec<String>, &'static str> {
         let sender = E164::parse(sender).unwrap();
         match identify(&send(to, recipient), Some(&sender), bare) {
             Identified::Readings(readings) => Ok(readings.iter().map(Recipient::danger_string).collect()),
@@ -207,9 +214,15 @@ mod tests {
 
     #[test]
     fn documented_spellings_are_read() {
-        for spelling in
-            ["+15550000001", "+1 555 000 0001", "+1-555-000-0001", "+1 (555) 000-0001", "15550000001", "1 555 000 0001", "1 (555) 000-0001"]
-        {
+        for spelling in [
+            "+15550000001",
+            "+1 555 000 0001",
+            "+1-555-000-0001",
+            "+1 (555) 000-0001",
+            "15550000001",
+            "1 555 000 0001",
+            "1 (555) 000-0001",
+        ] {
             assert_eq!(readings(spelling, "+15550783881"), Ok(vec!["+15550000001".to_owned()]), "{spelling}");
         }
     }
@@ -217,12 +230,39 @@ mod tests {
     #[test]
     fn everything_else_is_unreadable() {
         for spelling in [
-            "", " ", "+", "0015550000002", "011 1 555 000 0002", "+1.555.000.0002", "+1\u{a0}555 000 0002", "１５５５００００００２",
-            "١٥٥٥٠٠٠٠٠٠٢", " 15550000002", "15550000002 ", "15550000002\n", "15550000002@s.whatsapp.net", "whatsapp:+15550000002",
-            "15550000001,15550000002", "15550000001/15550000002", "1555OOOOOO2", "++15550000002", "15550000002#", "15550000001x2",
-            "tel:+15550000001", "1555000000¹", "[\"15550000001\"]", "+1 (0) 555 000 0002", "+1 ((555)) 000 0002", "+1 )555( 000 0002",
-            "@someone", "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD", "1555000\u{200b}0002", "+1555000000212345678", "123456",
-            "-15550000001", "9990000000",
+            "",
+            " ",
+            "+",
+            "0015550000002",
+            "011 1 555 000 0002",
+            "+1.555.000.0002",
+            "+1\u{a0}555 000 0002",
+            "１５５５００００００２",
+            "١٥٥٥٠٠٠٠٠٠٢",
+            " 15550000002",
+            "15550000002 ",
+            "15550000002\n",
+            "15550000002@s.whatsapp.net",
+            "whatsapp:+15550000002",
+            "15550000001,15550000002",
+            "15550000001/15550000002",
+            "1555OOOOOO2",
+            "++15550000002",
+            "15550000002#",
+            "15550000001x2",
+            "tel:+15550000001",
+            "1555000000¹",
+            "[\"15550000001\"]",
+            "+1 (0) 555 000 0002",
+            "+1 ((555)) 000 0002",
+            "+1 )555( 000 0002",
+            "@someone",
+            "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD",
+            "1555000\u{200b}0002",
+            "+1555000000212345678",
+            "123456",
+            "-15550000001",
+            "9990000000",
         ] {
             assert!(readings(spelling, "+15550783881").is_err(), "{spelling:?}");
         }
@@ -237,19 +277,29 @@ mod tests {
             ("9876543210", "+919876543210", vec!["+9876543210", "+919876543210"]),
         ] {
             let found = readings(digits, sender).unwrap();
-            let expected: Vec<String> =
-                expected.into_iter().filter(|n| E164::parse(n).is_some_and(|n| plan::is_possible(&n))).map(str::to_owned).collect();
+            let expected: Vec<String> = expected
+                .into_iter()
+                .filter(|n| E164::parse(n).is_some_and(|n| plan::is_possible(&n)))
+                .map(str::to_owned)
+                .collect();
             assert_eq!(found, expected, "{digits}");
         }
         assert_eq!(
-            people(Some("9876543210"), None, "+919876543210", BareNumbers::International).ok().map(|p| p.len()),
+            people(Some("9876543210"), None, "+919876543210", BareNumbers::International)
+                .ok()
+                .map(|p| p.len()),
             E164::parse("+9876543210").filter(plan::is_possible).map(|_| 1)
         );
     }
 
     #[test]
     fn both_fields_are_read_and_a_user_id_may_stand_in_either() {
-        let both = people(Some("+15550000001"), Some("US.20000000000000000002"), "+15550783881", BareNumbers::AllReadings);
+        let both = people(
+            Some("+15550000001"),
+            Some("US.20000000000000000002"),
+            "+15550783881",
+            BareNumbers::AllReadings,
+        );
         assert_eq!(both.unwrap(), ["+15550000001", "US.20000000000000000002"]);
         assert_eq!(readings("US.20000000000000000002", "+15550783881").unwrap(), ["US.20000000000000000002"]);
         assert!(people(Some("+15550000001"), Some("?"), "+15550783881", BareNumbers::AllReadings).is_err());

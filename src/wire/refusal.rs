@@ -172,7 +172,12 @@ fn row(cause: Cause, category: Option<Category>) -> Row {
         Cause::UpstreamNotReached => Row {
             status: StatusCode::SERVICE_UNAVAILABLE,
             retry_after: Some(1),
-            ..Row::refused(131_016, "upstream_not_reached", "The provider could not be reached; nothing was sent", "Try again")
+            ..Row::refused(
+                131_016,
+                "upstream_not_reached",
+                "The provider could not be reached; nothing was sent",
+                "Try again",
+            )
         },
         Cause::OutcomeUnknown => Row {
             status: StatusCode::GATEWAY_TIMEOUT,
@@ -197,7 +202,9 @@ fn denied(reason: DenyReason, category: Option<Category>) -> Row {
             "The recipient has stopped marketing messages from this business",
             "Do not send marketing to this recipient until they agree again",
         ),
-        DenyReason::ConsentRevoked if call => not_called(name, "The recipient has withdrawn the permission to be called"),
+        DenyReason::ConsentRevoked if call => {
+            not_called(name, "The recipient has withdrawn the permission to be called")
+        }
         DenyReason::NoConsent | DenyReason::ConsentExpired if call => {
             not_called(name, "The recipient has not permitted calls")
         }
@@ -211,21 +218,29 @@ fn denied(reason: DenyReason, category: Option<Category>) -> Row {
             "The recipient has not agreed to this kind of message",
             "Obtain an opt-in and record it, then send again",
         ),
-        DenyReason::ConsentExpired => {
-            not_allowed(name, "The recipient's consent has expired", "Obtain a new opt-in and record it, then send again")
-        }
+        DenyReason::ConsentExpired => not_allowed(
+            name,
+            "The recipient's consent has expired",
+            "Obtain a new opt-in and record it, then send again",
+        ),
         DenyReason::GroupNotPermitted => not_allowed(
             name,
             "Messages to groups are not permitted: not every member is known to have agreed",
             "Write to the members one by one, or permit groups in the policy",
         ),
-        DenyReason::PolicyRule => not_allowed(name, "A rule of the policy forbids this message", "Ask whoever keeps the policy"),
-        DenyReason::SenderHealth => {
-            not_allowed(name, "The sending number is at risk and sends no marketing now", "Wait until its quality has recovered")
+        DenyReason::PolicyRule => {
+            not_allowed(name, "A rule of the policy forbids this message", "Ask whoever keeps the policy")
         }
-        DenyReason::KillSwitch => {
-            not_allowed(name, "Sending of this category is switched off", "Ask whoever keeps the policy to lift the kill switch")
-        }
+        DenyReason::SenderHealth => not_allowed(
+            name,
+            "The sending number is at risk and sends no marketing now",
+            "Wait until its quality has recovered",
+        ),
+        DenyReason::KillSwitch => not_allowed(
+            name,
+            "Sending of this category is switched off",
+            "Ask whoever keeps the policy to lift the kill switch",
+        ),
         DenyReason::WindowClosed => Row::refused(
             131_047,
             name,
@@ -237,17 +252,28 @@ fn denied(reason: DenyReason, category: Option<Category>) -> Row {
         DenyReason::Duplicate => later(name, "The same message was sent to this recipient a moment ago"),
         DenyReason::CallerNotPermitted => Row {
             status: StatusCode::FORBIDDEN,
-            ..Row::refused(10, name, "This sender or caller is not permitted", "Configure the sender, or use the right phone number id")
+            ..Row::refused(
+                10,
+                name,
+                "This sender or caller is not permitted",
+                "Configure the sender, or use the right phone number id",
+            )
         },
-        DenyReason::RecipientUnreadable => {
-            unreadable(name, "The recipient cannot be read", "Write the number as + and digits, such as +15550000001")
-        }
-        DenyReason::RecipientAmbiguous => {
-            unreadable(name, "The recipient can be read as several people", "Write the number with + and the country calling code")
-        }
-        DenyReason::RequestUnreadable => {
-            unreadable(name, "The request cannot be read with certainty", "Send it as one JSON object, each field once")
-        }
+        DenyReason::RecipientUnreadable => unreadable(
+            name,
+            "The recipient cannot be read",
+            "Write the number as + and digits, such as +15550000001",
+        ),
+        DenyReason::RecipientAmbiguous => unreadable(
+            name,
+            "The recipient can be read as several people",
+            "Write the number with + and the country calling code",
+        ),
+        DenyReason::RequestUnreadable => unreadable(
+            name,
+            "The request cannot be read with certainty",
+            "Send it as one JSON object, each field once",
+        ),
         DenyReason::UnrecognizedSend => unreadable(
             name,
             "The request could contact somebody in a form that is not checked for consent",
@@ -297,7 +323,14 @@ mod tests {
     use super::*;
 
     fn rendered(cause: Cause, category: Option<Category>) -> (Rendered, serde_json::Value) {
-        let refusal = Refusal { cause, category, why: None, operation: Some(3), decision_id: "01ID", dialect: Dialect::Cloud };
+        let refusal = Refusal {
+            cause,
+            category,
+            why: None,
+            operation: Some(3),
+            decision_id: "01ID",
+            dialect: Dialect::Cloud,
+        };
         let rendered = render(&refusal);
         let body = serde_json::from_slice(&rendered.body).unwrap();
         (rendered, body)
@@ -349,8 +382,14 @@ mod tests {
     #[test]
     fn on_premises_callers_get_their_own_envelope() {
         let cause = Cause::Denied(DenyReason::UnrecognizedSend);
-        let refusal =
-            Refusal { cause, category: None, why: Some("because"), operation: None, decision_id: "1", dialect: Dialect::OnPremises };
+        let refusal = Refusal {
+            cause,
+            category: None,
+            why: Some("because"),
+            operation: None,
+            decision_id: "1",
+            dialect: Dialect::OnPremises,
+        };
         let body: serde_json::Value = serde_json::from_slice(&render(&refusal).body).unwrap();
         assert_eq!(body["errors"][0]["code"], 1005);
         assert!(body["errors"][0]["details"].as_str().unwrap().contains("because"));

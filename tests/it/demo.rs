@@ -1,7 +1,8 @@
 //! The demo: what it prints is what happened, and it leaves nothing behind.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,13 +16,13 @@ use crate::support::{PATIENCE, eventually};
 const LAST_LINE: &str = "/_sandbox";
 
 /// A demo whose temporary folder is inside one of ours.
-struct Demo {
-    process: Process,
+pub(crate) struct Demo {
+    pub(crate) process: Process,
     tmp: TempDir,
 }
 
 impl Demo {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let tmp = tempfile::tempdir().unwrap();
         let mut command = optgate();
         command.arg("demo").args(arguments).env("TMPDIR", tmp.path());
@@ -29,7 +30,7 @@ impl Demo {
     }
 
     /// Everything it printed, once it waits for Ctrl-C.
-    fn printed(&mut self) -> Vec<String> {
+    pub(crate) fn printed(&mut self) -> Vec<String> {
         eventually("the demo has played its scene", || {
             let lines = self.process.stdout();
             let ended = self.process.exited();
@@ -39,12 +40,12 @@ impl Demo {
     }
 
     /// The folder with the gate's files, if it exists.
-    fn folder(&self) -> Option<std::path::PathBuf> {
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
         std::fs::read_dir(self.tmp.path()).unwrap().next().map(|entry| entry.unwrap().path())
     }
 
     #[track_caller]
-    fn ends_well(&mut self) {
+    pub(crate) fn ends_well(&mut self) {
         let status = self.process.wait(PATIENCE).expect("the demo does not end");
         assert_eq!(status.code(), Some(0), "{}", self.process.stderr().join("\n"));
         assert_eq!(self.folder(), None, "the demo left its folder behind");
@@ -163,23 +164,24 @@ fn the_printed_commands_work_as_they_stand_and_show_no_token() {
     assert!(!printed.join("\n").contains(token.trim()), "the token was printed");
 
     let first = printed.iter().position(|line| line.starts_with("JSON=")).unwrap();
-    let before = run(&printed[first..]);
+    let before = run(&printed[first..].join("\n"));
     assert!(before.contains("(#131030)") && before.contains("\"applied\":1"), "{before}");
-    let after = run(&printed[first..]);
+    let after = run(&printed[first..].join("\n"));
     assert!(after.contains("wamid.") && after.contains("optgate_decisions_total"), "{after}");
 
     demo.process.signal("TERM");
     demo.ends_well();
 }
 
-/// Runs lines in a shell.
-fn run(lines: &[String]) -> String {
+/// Runs lines in a shell, which stops at the first that fails.
+#[track_caller]
+pub(crate) fn run(lines: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let script: &Path = &folder.path().join("lines.sh");
-    std::fs::write(script, format!("set -e\n{}\n", lines.join("\n"))).unwrap();
-    let output = std::process::Command::new("sh").arg(script).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    std::fs::write(folder.path().join("lines.sh"), format!("set -e\n{lines}\n")).unwrap();
+    let output = Command::new("sh").arg("lines.sh").current_dir(folder.path()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}\n{stdout}", String::from_utf8_lossy(&output.stderr));
+    stdout
 }
 
 #[test]
@@ -187,4 +189,19 @@ fn output_to_a_pipe_has_no_colors() {
     let mut demo = Demo::start(&["--once"]);
     demo.ends_well();
     assert!(!demo.process.stdout().join("\n").contains('\x1b'));
+}
+
+#[test]
+fn the_sandbox_prints_a_call_that_works() {
+    let mut command = optgate();
+    command.args(["sandbox", "--listen", "127.0.0.1:0"]);
+    let mut sandbox = Process::start(command).unwrap();
+    let call = eventually("the sandbox says how to call it", || {
+        let lines = sandbox.stdout();
+        let call = lines.iter().find_map(|line| line.split_once("curl ").map(|(_, call)| call.to_owned()));
+        lines.last().is_some_and(|line| line.starts_with("Ctrl-C")).then_some(call).flatten()
+    });
+    assert!(run(&format!("curl {call}")).contains("wamid."), "{call}");
+    sandbox.signal("INT");
+    assert_eq!(sandbox.wait(PATIENCE).and_then(|status| status.code()), Some(0));
 }

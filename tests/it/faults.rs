@@ -51,7 +51,11 @@ fn a_framing_fault_ends_the_connection_after_what_came_before_it() {
 fn a_broken_chunk_within_a_send_sends_nothing() {
     let scene = Scene::agreed();
     let body = text(ANN).to_string();
-    for broken in [format!("{:x}\r\n{body}X\r\n0\r\n\r\n", body.len()), format!("{:x}\n{body}\r\n0\r\n\r\n", body.len()), format!("zz\r\n{body}\r\n0\r\n\r\n")] {
+    for broken in [
+        format!("{:x}\r\n{body}X\r\n0\r\n\r\n", body.len()),
+        format!("{:x}\n{body}\r\n0\r\n\r\n", body.len()),
+        format!("zz\r\n{body}\r\n0\r\n\r\n"),
+    ] {
         let mut client = scene.gate.connect();
         let mut bytes = client.head("POST", &edge("messages"), &[JSON, ("Transfer-Encoding", "chunked")], 0);
         bytes.extend(broken.bytes());
@@ -63,7 +67,8 @@ fn a_broken_chunk_within_a_send_sends_nothing() {
 
 #[test]
 fn a_caller_that_drips_its_head_is_cut_and_others_are_served() {
-    let scene = Scene::agreed_with(|gate| gate.set("proxy", "header_timeout_ms", "300").set("proxy", "workers", "1"));
+    let scene =
+        Scene::agreed_with(|gate| gate.set("proxy", "header_timeout_ms", "300").set("proxy", "workers", "1"));
     let started = Instant::now();
     let mut slow: Vec<Client> = (0..20).map(|_| scene.gate.connect()).collect();
     for client in &mut slow {
@@ -79,7 +84,10 @@ fn a_caller_that_drips_its_head_is_cut_and_others_are_served() {
     }
     for client in &mut slow {
         let end = client.read_to_end();
-        assert!(end.as_ref().map_or(true, |bytes| bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 4")), "{end:?}");
+        assert!(
+            end.as_ref().map_or(true, |bytes| bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 4")),
+            "{end:?}"
+        );
     }
     assert_eq!(scene.upstream.request_count(), 1);
 }
@@ -147,7 +155,8 @@ fn a_data_folder_that_cannot_be_made_is_said() {
     let file = folder.path().join("a-file");
     std::fs::write(&file, "in the way").unwrap();
     let inside = file.join("data");
-    let (code, said) = fails_to_start(builder().environment("OPTGATE__DATA_DIR", &inside.display().to_string()));
+    let (code, said) =
+        fails_to_start(builder().environment("OPTGATE__DATA_DIR", &inside.display().to_string()));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("data_dir"), "{said}");
 }
@@ -174,7 +183,9 @@ fn a_decision_log_that_cannot_be_opened_is_said() {
 #[test]
 fn a_full_disk_stops_sends_instead_of_losing_their_records() {
     let scene = Scene::agreed_with(|gate| {
-        gate.set("decision_log", "file", "\"/dev/full\"").set("decision_log", "queue", "3").set("proxy", "workers", "1")
+        gate.set("decision_log", "file", "\"/dev/full\"")
+            .set("decision_log", "queue", "3")
+            .set("proxy", "workers", "1")
     });
     for _ in 0..3 {
         assert_eq!(scene.send_permitted().status, 200);
@@ -195,7 +206,11 @@ fn a_full_disk_stops_sends_instead_of_losing_their_records() {
     assert_eq!(request(gate, "GET", "/v23.0/1", &[], b"").status, 200);
     let refused = scene.gate.metric("optgate_decisions_total", &["reason=\"overloaded\""]);
     assert_eq!(refused.to_bits(), 5f64.to_bits());
-    assert!(scene.gate.stderr().iter().any(|line| line.contains("decision log cannot be written")), "{:?}", scene.gate.stderr());
+    assert!(
+        scene.gate.stderr().iter().any(|line| line.contains("decision log cannot be written")),
+        "{:?}",
+        scene.gate.stderr()
+    );
     // Its log would wait for the disk.
     drop(scene.gate.kill9());
 }
@@ -203,7 +218,10 @@ fn a_full_disk_stops_sends_instead_of_losing_their_records() {
 #[test]
 fn a_full_disk_stops_shadowed_sends_as_well() {
     let scene = Scene::agreed_with(|gate| {
-        gate.set("decision_log", "file", "\"/dev/full\"").set("decision_log", "queue", "1").set("proxy", "workers", "1").set("policy", "mode", "\"shadow\"")
+        gate.set("decision_log", "file", "\"/dev/full\"")
+            .set("decision_log", "queue", "1")
+            .set("proxy", "workers", "1")
+            .set("policy", "mode", "\"shadow\"")
     });
     assert_eq!(scene.gate.send(&text(BOB)).status, 200);
     for body in [text(BOB), json!({"to": 7})] {

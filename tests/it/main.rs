@@ -13,10 +13,15 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod cli;
+mod clients;
+mod config;
 mod demo;
+mod deploy;
 mod durability;
 mod faults;
 mod floors;
 mod journey;
+mod readme;
 mod store_contract;
 mod support;

@@ -8,7 +8,7 @@ use super::*;
 async fn without_a_valid_token_nothing_is_answered_and_nothing_is_told() {
     let plane = plane().await;
     for route in routes().iter().filter(|route| route.scope.is_some()) {
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let reply = plane.call(&route.verb.to_uppercase(), &path, "some-wrong-secret", "").await;
         let says = reply.problem(401);
         assert_eq!(reply.headers["www-authenticate"], "Bearer");
@@ -25,7 +25,7 @@ async fn a_token_without_the_scope_is_told_which_one_it_needs() {
         let others: Vec<Scope> =
             Scope::ALL.into_iter().filter(|s| *s != needed && *s != Scope::Admin).collect();
         let plane = Plane::start(&["acme"], vec![token("others", &others, None)]).await;
-        let path = route.path.replace('{', "").replace('}', "");
+        let path = route.path.replace(['{', '}'], "");
         let says = plane.call(&route.verb.to_uppercase(), &path, "others", "").await.problem(403);
         assert!(says.contains(needed.name()), "{says}");
     }

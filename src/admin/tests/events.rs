@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 use crate::consent::{Lookup, Recipient};
 
@@ -123,6 +125,24 @@ async fn the_list_of_a_stream_of_nothing_but_bad_lines_is_bounded() {
     assert_eq!(reply.json["rejected"], 10_001);
     assert_eq!(reply.json["results"].as_array().unwrap().len(), 10_000);
     assert_eq!(reply.json["results_truncated"], true);
+}
+
+#[tokio::test]
+async fn what_was_whole_when_a_stream_broke_off_is_kept() {
+    let plane = plane().await;
+    let (line, cut) = (grant(NUMBER, "utility"), grant("+15550000002", "utility"));
+    let text = format!("{line}\n{}", &cut[..cut.len() - 1]);
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ROOT}\r\nContent-Type: {NDJSON}\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len() + 2
+    );
+    let mut stream = TcpStream::connect(plane.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(plane.get(PATH).await.json["categories"]["utility"]["state"], "granted");
+    assert_eq!(plane.get(&PATH.replace("0001", "0002")).await.status, 404);
 }
 
 #[tokio::test]

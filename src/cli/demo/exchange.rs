@@ -69,7 +69,8 @@ impl Doors {
             .body(request.body.as_ref().map(Value::to_string).unwrap_or_default());
         let built = built.map_err(|error| Failure::Unanswered(error.into()))?;
         let mut response = self.agent.run(built).map_err(Failure::Unanswered)?;
-        let decision = response.headers().get(DECISION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let decision =
+            response.headers().get(DECISION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = response.body_mut().read_to_vec().map_err(Failure::Unanswered)?;
         let body = serde_json::from_slice(&body).unwrap_or_default();
         Ok(Answer { status: response.status().as_u16(), decision, body })
@@ -170,7 +171,10 @@ mod tests {
     fn an_answer_shows_its_error_its_message_or_its_counts() {
         assert_eq!(answered(json!({"error": {"message": "(#131030) no", "code": 131_030}})), "(#131030) no");
         assert_eq!(answered(json!({"messages": [{"id": "wamid.X"}]})), "wamid.X");
-        assert_eq!(answered(json!({"applied": 1, "ignored": 0, "rejected": 0})), "applied 1, ignored 0, rejected 0");
+        assert_eq!(
+            answered(json!({"applied": 1, "ignored": 0, "rejected": 0})),
+            "applied 1, ignored 0, rejected 0"
+        );
         assert_eq!(answered(json!({"data": [{"name": "a"}, {"name": "a"}, {"name": "b"}]})), "a, b");
         assert_eq!(answered(Value::Null), "");
     }

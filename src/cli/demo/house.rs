@@ -80,8 +80,11 @@ impl Files {
 fn configure(folder: &Path, upstream: &str) -> Result<Config, Failure> {
     let files = Files::below(folder);
     std::fs::write(&files.config, written(folder, &files, upstream)).map_err(Failure::System)?;
-    let sources =
-        Sources { file: Some(files.config), environment: std::iter::empty(), overrides: Overrides::default() };
+    let sources = Sources {
+        file: Some(files.config),
+        environment: std::iter::empty(),
+        overrides: Overrides::default(),
+    };
     config::load(sources).map_err(|problems| Failure::Config(problems.to_string()))
 }
 

@@ -35,7 +35,8 @@ impl Page {
 impl<W: Write> Page<W> {
     /// What stands where.
     pub(super) fn picture(&mut self, doors: &Doors) -> io::Result<()> {
-        let [gate, admin, provider] = [Door::Gate, Door::Admin, Door::Provider].map(|door| doors.address(door));
+        let [gate, admin, provider] =
+            [Door::Gate, Door::Admin, Door::Provider].map(|door| doors.address(door));
         let title = self.inked(Ink::Heading, "optgate demo: nothing leaves this machine");
         writeln!(self.out, "{title}\n")?;
         writeln!(self.out, "   your bot ────▶ gate {gate} ────▶ provider's stand-in {provider}")?;
@@ -74,7 +75,8 @@ impl<W: Write> Page<W> {
 
     /// The sends in the provider's journal.
     pub(super) fn journal(&mut self, entries: &[Value]) -> io::Result<()> {
-        let sends: Vec<_> = entries.iter().flat_map(|entry| each_send(entry).map(move |send| (entry, send))).collect();
+        let sends: Vec<_> =
+            entries.iter().flat_map(|entry| each_send(entry).map(move |send| (entry, send))).collect();
         let heading = self.inked(Ink::Heading, &format!("The provider saw {} sends", sends.len()));
         writeln!(self.out, "\n{heading}")?;
         for (entry, send) in sends {
@@ -87,7 +89,8 @@ impl<W: Write> Page<W> {
 
     /// What a reader may try next.
     pub(super) fn try_it(&mut self, doors: &Doors, files: &Files) -> io::Result<()> {
-        let heading = self.inked(Ink::Heading, "Now you: paste these. Ctrl-C ends everything and removes the folder");
+        let heading =
+            self.inked(Ink::Heading, "Now you: paste these. Ctrl-C ends everything and removes the folder");
         writeln!(self.out, "\n{heading}\n\n{}", lines_to_try(doors, files))?;
         self.out.flush()
     }

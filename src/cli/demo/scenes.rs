@@ -41,7 +41,10 @@ pub(super) fn play(doors: &Doors, page: &mut Page) -> Result<(), Failure> {
 
 fn scenes() -> [(&'static str, Vec<(Act, Expected)>); 7] {
     [
-        ("An order update to somebody who agreed to nothing", vec![(Act::Send(ORDER), Refused { code: 131_030 })]),
+        (
+            "An order update to somebody who agreed to nothing",
+            vec![(Act::Send(ORDER), Refused { code: 131_030 })],
+        ),
         ("They agree to order updates, on your website", vec![(Act::Grant("utility"), Done)]),
         ("The same order update again", vec![(Act::Send(ORDER), Done)]),
         ("A promotion, to which they did not agree", vec![(Act::Send(PROMOTION), Refused { code: 131_030 })]),

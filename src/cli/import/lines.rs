@@ -44,7 +44,9 @@ impl<R: BufRead> Lines<R> {
 
     /// The line with the tenant written into it, if it is an object that names none.
     fn with_tenant(&self, text: &[u8]) -> Vec<u8> {
-        let (Some(tenant), Some(rest)) = (&self.tenant, text.strip_prefix(b"{")) else { return text.to_vec() };
+        let (Some(tenant), Some(rest)) = (&self.tenant, text.strip_prefix(b"{")) else {
+            return text.to_vec();
+        };
         match serde_json::from_slice::<Map<String, Value>>(text) {
             // Put before what stands there, and nothing rewritten: the gate must see a key that stands twice.
             Ok(event) if !event.is_empty() && !event.contains_key("tenant") => {

@@ -9,6 +9,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use super::args::Global;
 use super::client::Client;
 use super::consent::{Format, ImportArgs};
@@ -63,6 +65,8 @@ impl Source {
 struct Chunk {
     body: Vec<u8>,
     lines: Vec<u64>,
+    /// Lines between them that are no events, and why.
+    unreadable: Vec<(u64, Vec<String>)>,
 }
 
 impl Chunk {
@@ -73,7 +77,7 @@ impl Chunk {
     }
 
     fn is_full(&self) -> bool {
-        self.lines.len() >= CHUNK_EVENTS || self.body.len() >= CHUNK_BYTES
+        self.lines.len() + self.unreadable.len() >= CHUNK_EVENTS || self.body.len() >= CHUNK_BYTES
     }
 }
 
@@ -90,24 +94,33 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode, Failur
     Ok(if tally.rejected() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn send_all(client: &Client, source: &mut Source, tally: &mut Tally, args: &ImportArgs) -> Result<(), Failure> {
+fn send_all(
+    client: &Client,
+    source: &mut Source,
+    tally: &mut Tally,
+    args: &ImportArgs,
+) -> Result<(), Failure> {
     let mut chunk = Chunk::default();
     let unreadable = |cause| Failure::Input(args.file.display().to_string(), cause);
     while let Some(item) = source.next().map_err(unreadable)? {
         match item.event {
             Ok(event) => chunk.push(item.line, &event),
-            Err(reason) => tally.reject(item.line, vec![reason]),
+            Err(reason) => chunk.unreadable.push((item.line, vec![reason])),
         }
         if chunk.is_full() {
             send(client, std::mem::take(&mut chunk), tally)?;
         }
     }
-    if chunk.lines.is_empty() { Ok(()) } else { send(client, chunk, tally) }
+    send(client, chunk, tally)
 }
 
 fn send(client: &Client, chunk: Chunk, tally: &mut Tally) -> Result<(), Failure> {
-    let answer = client.write("POST", "/v1/events", ("application/x-ndjson", &chunk.body))?;
-    tally.take(&answer, &chunk.lines);
+    let answer = if chunk.lines.is_empty() {
+        Value::Null
+    } else {
+        client.write("POST", "/v1/events", ("application/x-ndjson", &chunk.body))?
+    };
+    tally.take(&answer, chunk);
     Ok(())
 }
 

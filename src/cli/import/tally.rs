@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal};
 
 use serde_json::{Value, json};
 
+use super::Chunk;
+
 /// How often progress is told where a line cannot be overwritten.
 const PLAIN_EVERY: u64 = 100_000;
 /// How many rejected lines a JSON summary lists; standard error has all of them.
@@ -35,7 +37,7 @@ impl Tally {
     }
 
     /// Counts a line that is no event.
-    pub(super) fn reject(&mut self, line: u64, reasons: Vec<String>) {
+    fn reject(&mut self, line: u64, reasons: &[String]) {
         self.rejected += 1;
         self.end_progress();
         eprintln!("line {line}: rejected: {}", reasons.join("; "));
@@ -44,19 +46,22 @@ impl Tally {
         }
     }
 
-    /// Counts the gate's answer to a chunk; `lines` are those of its events.
-    pub(super) fn take(&mut self, answer: &Value, lines: &[u64]) {
+    /// Counts what became of a chunk: the gate's answer to its events, and the lines that were no events.
+    pub(super) fn take(&mut self, answer: &Value, chunk: Chunk) {
         let count = |member| answer.get(member).and_then(Value::as_u64).unwrap_or(0);
         self.applied += count("applied");
         self.ignored += count("ignored");
         let results = answer.get("results").and_then(Value::as_array).into_iter().flatten();
-        for result in results.filter(|result| result.get("result").and_then(Value::as_str) == Some("rejected")) {
-            let place = result.get("line").and_then(Value::as_u64).and_then(|line| usize::try_from(line).ok());
-            let line = place.and_then(|place| lines.get(place.checked_sub(1)?)).copied().unwrap_or(0);
-            let reasons = result.get("reasons").and_then(Value::as_array).into_iter().flatten();
-            self.reject(line, reasons.filter_map(Value::as_str).map(str::to_owned).collect());
+        let refused =
+            results.filter(|result| result.get("result").and_then(Value::as_str) == Some("rejected"));
+        let mut rejected = chunk.unreadable;
+        rejected.extend(refused.map(|result| (line_of(result, &chunk.lines), reasons(result))));
+        rejected.sort();
+        for (line, reasons) in &rejected {
+            self.reject(*line, reasons);
         }
-        self.through_line = lines.last().copied().unwrap_or(self.through_line);
+        let ends = [chunk.lines.last().copied(), rejected.last().map(|(line, _)| *line)];
+        self.through_line = ends.into_iter().flatten().max().unwrap_or(self.through_line);
         self.tell_progress();
     }
 
@@ -111,18 +116,35 @@ impl Tally {
     }
 }
 
+/// The line in the file of a result, which names its place in the chunk.
+fn line_of(result: &Value, lines: &[u64]) -> u64 {
+    let place = result.get("line").and_then(Value::as_u64).and_then(|place| usize::try_from(place).ok());
+    place.and_then(|place| lines.get(place.checked_sub(1)?)).copied().unwrap_or(0)
+}
+
+fn reasons(result: &Value) -> Vec<String> {
+    let reasons = result.get("reasons").and_then(Value::as_array).into_iter().flatten();
+    reasons.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_rejected_event_is_told_by_its_line_in_the_file() {
+    fn rejected_lines_are_told_in_the_order_of_the_file() {
         let mut tally = Tally::new(true);
         let results = json!([{ "line": 2, "result": "rejected", "reasons": ["a", "b"] }, { "line": 1, "result": "ignored" }]);
-        tally.take(&json!({ "applied": 3, "ignored": 1, "rejected": 1, "results": results }), &[10, 12, 13]);
-        tally.reject(14, vec!["c".to_owned()]);
-        assert_eq!(tally.summary(), "applied 3, ignored 1, rejected 2");
-        assert_eq!(tally.json()["results"][0], json!({ "line": 12, "result": "rejected", "reasons": ["a", "b"] }));
-        assert!(tally.so_far().contains("lines through 13 are settled"));
+        let chunk = Chunk {
+            lines: vec![10, 12, 14],
+            unreadable: vec![(13, vec!["c".to_owned()]), (11, vec!["d".to_owned()])],
+            ..Chunk::default()
+        };
+        tally.take(&json!({ "applied": 1, "ignored": 1, "rejected": 1, "results": results }), chunk);
+        assert_eq!(tally.summary(), "applied 1, ignored 1, rejected 3");
+        let lines: Vec<_> =
+            tally.json()["results"].as_array().unwrap().iter().map(|r| r["line"].as_u64().unwrap()).collect();
+        assert_eq!(lines, [11, 12, 13]);
+        assert!(tally.so_far().contains("lines through 14 are settled"));
     }
 }

@@ -38,7 +38,9 @@ mod tests {
         assert_eq!(message_id(sent).unwrap().danger_reveal(), "wamid.A");
         let called = br#"{"messaging_product":"whatsapp","calls":[{"id":"wacid.B"}]}"#;
         assert_eq!(message_id(called).unwrap().danger_reveal(), "wacid.B");
-        for none in [&br#"{"success":true}"#[..], b"", b"[]", br#"{"messages":[]}"#, br#"{"messages":[{"id":1}]}"#] {
+        for none in
+            [&br#"{"success":true}"#[..], b"", b"[]", br#"{"messages":[]}"#, br#"{"messages":[{"id":1}]}"#]
+        {
             assert!(message_id(none).is_none());
         }
     }

@@ -49,7 +49,9 @@ fn shape() -> Vec<String> {
 
 fn template(item: &Value) -> Result<ListedTemplate, String> {
     let text = |field: &str| item.get(field).and_then(Value::as_str).filter(|t| !t.is_empty());
-    let required = |field: &str, such_as: &str| text(field).ok_or_else(|| format!("{field}: missing; write a string such as {such_as}"));
+    let required = |field: &str, such_as: &str| {
+        text(field).ok_or_else(|| format!("{field}: missing; write a string such as {such_as}"))
+    };
     let name = required("name", "\"order_update\"")?;
     if name.len() > 512 || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
         return Err("name: at most 512 of a-z, 0-9 and _".to_owned());
@@ -73,15 +75,24 @@ mod tests {
         for body in [format!(r#"{{"data":[{item}],"paging":{{}}}}"#), format!("[{item}]")] {
             let list = parse_list(body.as_bytes()).unwrap();
             assert_eq!(list[0].language, "en_US");
-            assert_eq!((list[0].category, list[0].correct_category), (Category::Utility, Some(Category::Marketing)));
+            assert_eq!(
+                (list[0].category, list[0].correct_category),
+                (Category::Utility, Some(Category::Marketing))
+            );
         }
     }
 
     #[test]
     fn every_problem_is_named() {
-        let problems = parse_list(br#"[{"name":"a","language":"en"},{"name":"B C","language":"en","category":"UTILITY"},7]"#).unwrap_err();
+        let problems = parse_list(
+            br#"[{"name":"a","language":"en"},{"name":"B C","language":"en","category":"UTILITY"},7]"#,
+        )
+        .unwrap_err();
         assert_eq!(problems.len(), 3);
-        assert!(problems[0].starts_with("item 1: category") && problems[1].starts_with("item 2: name"), "{problems:?}");
+        assert!(
+            problems[0].starts_with("item 1: category") && problems[1].starts_with("item 2: name"),
+            "{problems:?}"
+        );
         assert!(parse_list(b"{}").is_err() && parse_list(b"nonsense").is_err());
     }
 }

@@ -10,7 +10,8 @@ use super::names::{Name, Seen};
 use super::path::Segments;
 use super::scan::{self, Found};
 use super::{
-    Context, Inspect, Passage, Recognized, Unreadable, batch, form, json, multipart, unreadable, unrecognized,
+    Context, Effect, Inspect, Passage, Recognized, Unreadable, batch, form, json, multipart, unreadable,
+    unrecognized,
 };
 use crate::wire::send::Surface;
 
@@ -30,6 +31,9 @@ const TELLING: &str =
 
 /// Reads a body.
 pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unreadable> {
+    if request.is_bare_read()? {
+        return Ok(request.pass());
+    }
     match request.inspect.edge.treatment {
         Treatment::Send(surface) => request.send(surface),
         Treatment::Node => request.node(),
@@ -69,7 +73,7 @@ impl<'a> Request<'a, '_> {
     }
 
     fn send(&self, surface: Surface) -> Result<Recognized<'a>, Unreadable> {
-        if self.inspect.read && self.is_silent()? {
+        if self.inspect.effect != Effect::Write && self.is_silent()? {
             return Ok(self.pass());
         }
         let sender = Segments::of(self.inspect.path(self.parts)).at(0);
@@ -80,10 +84,21 @@ impl<'a> Request<'a, '_> {
         })
     }
 
-    /// Whether a read or delete on a send edge names neither recipient nor content nor batch, nor another method.
+    /// A read without body, which the head could not tell from one with a body.
+    fn is_bare_read(&self) -> Result<bool, Unreadable> {
+        if self.inspect.effect != Effect::Read || !self.body.is_empty() {
+            return Ok(false);
+        }
+        let sends = matches!(self.inspect.edge.treatment, Treatment::Send(_));
+        Ok(if sends { self.is_silent()? } else { !self.look(&[])?.seen.has(Name::Batch) })
+    }
+
+    /// Whether a read or delete names neither recipient nor content nor batch, nor another method in its body.
     fn is_silent(&self) -> Result<bool, Unreadable> {
         let seen = self.look(&[])?.seen;
-        Ok(!is_telling(seen) && !seen.has(Name::Method) && !seen.has(Name::UnderscoreMethod))
+        let is_method = seen.has(Name::Method) || seen.has(Name::UnderscoreMethod);
+        // The method in the query was heard with the head.
+        Ok(!is_telling(seen) && (self.body.is_empty() || !is_method))
     }
 
     /// `POST /{phone_number_id}`: configuration, steering, or a send that stands on the wrong edge.
@@ -112,7 +127,10 @@ impl<'a> Request<'a, '_> {
     /// `PUT /v1/messages/{id}`: a receipt and nothing else.
     fn receipt(&self) -> Result<Recognized<'a>, Unreadable> {
         let fields = self.fields()?;
-        let tells = is_telling(fields.seen) || fields.unknown_object || fields.recipient_is_object;
+        let tells = is_telling(fields.seen)
+            || fields.free_form
+            || fields.unknown_object
+            || fields.recipient_is_object;
         if fields.text(Name::Status) == Some("read") && !tells {
             Ok(self.pass())
         } else {

@@ -107,10 +107,16 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
         .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Whether a body may follow, as far as the head tells: over HTTP/2 only a length of 0 says that none does.
+/// Whether a body may follow: over HTTP/2 only a length of 0 says that none does.
 pub(super) fn may_follow(parts: &http::request::Parts) -> bool {
-    let framed = parts.version == http::Version::HTTP_2 || parts.headers.contains_key(TRANSFER_ENCODING);
-    parts.headers.get(CONTENT_LENGTH).map_or(framed, |length| length != "0")
+    is_declared(parts)
+        || (parts.version == http::Version::HTTP_2 && !parts.headers.contains_key(CONTENT_LENGTH))
+}
+
+/// Whether the head says that a body follows.
+pub(super) fn is_declared(parts: &http::request::Parts) -> bool {
+    let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
+    parts.headers.get(CONTENT_LENGTH).map_or(chunked, |length| length != "0")
 }
 
 #[cfg(test)]

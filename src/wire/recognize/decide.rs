@@ -74,12 +74,16 @@ fn is_other_product(fields: &Fields<'_>, place: &Place<'_>) -> bool {
     let product = fields
         .text(Name::MessagingProduct)
         .is_none_or(|p| matches!(p, "messenger" | "instagram" | "facebook"));
-    let bare = !fields.seen.has(Name::To) && !fields.seen.has(Name::Type) && !fields.seen.has_payload();
+    let bare = !fields.seen.has(Name::To) && !fields.seen.has(Name::Type) && !has_content(fields);
     fields.recipient_is_object && product && bare && !place.is_sender && place.surface == Surface::Messages
 }
 
+fn has_content(fields: &Fields<'_>) -> bool {
+    fields.seen.has_payload() || fields.free_form
+}
+
 fn without_recipient<'a>(fields: &Fields<'a>, surface: Surface) -> Outcome<'a> {
-    let content = fields.seen.has_payload() || fields.unknown_object;
+    let content = has_content(fields) || fields.unknown_object;
     match (surface, fields.text(Name::Status), fields.text(Name::Action)) {
         (Surface::Messages, Some("read"), _) if !content => Ok(Decided::Pass(Passage::of("read_receipt"))),
         (Surface::Calls, _, Some("accept" | "pre_accept" | "reject" | "terminate")) if !content => {
@@ -113,7 +117,7 @@ fn payload<'a>(fields: &mut Fields<'a>, surface: Surface) -> Result<Payload<'a>,
 /// Whether `type` promises free-form content that no payload key shows; it adds, and never takes away.
 fn is_free_form_type(fields: &Fields<'_>, has_other_content: bool) -> Result<bool, Unreadable> {
     match fields.text(Name::Type) {
-        None => Ok(!has_other_content && !fields.seen.has_payload()),
+        None => Ok(!has_other_content && !has_content(fields)),
         Some(kind) if kind.eq_ignore_ascii_case("template") || kind.eq_ignore_ascii_case("hsm") => {
             let present = fields.seen.has(Name::Template) || fields.seen.has(Name::Hsm);
             if present { Ok(false) } else { Err(unreadable("type says template, but no template is there")) }

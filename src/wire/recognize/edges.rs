@@ -1,17 +1,4 @@
-//! The closed table of edges: how a write to each is treated, and where the rule comes from.
-//!
-//! | edge | treatment of a write | source |
-//! |---|---|---|
-//! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
-//! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
-//! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
-//! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
-//! | `signups`, `welcome_message_sequences`, `schedules`, `subscriptions` | steering | Meta, In-App Signup, Webhooks; ARCHITECTURE section 5 |
-//! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
-//! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
-//! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
-//! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
-//! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
+//! The closed table of edges, as the documentation of [`super`] explains it.
 
 use super::path::Segments;
 use crate::wire::send::Surface;
@@ -118,6 +105,7 @@ static EDGES: &[Edge] = &[
     edge("signups", Treatment::Steering),
     edge("welcome_message_sequences", Treatment::Steering),
     edge("schedules", Treatment::Steering),
+    edge("message_campaigns", Treatment::Steering),
 ];
 
 static ROOT: Edge = edge("root", Treatment::Unknown);
@@ -128,10 +116,10 @@ static FOREIGN: Edge = edge("foreign_messages", Treatment::Foreign);
 static RECEIPT: Edge = edge("receipt", Treatment::Receipt);
 static CONTACTS: Edge = edge("on_premises_contacts", Treatment::Sample);
 
-/// The edge that a path leads to, and the id above it (empty where there is none).
-pub(super) fn find<'p>(path: &Segments<'p>) -> (&'static Edge, &'p str) {
+/// The edge that a path leads to.
+pub(super) fn find(path: &Segments<'_>) -> &'static Edge {
     let (id, name) = (path.at(0), path.at(1));
-    let found = match path.len {
+    match path.len {
         0 => &ROOT,
         1 if named(id).is_some_and(is_contacting) => &FOREIGN,
         1 if id.starts_with("upload:") => &FILE,
@@ -142,8 +130,7 @@ pub(super) fn find<'p>(path: &Segments<'p>) -> (&'static Edge, &'p str) {
         _ if path.more || path.iter().any(|segment| named(segment).is_some_and(is_contacting)) => &FOREIGN,
         3 => named(name).filter(|edge| is_deep(edge)).unwrap_or(&UNKNOWN),
         _ => &UNKNOWN,
-    };
-    (found, id)
+    }
 }
 
 fn below(id: &str, name: &str) -> &'static Edge {
@@ -229,7 +216,7 @@ mod tests {
             ("/oauth/access_token", Unknown),
             ("/1/settings", SteeringIf(&["payload_encryption", "calling.sip"])),
         ] {
-            assert_eq!(find(&Segments::of(path)).0.treatment, treatment, "{path}");
+            assert_eq!(find(&Segments::of(path)).treatment, treatment, "{path}");
         }
     }
 }

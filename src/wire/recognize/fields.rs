@@ -154,7 +154,7 @@ impl<'a> Fields<'a> {
 
     /// The text under a name.
     pub(super) fn text(&self, name: Name) -> Option<&str> {
-        self.texts.at(name).as_deref()
+        self.texts.at(name)
     }
 
     /// Takes the text under a name.
@@ -193,7 +193,7 @@ impl<'a> Texts<'a> {
         })
     }
 
-    fn at(&self, name: Name) -> &Option<Cow<'a, str>> {
+    fn at(&self, name: Name) -> Option<&str> {
         match name {
             Name::MessagingProduct => &self.messaging_product,
             Name::To => &self.to,
@@ -218,8 +218,9 @@ impl<'a> Texts<'a> {
             | Name::Pin
             | Name::Method
             | Name::UnderscoreMethod
-            | Name::Batch => &None,
+            | Name::Batch => return None,
         }
+        .as_deref()
     }
 }
 

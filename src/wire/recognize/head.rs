@@ -10,18 +10,11 @@ use super::edges::{self, Edge, Treatment};
 use super::names::{Name, Seen};
 use super::path::{self, Segments};
 use super::{
-    Context, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable, unrecognized,
+    Context, Effect, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable,
+    unrecognized,
 };
 use crate::consent::DenyReason;
 use crate::wire::refusal::Dialect;
-
-/// What a request does, after every way to say so was heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    Read,
-    Delete,
-    Write,
-}
 
 /// Headers in which frameworks look for another method. Source: none of them is documented by Meta, none is trusted to be ignored.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -29,23 +22,42 @@ const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-meth
 const TELLING: &str =
     "the query carries a batch, a recipient or a message; send those on their own edge, in a JSON body";
 
+const FOREIGN: &str = "this is no path of the Cloud API that is judged; write /{phone_number_id}/messages";
+
+/// Where a request leads.
+struct Place<'p> {
+    /// The canonical path below the mount point.
+    path: &'p str,
+    segments: Segments<'p>,
+    edge: &'static Edge,
+    /// Whether the path differs from what the caller wrote.
+    moved: bool,
+}
+
 /// Reads a head.
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
-    let below = path::under(&plain, context.base_path)
+    let path = path::under(&plain, context.base_path)
         .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
-    let segments = Segments::of(below);
-    let (edge, _) = edges::find(&segments);
-    let on_premises = segments.len == 1 && segments.version.is_some_and(|version| !version.contains('.'));
-    let target = respelled(&plain, below, &segments, edge, parts)?;
-    let query = parts.uri.query().unwrap_or_default();
-    let (seen, effect) = effect(parts, query)?;
-    let sends = matches!(edge.treatment, Treatment::Send(_));
+    let segments = Segments::of(path);
+    let moved = matches!(plain, Cow::Owned(_)) || path.len() != plain.len();
+    let place = Place { path, edge: edges::find(&segments), segments, moved };
+    let target = respelled(&place, parts.uri.query())?;
+    let (seen, effect) = effect(parts);
+    let sends = matches!(place.edge.treatment, Treatment::Send(_));
     let tells = seen.has_recipient() || seen.has_payload();
-    if effect == Effect::Read && !content::may_follow(parts) && !seen.has(Name::Batch) && !(sends && tells) {
-        return Ok(Head::Passthrough(Passage::of(edge.name), target));
+    let carries = content::may_follow(parts) || seen.has(Name::Batch) || (sends && tells);
+    if effect == Effect::Read && !carries {
+        return Ok(Head::Passthrough(Passage::of(place.edge.name), target));
     }
-    Route { parts, edge, target, seen, effect, on_premises }.write()
+    let dialect = dialect(&place.segments);
+    Route { parts, edge: place.edge, target, seen, effect, dialect }.write()
+}
+
+/// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
+fn dialect(segments: &Segments<'_>) -> Dialect {
+    let on_premises = segments.len == 1 && segments.version.is_some_and(|version| !version.contains('.'));
+    if on_premises { Dialect::OnPremises } else { Dialect::Cloud }
 }
 
 /// The path in its one spelling.
@@ -60,21 +72,16 @@ fn canonical(parts: &Parts) -> Result<Cow<'_, str>, Unreadable> {
 }
 
 /// The target to forward where the caller's own is spelled otherwise.
-fn respelled(
-    plain: &Cow<'_, str>,
-    below: &str,
-    segments: &Segments<'_>,
-    edge: &Edge,
-    parts: &Parts,
-) -> Result<Option<Target>, Unreadable> {
+fn respelled(place: &Place<'_>, query: Option<&str>) -> Result<Option<Target>, Unreadable> {
+    let Place { path, segments, edge, moved } = place;
     let upper_version = segments.version.is_some_and(|version| version.starts_with('V'));
     let other_case =
         segments.iter().any(|segment| segment != edge.name && segment.eq_ignore_ascii_case(edge.name));
-    if matches!(plain, Cow::Borrowed(_)) && below.len() == plain.len() && !upper_version && !other_case {
+    if !moved && !upper_version && !other_case {
         return Ok(None);
     }
-    let mut out = String::with_capacity(below.len() + 64);
-    for segment in below.split('/').skip(1) {
+    let mut out = String::with_capacity(path.len() + query.map_or(0, str::len) + 1);
+    for segment in path.split('/').skip(1) {
         out.push('/');
         match segment {
             _ if Some(segment) == segments.version => out.push_str(&segment.to_ascii_lowercase()),
@@ -82,7 +89,7 @@ fn respelled(
             _ => out.push_str(segment),
         }
     }
-    if let Some(query) = parts.uri.query() {
+    if let Some(query) = query {
         out.push('?');
         out.push_str(query);
     }
@@ -90,7 +97,7 @@ fn respelled(
 }
 
 /// Every judged name in the query, and what the request does. A parameter or header can turn it into a write, never out of one.
-fn effect(parts: &Parts, query: &str) -> Result<(Seen, Effect), Unreadable> {
+fn effect(parts: &Parts) -> (Seen, Effect) {
     let mut effect = match parts.method {
         Method::GET | Method::HEAD | Method::OPTIONS => Effect::Read,
         Method::DELETE => Effect::Delete,
@@ -99,16 +106,14 @@ fn effect(parts: &Parts, query: &str) -> Result<(Seen, Effect), Unreadable> {
     for value in OVERRIDES.iter().flat_map(|name| parts.headers.get_all(*name)) {
         effect = overridden(effect, value.to_str().unwrap_or_default());
     }
-    if query.is_empty() {
-        return Ok((Seen::default(), effect));
-    }
+    let Some(query) = parts.uri.query() else { return (Seen::default(), effect) };
     let mut said = effect;
     let seen = form::scan(query.as_bytes(), |name, value| {
         if matches!(super::names::Spelled::of(name).name(), Some(Name::Method | Name::UnderscoreMethod)) {
             said = overridden(said, value);
         }
     });
-    Ok((seen, said))
+    (seen, said)
 }
 
 fn overridden(effect: Effect, by: &str) -> Effect {
@@ -131,17 +136,20 @@ struct Route<'p> {
     target: Option<Target>,
     seen: Seen,
     effect: Effect,
-    on_premises: bool,
+    dialect: Dialect,
 }
 
 impl Route<'_> {
     fn write(self) -> Result<Head, Unreadable> {
+        if self.effect == Effect::Read && !content::is_declared(self.parts) {
+            return self.inspect();
+        }
         match self.edge.treatment {
             Treatment::Opaque => Err(refused(
                 DenyReason::OpaquePayload,
                 "the message is encrypted for the provider, so nobody can judge it; send it on /messages",
             )),
-            Treatment::Foreign => Err(self.foreign()),
+            Treatment::Foreign => Err(Unreadable { dialect: self.dialect, ..unrecognized(FOREIGN) }),
             Treatment::Steering => Ok(Head::Steering(self.edge.name)),
             Treatment::Members if self.effect == Effect::Write => Err(refused(
                 DenyReason::GroupNotPermitted,
@@ -154,15 +162,6 @@ impl Route<'_> {
             | Treatment::Receipt
             | Treatment::Unknown => self.inspect(),
         }
-    }
-
-    /// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
-    fn foreign(&self) -> Unreadable {
-        let dialect = if self.on_premises { Dialect::OnPremises } else { Dialect::Cloud };
-        let why = unrecognized(
-            "this is no path of the Cloud API that is judged; write /{phone_number_id}/messages",
-        );
-        Unreadable { dialect, ..why }
     }
 
     /// A write that is known to be harmless unless it carries what it should not.
@@ -196,11 +195,6 @@ impl Route<'_> {
                 "the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding",
             ));
         }
-        Ok(Head::Inspect(Inspect {
-            edge: self.edge,
-            content,
-            read: self.effect != Effect::Write,
-            target: self.target,
-        }))
+        Ok(Head::Inspect(Inspect { edge: self.edge, content, effect: self.effect, target: self.target }))
     }
 }

@@ -1,7 +1,24 @@
 //! What a request is: sends, a passthrough, a steering write, or unreadable.
 //!
 //! The invariant: nothing that the provider, lenient in ways we cannot know, could understand as a send passes unjudged; what is judged is exactly what travels;
-//! what is not a send passes unharmed. Where two readers could disagree, the request is refused. Edges and their treatment stand in one table, in `edges`.
+//! what is not a send passes unharmed. Where two readers could disagree, the request is refused.
+//!
+//! # Edges
+//!
+//! How a write to each edge of the provider's API is treated; reads pass. The table in code is `edges`.
+//!
+//! | edge | treatment of a write | source |
+//! |---|---|---|
+//! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
+//! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
+//! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
+//! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
+//! | `signups`, `welcome_message_sequences`, `schedules`, `message_campaigns`, `subscriptions` | steering | Meta, In-App Signup, Webhooks |
+//! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
+//! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
+//! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
+//! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
+//! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
 
 mod path;
 mod edges;
@@ -115,13 +132,20 @@ impl Passage {
     }
 }
 
+/// What a request does, after every way to say so in its head was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Read,
+    Delete,
+    Write,
+}
+
 /// What waits for its body.
 #[derive(Debug)]
 pub struct Inspect {
     edge: &'static Edge,
     content: Content,
-    /// Whether the request can only be a write if its parameters say so.
-    read: bool,
+    effect: Effect,
     target: Option<Target>,
 }
 
@@ -164,6 +188,12 @@ pub fn head(parts: &Parts, context: Context<'_>) -> Head {
 }
 
 /// Judges a body that [`head`] asked for.
-pub fn body<'a>(inspect: &'a Inspect, parts: &'a Parts, body: &'a [u8], context: Context<'_>) -> Recognized<'a> {
-    body::read(&body::Request { inspect, parts, body, context, nested: false }).unwrap_or_else(Recognized::Unreadable)
+pub fn body<'a>(
+    inspect: &'a Inspect,
+    parts: &'a Parts,
+    body: &'a [u8],
+    context: Context<'_>,
+) -> Recognized<'a> {
+    body::read(&body::Request { inspect, parts, body, context, nested: false })
+        .unwrap_or_else(Recognized::Unreadable)
 }

@@ -28,7 +28,7 @@ names! {
 }
 
 impl Name {
-    /// Whether the name carries content.
+    /// Whether the name carries content wherever it stands. `pin` does so on a send edge only: elsewhere it is the pin of two-step verification.
     pub(super) const fn is_payload(self) -> bool {
         matches!(
             self,
@@ -44,7 +44,6 @@ impl Name {
                 | Self::Contacts
                 | Self::Reaction
                 | Self::Hsm
-                | Self::Pin
         )
     }
 
@@ -166,7 +165,6 @@ impl Seen {
             Name::Contacts,
             Name::Reaction,
             Name::Hsm,
-            Name::Pin,
         ])
     }
 

@@ -396,6 +396,16 @@ fn reads_pass_unless_they_could_be_writes() {
     ] {
         assert_eq!(at(method, target, JSON, b""), expected, "{method} {target}");
     }
+    let mut parts = Written { method: "GET", target: "/1/signups", ..Written::default() }.parts().unwrap();
+    parts.version = http::Version::HTTP_2;
+    let is_sender = |_: &str| false;
+    let context = Context { is_sender: &is_sender, base_path: "" };
+    let Head::Inspect(inspect) = head(&parts, context) else { panic!("over HTTP/2 a body could follow") };
+    assert!(matches!(body(&inspect, &parts, b"", context), Recognized::Passthrough(_)));
+    assert!(matches!(body(&inspect, &parts, b"method=post", context), Recognized::Unreadable(_)));
+    parts.uri = "/1/call_permissions?recipient=US.1".parse().unwrap();
+    let Head::Inspect(inspect) = head(&parts, context) else { panic!("over HTTP/2 a body could follow") };
+    assert!(matches!(body(&inspect, &parts, b"", context), Recognized::Passthrough(_)));
     let overridden = [("x-http-method-override", "POST")];
     let written = Written { method: "GET", target: "/1/signups", headers: &overridden, ..Written::default() };
     assert_eq!(written.read(), "steering signups");
@@ -406,6 +416,15 @@ fn reads_pass_unless_they_could_be_writes() {
 fn writes_pass_unless_they_carry_a_send_or_steer() {
     for (method, target, kind, body, expected) in [
         ("POST", "/1/deregister", JSON, &b""[..], "pass deregister"),
+        ("POST", "/1/register", JSON, br#"{"messaging_product":"whatsapp","pin":"212834"}"#, "pass register"),
+        ("POST", "/1", JSON, br#"{"pin":"212834"}"#, "pass node"),
+        (
+            "POST",
+            "/app/uploads?file_name=a.jpg&file_length=9&file_type=image/jpeg",
+            JSON,
+            b"",
+            "pass uploads",
+        ),
         (
             "POST",
             "/1/message_templates",
@@ -457,6 +476,7 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("POST", "/1/subscribed_apps", FORM, b"override%5Fcallback_uri=x", "steering subscribed_apps"),
         ("POST", "/1", JSON, br#"{"webhook_configuration":{"override_callback_uri":"x"}}"#, "steering node"),
         ("POST", "/1", JSON, br#"{"whatsapp_business_api_data":{}}"#, "steering node"),
+        ("POST", "/777/messages", MULTIPART, b"--B\r\nContent-Disposition: form-data; name=\"recipient\"\r\n\r\n{\"id\":\"9\"}\r\n--B\r\nContent-Disposition: form-data; name=\"filedata\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89\r\n--B--\r\n", "pass other_product"),
         ("POST", "/1/welcome_message_sequences", JSON, b"{}", "steering welcome_message_sequences"),
         ("DELETE", "/1/signups/2", JSON, b"", "steering signups"),
         ("POST", "/g/participants", JSON, b"{}", "group_not_permitted"),
@@ -560,7 +580,8 @@ fn each_operation_of_a_batch_is_judged_as_if_alone() {
         (vec![read.clone(); 51], "request_unreadable"),
     ] {
         let batch = format!("[{}]", operations.join(","));
-        let encoded: String = batch.bytes().map(|b| format!("%{b:02x}")).collect();
+        let encoded =
+            percent_encoding::utf8_percent_encode(&batch, percent_encoding::NON_ALPHANUMERIC).to_string();
         let part =
             format!("--B\r\nContent-Disposition: form-data; name=\"batch\"\r\n\r\n{batch}\r\n--B--\r\n");
         for (target, kind, body) in [

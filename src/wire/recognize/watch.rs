@@ -15,7 +15,7 @@ const ODD: &str = "the upload is not the multipart body that its Content-Type de
 pub struct Watch(Kind);
 
 enum Kind {
-    Multipart(Multipart),
+    Multipart(Box<Multipart>),
     File(File),
 }
 
@@ -29,7 +29,12 @@ impl Watch {
     /// Watches a multipart body; with `only_batch`, recipients and content may pass.
     pub(super) fn multipart(boundary: &str, only_batch: bool) -> Self {
         let delimiter = Finder::new(format!("--{boundary}").as_bytes()).into_owned();
-        Self(Kind::Multipart(Multipart { delimiter, only_batch, state: State::Start, tail: Vec::new() }))
+        Self(Kind::Multipart(Box::new(Multipart {
+            delimiter,
+            only_batch,
+            state: State::Start,
+            tail: Vec::new(),
+        })))
     }
 
     /// Watches a body that is a file by itself.
@@ -209,6 +214,9 @@ impl File {
 
     fn begin(&mut self) -> Result<(), Unreadable> {
         self.begun = true;
+        if is_media(&self.start) {
+            return Ok(());
+        }
         match scan::shape(&self.start).map_err(unrecognized)? {
             Shape::Empty | Shape::Text => Ok(()),
             Shape::Braces | Shape::Dashes => {
@@ -235,4 +243,11 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// Whether it begins as jpeg and mp4 do, whose first bytes would look like text in another encoding.
+///
+/// Source: ISO/IEC 10918-1 section B.1.1.3 (SOI and the next marker); ISO/IEC 14496-12 section 4.3 (`ftyp`).
+fn is_media(start: &[u8]) -> bool {
+    start.starts_with(&[0xff, 0xd8, 0xff]) || start.get(4..8) == Some(b"ftyp")
 }

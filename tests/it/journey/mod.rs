@@ -123,7 +123,9 @@ impl Refusal {
         assert_eq!(error["error_data"]["messaging_product"], "whatsapp", "{body}");
         let details = error["error_data"]["details"].as_str().unwrap();
         assert!(details.starts_with("optgate: ") && details.contains(self.reason), "{body}");
-        let id = response.header("optgate-decision-id").unwrap_or_else(|| panic!("no id: {:?}", response.headers()));
+        let id = response
+            .header("optgate-decision-id")
+            .unwrap_or_else(|| panic!("no id: {:?}", response.headers()));
         assert_eq!(error["fbtrace_id"], id);
         assert_eq!(id.len(), 26, "{id}");
         id.to_owned()
@@ -195,7 +197,8 @@ pub(crate) fn templates() -> Value {
 
 /// A message of some type with its content.
 pub(crate) fn message(to: &str, kind: &str, content: Value) -> Value {
-    let mut message = json!({"messaging_product": "whatsapp", "recipient_type": "individual", "to": to, "type": kind});
+    let mut message =
+        json!({"messaging_product": "whatsapp", "recipient_type": "individual", "to": to, "type": kind});
     message[kind] = content;
     message
 }

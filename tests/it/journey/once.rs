@@ -43,7 +43,10 @@ fn fails_once(answer: &Answer, expected: Refusal) {
     // The next send is not touched by the failure before it.
     assert_eq!(scene.send_permitted().status, 200);
     assert_eq!(scene.upstream.request_count(), 4);
-    assert_eq!(scene.gate.metric("optgate_upstream_failures_total", &["kind=\"outcome_unknown\""]).to_bits(), 2f64.to_bits());
+    assert_eq!(
+        scene.gate.metric("optgate_upstream_failures_total", &["kind=\"outcome_unknown\""]).to_bits(),
+        2f64.to_bits()
+    );
 }
 
 #[test]
@@ -87,8 +90,13 @@ fn an_upstream_that_refuses_connections_is_not_reached() {
     for _ in 0..3 {
         let response = gate.send(&text(ANN));
         let id = NOT_REACHED.assert_envelope(&response);
-        let event = crate::support::eventually("the send is logged", || gate.decision_log().into_iter().find(|e| e["id"] == id));
-        assert_eq!((&event["decision"], &event["outcome"], &event["upstream_status"]), (&json!("allow"), &json!("upstream_not_reached"), &json!(null)));
+        let event = crate::support::eventually("the send is logged", || {
+            gate.decision_log().into_iter().find(|e| e["id"] == id)
+        });
+        assert_eq!(
+            (&event["decision"], &event["outcome"], &event["upstream_status"]),
+            (&json!("allow"), &json!("upstream_not_reached"), &json!(null))
+        );
     }
     NOT_REACHED.assert_envelope(&request(gate.addr(), "GET", "/v23.0/1", &[], b""));
 }
@@ -100,7 +108,8 @@ fn an_upstream_that_never_accepts_is_not_reached() {
     listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
-    let _fill: Vec<_> = (0..2).map(|_| std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(200))).collect();
+    let _fill: Vec<_> =
+        (0..2).map(|_| std::net::TcpStream::connect_timeout(&addr, Duration::from_millis(200))).collect();
     let gate = Gate::to(&format!("http://{addr}")).set("upstream", "connect_timeout_ms", "300").start();
     gate.apply(&[grant(ANN, &["service"])]);
     NOT_REACHED.assert_envelope(&gate.send(&text(ANN)));
@@ -109,7 +118,9 @@ fn an_upstream_that_never_accepts_is_not_reached() {
 #[test]
 fn an_upstream_that_does_not_answer_the_tls_handshake_is_not_reached() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gate = Gate::to(&format!("https://{}", silent.local_addr().unwrap())).set("upstream", "connect_timeout_ms", "300").start();
+    let gate = Gate::to(&format!("https://{}", silent.local_addr().unwrap()))
+        .set("upstream", "connect_timeout_ms", "300")
+        .start();
     gate.apply(&[grant(ANN, &["service"])]);
     NOT_REACHED.assert_envelope(&gate.send(&text(ANN)));
 }
@@ -124,7 +135,9 @@ fn a_connection_that_the_upstream_closed_between_sends_is_replaced() {
         assert_eq!(response.status, 200, "round {round}: {}", response.text());
         assert_eq!(scene.upstream.request_count(), round);
         // The connection's end has been sent, not merely planned.
-        crate::support::eventually("the upstream has closed", || (scene.upstream.open_connections() == 0).then_some(()));
+        crate::support::eventually("the upstream has closed", || {
+            (scene.upstream.open_connections() == 0).then_some(())
+        });
     }
     assert_eq!(scene.upstream.connection_count(), rounds);
 }
@@ -137,7 +150,9 @@ fn a_connection_that_the_upstream_reset_between_sends_is_replaced() {
         let response = scene.send_permitted();
         assert_eq!(response.status, 200, "round {round}: {}", response.text());
         assert_eq!(scene.upstream.request_count(), round);
-        crate::support::eventually("the upstream has reset", || (scene.upstream.open_connections() == 0).then_some(()));
+        crate::support::eventually("the upstream has reset", || {
+            (scene.upstream.open_connections() == 0).then_some(())
+        });
     }
 }
 
@@ -155,7 +170,10 @@ fn a_send_whose_caller_leaves_is_forwarded_once_and_recorded() {
     for round in 0..60 {
         let leaving = if round % 2 == 0 { Leaving::Fin } else { Leaving::Rst };
         let mut client = scene.gate.connect();
-        client.send(&[client.head("POST", &edge("messages"), &[JSON], body.len()), body.clone().into_bytes()].concat());
+        client.send(
+            &[client.head("POST", &edge("messages"), &[JSON], body.len()), body.clone().into_bytes()]
+                .concat(),
+        );
         if round % 3 == 0 {
             // After the decision, while the provider works on it.
             scene.upstream.answer_once(Answer::sent().after(Duration::from_millis(30)));
@@ -185,7 +203,10 @@ fn a_forward_in_the_air_survives_fin_and_rst() {
         scene.upstream.answer(Answer::sent().held());
         let body = text(ANN).to_string();
         let mut client = scene.gate.connect();
-        client.send(&[client.head("POST", &edge("messages"), &[JSON], body.len()), body.clone().into_bytes()].concat());
+        client.send(
+            &[client.head("POST", &edge("messages"), &[JSON], body.len()), body.clone().into_bytes()]
+                .concat(),
+        );
         scene.upstream.wait_for(1);
         match leaving {
             Leaving::Fin => drop(client),
@@ -196,7 +217,11 @@ fn a_forward_in_the_air_survives_fin_and_rst() {
         scene.upstream.release();
         let events = scene.gate.wait_for_decisions(2);
         let forwarded: Vec<_> = events.iter().filter(|e| e["outcome"] == "forwarded").collect();
-        assert_eq!((forwarded.len(), &forwarded[0]["upstream_status"]), (1, &json!(200)), "{leaving:?}: {events:?}");
+        assert_eq!(
+            (forwarded.len(), &forwarded[0]["upstream_status"]),
+            (1, &json!(200)),
+            "{leaving:?}: {events:?}"
+        );
         assert_eq!(scene.upstream.request_count(), 1);
     }
 }
@@ -211,7 +236,9 @@ fn a_caller_that_leaves_within_its_body_has_sent_nothing() {
         client.send(body.as_bytes());
         if round % 2 == 0 { drop(client) } else { client.reset() }
     }
-    crate::support::eventually("nothing is in flight", || (scene.gate.metric("optgate_in_flight", &[]).to_bits() == 0f64.to_bits()).then_some(()));
+    crate::support::eventually("nothing is in flight", || {
+        (scene.gate.metric("optgate_in_flight", &[]).to_bits() == 0f64.to_bits()).then_some(())
+    });
     assert_eq!(scene.gate.send(&text(BOB)).status, 400);
     scene.assert_untouched();
     assert!(scene.gate.decision_log().iter().all(|event| event["decision"] == "deny"));

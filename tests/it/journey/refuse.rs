@@ -44,8 +44,17 @@ fn send_without_consent_is_denied_and_never_reaches_upstream() {
         (edge("marketing_messages"), template(BOB, "utility"), "marketing"),
     ] {
         let event = refused(&scene, &target, &body, refusal(400, 131_030, "no_consent"));
-        assert_eq!((&event["category"], &event["tenant"], &event["sender"]), (&json!(category), &json!("default"), &json!(SENDER)));
-        assert_eq!(scene.gate.metric("optgate_decisions_total", &["reason=\"no_consent\"", &format!("category=\"{category}\"")]) > 0.0, true);
+        assert_eq!(
+            (&event["category"], &event["tenant"], &event["sender"]),
+            (&json!(category), &json!("default"), &json!(SENDER))
+        );
+        assert_eq!(
+            scene.gate.metric(
+                "optgate_decisions_total",
+                &["reason=\"no_consent\"", &format!("category=\"{category}\"")]
+            ) > 0.0,
+            true
+        );
     }
 }
 
@@ -55,7 +64,12 @@ fn marketing_to_a_person_who_agreed_to_utility_only_is_denied() {
     scene.gate.put_templates(&templates());
     scene.gate.apply(&[grant(ANN, &["utility"])]);
     refused(&scene, &edge("messages"), &template(ANN, "marketing"), refusal(400, 131_030, "no_consent"));
-    refused(&scene, &edge("marketing_messages"), &template(ANN, "utility"), refusal(400, 131_030, "no_consent"));
+    refused(
+        &scene,
+        &edge("marketing_messages"),
+        &template(ANN, "utility"),
+        refusal(400, 131_030, "no_consent"),
+    );
     assert_eq!(scene.gate.send(&template(ANN, "utility")).status, 200);
 }
 
@@ -102,7 +116,11 @@ fn a_call_without_permission_is_denied() {
     scene.gate.apply(&[grant(ANN, &["marketing", "service", "utility", "authentication"])]);
     let event = refused(&scene, &edge("calls"), &call(ANN), refusal(400, 138_006, "no_consent"));
     assert_eq!(event["category"], "call");
-    let ask = message(ANN, "interactive", json!({"type": "call_permission_request", "action": {"name": "call_permission_request"}, "body": {"text": "x"}}));
+    let ask = message(
+        ANN,
+        "interactive",
+        json!({"type": "call_permission_request", "action": {"name": "call_permission_request"}, "body": {"text": "x"}}),
+    );
     refused(&scene, &edge("messages"), &ask, refusal(400, 138_006, "no_consent"));
 }
 
@@ -128,7 +146,16 @@ fn free_form_outside_the_window_is_denied() {
 fn a_recipient_that_nobody_can_read_is_denied() {
     let scene = Scene::agreed();
     let expected = refusal(400, 100, "recipient_unreadable");
-    for to in ["", "hello", "+", "+0", "12", "+1555000000x", "+15550000001;+15550000002", "0000000000000000000000001"] {
+    for to in [
+        "",
+        "hello",
+        "+",
+        "+0",
+        "12",
+        "+1555000000x",
+        "+15550000001;+15550000002",
+        "0000000000000000000000001",
+    ] {
         refused(&scene, &edge("messages"), &text(to), expected);
     }
 }
@@ -136,11 +163,18 @@ fn a_recipient_that_nobody_can_read_is_denied() {
 #[test]
 fn a_recipient_in_a_type_that_is_no_text_is_denied() {
     let scene = Scene::agreed();
-    for to in [json!(["+15550000001"]), json!({"phone": "+15550000001"}), json!(null), json!(true), json!(1.5)] {
+    for to in
+        [json!(["+15550000001"]), json!({"phone": "+15550000001"}), json!(null), json!(true), json!(1.5)]
+    {
         let mut body = text(ANN);
         body["to"] = to;
         let response = scene.gate.send(&body);
-        assert_eq!((response.status, &response.json()["error"]["code"]), (400, &json!(100)), "{}", response.text());
+        assert_eq!(
+            (response.status, &response.json()["error"]["code"]),
+            (400, &json!(100)),
+            "{}",
+            response.text()
+        );
         assert!(response.header("optgate-decision").unwrap().starts_with("deny; reason="));
         scene.assert_untouched();
     }
@@ -165,7 +199,12 @@ fn digits_that_two_people_could_own_need_both_to_agree() {
 #[test]
 fn encrypted_messages_are_denied_unread() {
     let scene = Scene::agreed();
-    refused(&scene, &edge("messages_encrypted"), &json!({"encrypted": "AAAA"}), refusal(400, 100, "opaque_payload"));
+    refused(
+        &scene,
+        &edge("messages_encrypted"),
+        &json!({"encrypted": "AAAA"}),
+        refusal(400, 100, "opaque_payload"),
+    );
 }
 
 #[test]
@@ -173,7 +212,10 @@ fn a_write_that_steers_the_provider_is_denied() {
     let scene = Scene::agreed();
     let expected = refusal(400, 100, "steering_write");
     for (target, body) in [
-        (format!("/v23.0/{ACCOUNT}/subscribed_apps"), json!({"override_callback_uri": "https://evil.example", "verify_token": "x"})),
+        (
+            format!("/v23.0/{ACCOUNT}/subscribed_apps"),
+            json!({"override_callback_uri": "https://evil.example", "verify_token": "x"}),
+        ),
         (edge(""), json!({"webhook_configuration": {"override_callback_uri": "https://evil.example"}})),
         (format!("/v23.0/{ACCOUNT}/welcome_message_sequences"), json!({"name": "x"})),
         (edge("settings"), json!({"calling": {"status": "ENABLED", "sip": {"status": "ENABLED"}}})),
@@ -193,15 +235,30 @@ fn a_group_is_denied() {
 #[test]
 fn a_sender_of_no_tenant_is_denied() {
     let scene = Scene::agreed();
-    let event = refused(&scene, "/v23.0/999999999999999/messages", &text(ANN), refusal(403, 10, "caller_not_permitted"));
+    let event = refused(
+        &scene,
+        "/v23.0/999999999999999/messages",
+        &text(ANN),
+        refusal(403, 10, "caller_not_permitted"),
+    );
     assert_eq!(event["tenant"], json!(null));
-    assert!(scene.gate.metric("optgate_decisions_total", &["tenant=\"unknown\"", "reason=\"caller_not_permitted\""]) >= 1.0);
+    assert!(
+        scene
+            .gate
+            .metric("optgate_decisions_total", &["tenant=\"unknown\"", "reason=\"caller_not_permitted\""])
+            >= 1.0
+    );
 }
 
 #[test]
 fn consent_of_one_tenant_is_none_for_another() {
     let scene = Scene::with(|gate| {
-        gate.tenant("acme", "1000001", "2000001", "+15550783881").tenant("other", "1000002", "2000002", "+15550783882")
+        gate.tenant("acme", "1000001", "2000001", "+15550783881").tenant(
+            "other",
+            "1000002",
+            "2000002",
+            "+15550783882",
+        )
     });
     scene.gate.apply(&[of_tenant("acme", grant(ANN, &ALL))]);
     refused(&scene, "/v23.0/1000002/messages", &text(ANN), refusal(400, 131_030, "no_consent"));
@@ -288,9 +345,16 @@ fn no_shape_of_a_send_to_a_stranger_passes() {
     const MULTIPART: (&str, &str) = ("Content-Type", "multipart/form-data; boundary=B");
     let scene = Scene::agreed();
     let form = "messaging_product=whatsapp&to=%2B15550000002&type=text&text=%7B%22body%22%3A%22x%22%7D";
-    let part = |name: &str, value: &str| format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    let multipart = part("messaging_product", "whatsapp") + &part("to", BOB) + &part("type", "text") + &part("text", "{\"body\":\"x\"}") + "--B--\r\n";
-    let operation = json!([{"method": "POST", "relative_url": format!("{SENDER}/messages"), "body": form}]).to_string();
+    let part = |name: &str, value: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let multipart = part("messaging_product", "whatsapp")
+        + &part("to", BOB)
+        + &part("type", "text")
+        + &part("text", "{\"body\":\"x\"}")
+        + "--B--\r\n";
+    let operation =
+        json!([{"method": "POST", "relative_url": format!("{SENDER}/messages"), "body": form}]).to_string();
     let encoded: String = operation.bytes().map(|b| format!("%{b:02X}")).collect();
     let json_text = text(BOB).to_string();
     let messages = edge("messages");
@@ -310,7 +374,12 @@ fn no_shape_of_a_send_to_a_stranger_passes() {
         ("POST", with_query("to=%2B15550000001"), vec![JSON], json_text.clone()),
         ("POST", messages.clone(), vec![], json_text.clone()),
         ("POST", messages.clone(), vec![("Content-Type", "text/plain")], json_text.clone()),
-        ("POST", messages.clone(), vec![("Content-Type", "application/json; charset=utf-16")], json_text.clone()),
+        (
+            "POST",
+            messages.clone(),
+            vec![("Content-Type", "application/json; charset=utf-16")],
+            json_text.clone(),
+        ),
         ("POST", messages.clone(), vec![JSON, ("Content-Encoding", "gzip")], json_text.clone()),
         ("POST", messages.clone(), vec![JSON, ("Content-Encoding", "br")], json_text.clone()),
         ("POST", format!("/v23.0/{SENDER}/messages/"), vec![JSON], json_text.clone()),
@@ -332,26 +401,45 @@ fn no_shape_of_a_send_to_a_stranger_passes() {
         ("POST", format!("/v23.0/{SENDER}/something_new"), vec![JSON], json_text.clone()),
         ("POST", "/".to_owned(), vec![FORM], format!("batch={encoded}")),
         ("POST", "/v23.0".to_owned(), vec![FORM], format!("include_headers=false&batch={encoded}")),
-        ("POST", "/".to_owned(), vec![JSON], json!({"batch": serde_json::from_str::<Value>(&operation).unwrap()}).to_string()),
+        (
+            "POST",
+            "/".to_owned(),
+            vec![JSON],
+            json!({"batch": serde_json::from_str::<Value>(&operation).unwrap()}).to_string(),
+        ),
         ("POST", "/".to_owned(), vec![MULTIPART], part("batch", &operation) + "--B--\r\n"),
         ("POST", format!("/?batch={encoded}"), vec![], String::new()),
         ("GET", format!("/?batch={encoded}"), vec![], String::new()),
         ("POST", format!("/{SENDER}/media?batch={encoded}"), vec![], String::new()),
-        ("POST", format!("/v23.0/{SENDER}/media"), vec![MULTIPART], part("file", "x") + &part("batch", &operation) + "--B--\r\n"),
+        (
+            "POST",
+            format!("/v23.0/{SENDER}/media"),
+            vec![MULTIPART],
+            part("file", "x") + &part("batch", &operation) + "--B--\r\n",
+        ),
     ];
     for (method, target, headers, body) in &cases {
         let response = request(scene.gate.addr(), method, target, headers, body.as_bytes());
         assert!(response.status >= 400, "{method} {target} {headers:?}: {}", response.text());
         let decision = response.header("optgate-decision");
-        assert!(decision.is_some_and(|d| d.starts_with("deny; reason=")), "{method} {target} {headers:?}: {response:?}");
+        assert!(
+            decision.is_some_and(|d| d.starts_with("deny; reason=")),
+            "{method} {target} {headers:?}: {response:?}"
+        );
         // On-premises paths are answered in the envelope of on-premises clients.
         let answer = response.json();
-        assert!(answer["error"]["error_data"]["details"].is_string() || answer["errors"][0]["details"].is_string());
+        assert!(
+            answer["error"]["error_data"]["details"].is_string()
+                || answer["errors"][0]["details"].is_string()
+        );
         scene.assert_untouched();
     }
     let events = scene.gate.wait_for_decisions(cases.len());
     assert_eq!(events.len(), cases.len());
-    assert_eq!(scene.gate.metric("optgate_requests_total", &["kind=\"refused\""]).to_bits(), (cases.len() as f64).to_bits());
+    assert_eq!(
+        scene.gate.metric("optgate_requests_total", &["kind=\"refused\""]).to_bits(),
+        (cases.len() as f64).to_bits()
+    );
 }
 
 #[test]

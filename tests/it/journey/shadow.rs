@@ -14,7 +14,12 @@ fn shadow() -> Scene {
 fn forwarded_with(scene: &Scene, target: &str, body: &Value, decision: &str) -> Value {
     let before = scene.upstream.request_count();
     let response = scene.gate.post(target, body);
-    assert_eq!((response.status, response.header("optgate-decision")), (200, Some(decision)), "{}", response.text());
+    assert_eq!(
+        (response.status, response.header("optgate-decision")),
+        (200, Some(decision)),
+        "{}",
+        response.text()
+    );
     let received = scene.upstream.wait_for(before + 1);
     assert_eq!((received.len(), received[before].payload()), (before + 1, body.to_string().as_bytes()));
     scene.event(response.header("optgate-decision-id").unwrap())
@@ -58,7 +63,8 @@ fn what_is_permitted_says_so_in_shadow_mode_too() {
 
 #[test]
 fn the_kill_switch_holds_in_shadow_mode() {
-    let scene = Scene::with(|gate| gate.set("policy", "mode", "\"shadow\"").set("policy", "kill_switch", "true"));
+    let scene =
+        Scene::with(|gate| gate.set("policy", "mode", "\"shadow\"").set("policy", "kill_switch", "true"));
     let response = scene.gate.send(&text(ANN));
     refusal(400, 131_030, "kill_switch").assert(&response);
     scene.assert_untouched();

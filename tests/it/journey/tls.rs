@@ -64,7 +64,9 @@ async fn one_version(listener: TcpListener, config: Arc<ServerConfig>) {
         let version = stream.get_ref().1.protocol_version().map_or_else(String::new, |v| format!("{v:?}"));
         let mut request = vec![0; 16 * 1024];
         if stream.read(&mut request).await.is_ok() {
-            let answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nX-Version: {version}\r\nContent-Length: 2\r\n\r\n{{}}");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nX-Version: {version}\r\nContent-Length: 2\r\n\r\n{{}}"
+            );
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.shutdown().await;
         }

@@ -1,0 +1,98 @@
+//! The README: what it shows happens, what it prints works, what it links to exists.
+
+use std::path::Path;
+
+use optgate::config::{self, Overrides, Sources};
+
+use crate::demo::{Demo, run};
+use crate::support::gate::optgate;
+
+const README: &str = include_str!("../../README.md");
+
+/// The first block of code below a heading, in a language or in none.
+#[track_caller]
+fn block(heading: &str, language: &str) -> String {
+    let below = README.split_once(&format!("\n## {heading}\n")).unwrap().1;
+    let mut lines = below.lines();
+    while let Some(line) = lines.next() {
+        let Some(found) = line.strip_prefix("```") else { continue };
+        let code: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        if found == language {
+            return code.join("\n");
+        }
+    }
+    panic!("no ```{language} below {heading}");
+}
+
+/// Every message has an id of its own.
+fn without_id(line: &str) -> &str {
+    line.split_once("wamid.").map_or(line, |(before, _)| before).trim_end()
+}
+
+#[test]
+fn the_readme_shows_what_the_demo_prints() {
+    let mut demo = Demo::start(&["--once"]);
+    demo.ends_well();
+    let printed = demo.process.stdout();
+    let mut rest = printed.iter().map(|line| without_id(line));
+    let excerpt = block("Try it", "");
+    for shown in excerpt.lines().map(without_id).filter(|line| *line != "...") {
+        assert!(rest.any(|line| line == shown), "not printed, or not in this order: {shown}\n{printed:#?}");
+    }
+}
+
+#[test]
+fn the_readmes_calls_work_as_they_stand() {
+    let mut demo = Demo::start(&[]);
+    let printed = demo.printed();
+    let address = |before: &str, after: char| {
+        let line = printed.iter().find(|line| line.contains(before)).unwrap();
+        line.split_once(before).unwrap().1.split(after).next().unwrap().to_owned()
+    };
+    let folder = demo.folder().unwrap();
+    let calls = block("Admin API", "sh")
+        .replace("127.0.0.1:8080", &address("▶ gate ", ' '))
+        .replace("127.0.0.1:9090", &address("▶ admin API ", ' '))
+        .replace("optgate-data/", &format!("{}/", folder.display()));
+    // A refused call must not go unnoticed.
+    let strict = "curl() { command curl --fail-with-body \"$@\"; }\nWHATSAPP_TOKEN=any\n";
+    let answers = run(&format!("{strict}{calls}"));
+    assert_eq!(answers.matches("\"applied\":1").count(), 2, "{answers}");
+    assert!(answers.contains("\"templates\":5"), "{answers}");
+    assert!(answers.contains("\"decision\":\"allow\""), "{answers}");
+    assert!(answers.contains("\"state\":\"revoked\""), "{answers}");
+    demo.process.signal("TERM");
+    demo.ends_well();
+}
+
+#[test]
+fn the_readmes_configuration_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("optgate.toml");
+    std::fs::write(&file, block("Configure", "toml")).unwrap();
+    let sources =
+        Sources { file: Some(file), environment: std::iter::empty(), overrides: Overrides::default() };
+    let config = config::load(sources).unwrap();
+    assert_eq!(config.tenants.senders().count(), 1);
+}
+
+#[test]
+fn every_command_that_the_readme_names_exists() {
+    for command in [&["serve"][..], &["demo"], &["sandbox"], &["check"], &["explain"], &["token", "new"]] {
+        assert!(README.contains(&command.join(" ")), "{command:?}");
+        assert!(optgate().args(command).arg("--help").output().unwrap().status.success(), "{command:?}");
+    }
+    for verb in ["grant", "revoke", "show", "import"] {
+        assert!(optgate().args(["consent", verb, "--help"]).output().unwrap().status.success(), "{verb}");
+    }
+}
+
+#[test]
+fn every_file_that_the_readme_links_to_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    let files: Vec<&str> = targets.filter(|target| !target.starts_with(['#', 'h'])).collect();
+    assert!(files.len() > 10, "{files:?}");
+    let missing: Vec<&&str> = files.iter().filter(|file| !root.join(file).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

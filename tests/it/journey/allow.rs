@@ -379,7 +379,7 @@ fn a_required_window_is_required_even_where_none_is_known() {
 
 #[test]
 fn without_tenants_every_sender_belongs_to_the_default_one() {
-    let scene = Scene::with(|gate| gate.without_tenants());
+    let scene = Scene::with(GateBuilder::without_tenants);
     scene.gate.apply(&[grant(ANN, &["service"])]);
     let response = scene.gate.post("/v23.0/777777777777777/messages", &text(ANN));
     assert_eq!(response.header("optgate-decision"), Some("allow; basis=consent"), "{}", response.text());

@@ -60,12 +60,9 @@ fn every_decision_is_one_line_one_count_and_one_header() {
             assert!(event.get(field).is_some(), "{field} is missing: {event}");
         }
     }
-    assert_eq!(scene.gate.metric("optgate_decisions_total", &[]).to_bits(), 6f64.to_bits());
-    assert_eq!(
-        scene.gate.metric("optgate_decisions_total", &["decision=\"allow\"", "reason=\"consent\""]).to_bits(),
-        2f64.to_bits()
-    );
-    assert_eq!(scene.gate.metric("optgate_requests_total", &[]).to_bits(), 6f64.to_bits());
+    assert_eq!(scene.gate.count("optgate_decisions_total", &[]), 6);
+    assert_eq!(scene.gate.count("optgate_decisions_total", &["decision=\"allow\"", "reason=\"consent\""]), 2);
+    assert_eq!(scene.gate.count("optgate_requests_total", &[]), 6);
     let hashes: BTreeSet<_> = events
         .iter()
         .filter(|e| e["outcome"] == "forwarded")
@@ -156,32 +153,18 @@ fn counters_add_up_under_ten_thousand_mixed_requests() {
     let [allowed, refused, failed, passed, passed_failed] = KINDS.map(|kind| made[&kind]);
     assert_eq!(allowed + refused + failed + passed + passed_failed, REQUESTS);
 
-    let metrics = scene.gate.metrics();
-    let count = |series: &str| metrics.get(series).map_or(0, |value| *value as usize);
-    let requests = |kind: &str| count(&format!("optgate_requests_total{{kind=\"{kind}\"}}"));
-    assert_eq!(
-        (requests("send"), requests("refused"), requests("passthrough")),
-        (allowed + failed, refused, passed + passed_failed)
-    );
-    assert_eq!(requests("send") + requests("refused") + requests("passthrough"), REQUESTS);
-    let decided = |decision: &str| -> usize {
-        let label = format!("decision=\"{decision}\"");
-        metrics
-            .iter()
-            .filter(|(s, _)| s.starts_with("optgate_decisions_total{") && s.contains(&label))
-            .map(|(_, v)| *v as usize)
-            .sum()
-    };
-    assert_eq!((decided("allow"), decided("deny")), (allowed + failed, refused));
-    assert_eq!(count("optgate_upstream_failures_total{kind=\"outcome_unknown\"}"), failed + passed_failed);
-    assert_eq!(
-        (
-            count("optgate_aborted_total"),
-            count("optgate_in_flight"),
-            count("optgate_decision_log_dropped_total")
-        ),
-        (0, 0, 0)
-    );
+    let requests = |kind: &str| scene.gate.count("optgate_requests_total", &[&format!("kind=\"{kind}\"")]);
+    let counted = ["send", "refused", "passthrough"].map(requests);
+    assert_eq!(counted, [allowed + failed, refused, passed + passed_failed]);
+    assert_eq!(counted.iter().sum::<usize>(), REQUESTS);
+    let decided = ["allow", "deny"]
+        .map(|decision| scene.gate.count("optgate_decisions_total", &[&format!("decision=\"{decision}\"")]));
+    assert_eq!(decided, [allowed + failed, refused]);
+    let failures = scene.gate.count("optgate_upstream_failures_total", &["kind=\"outcome_unknown\""]);
+    assert_eq!(failures, failed + passed_failed);
+    for none in ["optgate_aborted_total", "optgate_in_flight", "optgate_decision_log_dropped_total"] {
+        assert_eq!(scene.gate.count(none, &[]), 0, "{none}");
+    }
     // The provider's own count: nothing that was refused, and nothing twice.
     assert_eq!(scene.upstream.request_count(), allowed + failed + passed + passed_failed);
 

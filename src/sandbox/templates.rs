@@ -282,7 +282,16 @@ impl Page {
 
     /// The absolute URL of the page before or after, with every filter of this one.
     fn link(&self, call: &Call<'_>, direction: &str, cursor: &str) -> String {
-        let kept = ["access_token", "fields", "summary", "name", "name_or_content", "language", "status", "category"];
+        let kept = [
+            "access_token",
+            "fields",
+            "summary",
+            "name",
+            "name_or_content",
+            "language",
+            "status",
+            "category",
+        ];
         let mut url = format!("{}{}?limit={}", call.base, call.path, self.limit);
         for name in kept {
             if let Some(value) = call.parameters.text(name) {

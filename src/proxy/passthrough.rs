@@ -137,14 +137,12 @@ async fn pass_watched(
     }
     let sent = send(&worker, Clearance::passthrough(passage), request).await;
     let found = found.borrow_mut().take();
-    match found {
+    if let Some(unreadable) = found {
         // The provider got a request without an end: it did nothing.
-        Some(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
-        None => {
-            worker.metrics.request(Kind::Passthrough);
-            answered(&worker, sent)
-        }
+        return refuse(&worker, sender.as_deref(), unreadable).await;
     }
+    worker.metrics.request(Kind::Passthrough);
+    answered(&worker, sent)
 }
 
 /// Refuses what a watch found.

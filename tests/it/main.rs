@@ -13,6 +13,9 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod cli;
+mod clients;
+mod config;
 mod demo;
 mod deploy;
 mod durability;

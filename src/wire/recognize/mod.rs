@@ -1,7 +1,24 @@
 //! What a request is: sends, a passthrough, a steering write, or unreadable.
 //!
 //! The invariant: nothing that the provider, lenient in ways we cannot know, could understand as a send passes unjudged; what is judged is exactly what travels;
-//! what is not a send passes unharmed. Where two readers could disagree, the request is refused. Edges and their treatment stand in one table, in `edges`.
+//! what is not a send passes unharmed. Where two readers could disagree, the request is refused.
+//!
+//! # Edges
+//!
+//! How a write to each edge of the provider's API is treated; reads pass. The table in code is `edges`.
+//!
+//! | edge | treatment of a write | source |
+//! |---|---|---|
+//! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
+//! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
+//! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
+//! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
+//! | `signups`, `welcome_message_sequences`, `schedules`, `message_campaigns`, `subscriptions` | steering | Meta, In-App Signup, Webhooks |
+//! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
+//! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
+//! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
+//! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
+//! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
 
 mod path;
 mod edges;

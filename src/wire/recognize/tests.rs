@@ -476,6 +476,7 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("POST", "/1/subscribed_apps", FORM, b"override%5Fcallback_uri=x", "steering subscribed_apps"),
         ("POST", "/1", JSON, br#"{"webhook_configuration":{"override_callback_uri":"x"}}"#, "steering node"),
         ("POST", "/1", JSON, br#"{"whatsapp_business_api_data":{}}"#, "steering node"),
+        ("POST", "/777/messages", MULTIPART, b"--B\r\nContent-Disposition: form-data; name=\"recipient\"\r\n\r\n{\"id\":\"9\"}\r\n--B\r\nContent-Disposition: form-data; name=\"filedata\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89\r\n--B--\r\n", "pass other_product"),
         ("POST", "/1/welcome_message_sequences", JSON, b"{}", "steering welcome_message_sequences"),
         ("DELETE", "/1/signups/2", JSON, b"", "steering signups"),
         ("POST", "/g/participants", JSON, b"{}", "group_not_permitted"),

@@ -62,7 +62,12 @@ impl Stage {
     fn assert_nothing_reached(&self, nobody: &[&str]) {
         for entry in self.journal().entries() {
             for send in &entry.sends {
-                assert!(!nobody.contains(&send.to.as_str()), "reached a {} by {}", send.category, entry.target);
+                assert!(
+                    !nobody.contains(&send.to.as_str()),
+                    "reached a {} by {}",
+                    send.category,
+                    entry.target
+                );
             }
         }
     }

@@ -95,7 +95,11 @@ fn kapso_plays_the_scene_and_takes_no_refusal_for_a_fault_to_retry() {
         ("marketing_to_leaver", "do_not_retry"),
     ] {
         let error = &of(&steps, step)["error"];
-        assert_eq!((error["class"].as_str(), error["retry"].as_str()), (Some("GraphApiError"), Some(hint)), "{step}");
+        assert_eq!(
+            (error["class"].as_str(), error["retry"].as_str()),
+            (Some("GraphApiError"), Some(hint)),
+            "{step}"
+        );
     }
 }
 
@@ -123,7 +127,12 @@ fn play(mut command: Command) -> Vec<Value> {
     let mut script = Process::start(command).unwrap();
     let status = script.wait(SCENE);
     let printed = script.stdout();
-    assert!(status.is_some_and(|s| s.success()), "{status:?}\n{}\n{}", printed.join("\n"), script.stderr().join("\n"));
+    assert!(
+        status.is_some_and(|s| s.success()),
+        "{status:?}\n{}\n{}",
+        printed.join("\n"),
+        script.stderr().join("\n")
+    );
     let steps: Vec<Value> = printed.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     check_steps(&steps);
     check_journal(&stage);
@@ -197,7 +206,9 @@ fn check_decisions(stage: &Stage, steps: &[Value]) {
         let Fate::Refused(_, reason, category) = fate else { continue };
         let id = &of(steps, name)["error"]["trace"];
         let of_it: Vec<_> = log.iter().filter(|event| event["id"] == *id).collect();
-        let [event] = of_it[..] else { panic!("{name}: {} events with the id that the client saw", of_it.len()) };
+        let [event] = of_it[..] else {
+            panic!("{name}: {} events with the id that the client saw", of_it.len())
+        };
         assert_eq!(
             (event["decision"].as_str(), event["reason"].as_str(), event["category"].as_str()),
             (Some("deny"), Some(reason), Some(category)),

@@ -7,12 +7,12 @@ mod sdk;
 mod variants;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use optgate::consent::Timestamp;
 use optgate::sandbox::{Body, Entry, Journal, Sandbox, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::journey::{grant, inbound, revoke};
 use crate::support::gate::Gate;
 use crate::support::runtime;
 
@@ -28,7 +28,8 @@ const LEAVER: &str = "+15550000003";
 /// Agreed and wrote, but the sandbox answers with Meta's error 131026.
 const UNDELIVERABLE: &str = "+12099131026";
 
-const HOUR: u64 = 60 * 60;
+const AGREED: &[&str] = &["utility", "marketing"];
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A gate in front of a sandbox, with everybody above in its store.
 struct Stage {
@@ -41,11 +42,9 @@ impl Stage {
         let sandbox = runtime().block_on(Sandbox::start(Settings::default())).unwrap();
         let gate = Gate::to(&sandbox.url()).start();
         for friend in [FRIEND, FRIEND_ID, UNDELIVERABLE] {
-            gate.apply(&[grant(friend), event("inbound", friend, HOUR)]);
+            gate.apply(&[grant(friend, AGREED), inbound(friend, HOUR)]);
         }
-        let mut revoke = event("revoke", LEAVER, 24 * HOUR);
-        revoke["categories"] = json!(["marketing"]);
-        gate.apply(&[grant(LEAVER), revoke]);
+        gate.apply(&[grant(LEAVER, AGREED), revoke(LEAVER, &["marketing"])]);
         gate.put_templates(&json!([
             {"name": "order_update", "language": "en_US", "status": "APPROVED", "category": "UTILITY", "id": "1"},
             {"name": "promo_sale", "language": "en_US", "status": "APPROVED", "category": "MARKETING", "id": "2"},
@@ -71,26 +70,6 @@ impl Stage {
             }
         }
     }
-}
-
-fn event(kind: &str, recipient: &str, seconds_ago: u64) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let then = now - Duration::from_secs(seconds_ago);
-    json!({
-        "recipient": recipient, "kind": kind, "actor": "person", "source": "website",
-        "occurred_at": Timestamp::from_secs(then.as_secs()).to_string(),
-    })
-}
-
-fn grant(recipient: &str) -> Value {
-    let mut grant = event("grant", recipient, 48 * HOUR);
-    grant["categories"] = json!(["utility", "marketing"]);
-    grant["evidence"] = json!({
-        "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
-        "categories_shown": ["utility", "marketing"], "business_named": "Acme", "wording_version": "2026-01", "locale": "en",
-        "wording": "I agree to order updates and offers from Acme on WhatsApp", "url": "https://acme.example/checkout",
-    });
-    grant
 }
 
 /// The sends of a request as `(recipient, category)`.

@@ -28,14 +28,7 @@ class ThroughGate(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
-gate = ThroughGate(stage["gate"])
-session = httpx.Client(
-    mounts={
-        "all://graph.facebook.com": gate,
-        # The next page and the media of the stand-in are at its own address, where Meta's would be at Meta's.
-        "all://" + stage["upstream"].removeprefix("http://"): gate,
-    }
-)
+session = httpx.Client(mounts={"all://graph.facebook.com": ThroughGate(stage["gate"])})
 wa = WhatsApp(phone_id=stage["sender"], waba_id=stage["account"], token=stage["token"], session=session)
 
 
@@ -66,12 +59,13 @@ def template(to, name):
 
 
 def pages():
-    page = wa.get_templates(pagination=Pagination(limit=2))
-    found = [[t.name for t in page]]
-    while page.has_next:
-        page = page.next()
-        found.append([t.name for t in page])
-    return found
+    found, after = [], None
+    while True:
+        page = wa.get_templates(pagination=Pagination(limit=2, after=after))
+        found.append([listed.name for listed in page])
+        if not page.has_next:
+            return found
+        after = page.after
 
 
 friend = stage["friend"]

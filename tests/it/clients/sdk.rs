@@ -84,10 +84,10 @@ fn pywa_plays_the_scene_and_raises_its_own_errors_for_refusals() {
 
 #[test]
 fn kapso_plays_the_scene_and_takes_no_refusal_for_a_fault_to_retry() {
-    let mut command = Command::new("node");
     // Evaluated, so that the packages are looked up in the working directory and not beside the script.
     let script = include_str!("kapso_scene.mjs");
     let folder = installed("node", include_str!("package-lock.json"));
+    let mut command = Command::new(folder.join("bin/node"));
     command.current_dir(folder).args(["--input-type=module", "--eval", script, "--"]);
     let steps = play(command);
     for (step, hint) in [

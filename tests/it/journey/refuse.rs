@@ -40,7 +40,7 @@ fn send_without_consent_is_denied_and_never_reaches_upstream() {
         (edge("messages"), template(BOB, "marketing"), "marketing"),
         (edge("messages"), template(BOB, "utility"), "utility"),
         (edge("messages"), template(BOB, "authentication"), "authentication"),
-        (edge("messages"), template(BOB, "never heard of"), "marketing"),
+        (edge("messages"), template(BOB, "never_heard_of"), "marketing"),
         (edge("marketing_messages"), template(BOB, "utility"), "marketing"),
     ] {
         let event = refused(&scene, &target, &body, refusal(400, 131_030, "no_consent"));
@@ -257,7 +257,7 @@ fn a_sender_of_no_tenant_is_denied() {
         &text(ANN),
         refusal(403, 10, "caller_not_permitted"),
     );
-    assert_eq!(event["tenant"], "unknown");
+    assert_eq!(event["tenant"], json!(null));
     assert!(
         scene
             .gate
@@ -442,7 +442,12 @@ fn no_shape_of_a_send_to_a_stranger_passes() {
             decision.is_some_and(|d| d.starts_with("deny; reason=")),
             "{method} {target} {headers:?}: {response:?}"
         );
-        assert!(response.json()["error"]["error_data"]["details"].is_string());
+        // On-premises paths are answered in the envelope of on-premises clients.
+        let answer = response.json();
+        assert!(
+            answer["error"]["error_data"]["details"].is_string()
+                || answer["errors"][0]["details"].is_string()
+        );
         scene.assert_untouched();
     }
     let events = scene.gate.wait_for_decisions(cases.len());

@@ -40,7 +40,7 @@ fn what_would_have_been_refused_is_forwarded_and_recorded() {
         ("/v23.0/424242/messages".to_owned(), text(BOB), "caller_not_permitted"),
         (edge("messages_encrypted"), json!({"encrypted": "AAAA"}), "opaque_payload"),
         (edge("settings"), json!({"calling": {"sip": {"status": "ENABLED"}}}), "steering_write"),
-        ("/".to_owned(), json!({"batch": []}), "unrecognized_send"),
+        (edge("media"), json!({"batch": [{}]}), "unrecognized_send"),
     ] {
         let event = forwarded_with(&scene, &target, &body, &format!("shadow-deny; reason={reason}"));
         assert_eq!(

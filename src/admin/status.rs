@@ -81,6 +81,7 @@ pub(super) async fn metrics(
     State(control): State<Arc<Control>>,
 ) -> ([(HeaderName, &'static str); 1], String) {
     control.metrics.set_store_up(control.store.health().up);
+    control.metrics.set_invalidation_up(control.store.hears_changes());
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], control.metrics.render())
 }
 

@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::admin::{self, Control, Phase, Readiness, ensure_admin_token};
 use crate::config::Config;
 use crate::consent::{Clock, plan};
@@ -184,6 +186,8 @@ pub async fn run(
         // A dropped sender ends the admin API as well.
         let _ = admin_ended.await;
     }));
+    let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
+    let reopening = tokio::spawn(reopen_at(hangups, log.clone()));
     readiness.enter(Phase::Serving);
     tracing::info!(proxy.listen = %addresses.proxy, admin.listen = %addresses.admin, workers, upstream = %config.upstream.url, "serving");
     ready(addresses);
@@ -198,6 +202,7 @@ pub async fn run(
     for thread in threads {
         thread.end();
     }
+    reopening.abort();
     drop(admin_end);
     let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
     let flushed = log.close(LOG_FLUSH);
@@ -205,4 +210,11 @@ pub async fn run(
     flushed.map_err(|e| AppError::Files("the decision log could not be written to its end", e))?;
     tracing::info!("ended");
     Ok(())
+}
+
+/// Opens the decision log anew at each SIGHUP: log rotation renames the file, then asks for a new one.
+async fn reopen_at(mut hangups: Signal, log: DecisionLog) {
+    while hangups.recv().await.is_some() {
+        log.reopen();
+    }
 }

@@ -94,7 +94,7 @@ async fn serve(worker: Rc<Worker>, accepted: Accepted, settings: ConnectionSetti
     match serve_connection(stream, service, settings, drain).await {
         Ending::Closed | Ending::Silent | Ending::Cut => {}
         Ending::Refused(fault) => {
-            tracing::info!(framing.fault = fault.as_str(), "a connection broke a rule of framing")
+            tracing::info!(framing.fault = fault.as_str(), "a connection broke a rule of framing");
         }
         Ending::Broken(cause) => tracing::debug!(error = %cause, "a connection broke"),
     }

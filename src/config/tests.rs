@@ -61,16 +61,15 @@ fn is_key(text: &str) -> bool {
 fn keys(table: &Table, parent: &str, found: &mut std::collections::BTreeSet<String>) {
     for (key, entry) in table {
         let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
-        match &entry.node {
-            Node::Table(inner) => keys(inner, &path, found),
-            Node::List(items) if items.iter().any(|item| matches!(item.node, Node::Table(_))) => {
-                for item in items {
-                    if let Node::Table(inner) = &item.node {
-                        keys(inner, &format!("{path}[]"), found);
-                    }
+        if let Node::Table(inner) = &entry.node {
+            keys(inner, &path, found);
+        }
+        if let Node::List(items) = &entry.node {
+            for item in items {
+                if let Node::Table(inner) = &item.node {
+                    keys(inner, &format!("{path}[]"), found);
                 }
             }
-            _ => {}
         }
         found.insert(path);
     }

@@ -1,6 +1,8 @@
 //! What a business keeps to show that a person agreed.
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::category::Category;
 
@@ -8,7 +10,7 @@ use super::category::Category;
 ///
 /// Text fields are kept as they came and never compared. Which of them a grant needs is the opt-in rules' business.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Evidence {
     /// Where the person agreed: `website`, `app`, `email`, `sms`, `phone`, `in_person`, `paper`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,8 +51,48 @@ impl Evidence {
     }
 }
 
+/// Only an object is evidence: a derived reader would take a list as well and give its items to the fields in order.
+impl<'de> Deserialize<'de> for Evidence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Evidence;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Evidence, A::Error> {
+                Evidence::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl Serialize for Evidence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
 impl std::fmt::Debug for Evidence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Evidence([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_object_is_evidence() {
+        let written = r#"{"channel":"website","number_confirmed":true}"#;
+        let evidence: Evidence = serde_json::from_str(written).unwrap();
+        assert_eq!(serde_json::to_string(&evidence).unwrap(), written);
+        for bad in [r#"["website"]"#, r#""website""#, r#"{"chanel":"website"}"#] {
+            assert!(serde_json::from_str::<Evidence>(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -77,15 +77,8 @@ fn people(policy: &Policy, facts: &Facts<'_>, lookups: &[Lookup], ambiguous: boo
     for lookup in lookups {
         for category in facts.needs.iter() {
             match person(policy, facts, *lookup, category) {
-                Ok(basis) => {
-                    weakest = Some(
-                        weakest.map_or(basis, |w: Basis| if weaker(basis) > weaker(w) { basis } else { w }),
-                    )
-                }
-                Err(reason) => {
-                    worst =
-                        Some(worst.map_or(reason, |w| if graver(reason) < graver(w) { reason } else { w }))
-                }
+                Ok(basis) => weakest = weakest.into_iter().chain([basis]).max_by_key(|b| weaker(*b)),
+                Err(reason) => worst = worst.into_iter().chain([reason]).min_by_key(|r| graver(*r)),
             }
         }
     }

@@ -86,6 +86,7 @@ impl Clearance {
     }
 
     /// Spends the permits of a batch; `None` unless there is exactly one for each of its sends.
+    #[allow(clippy::needless_pass_by_value, reason = "spending consumes the permits")]
     pub fn batch(spent: Vec<Permit>, sends: usize) -> Option<Self> {
         (spent.len() == sends && sends > 0).then_some(Self { _private: () })
     }

@@ -42,7 +42,9 @@ impl Refused {
             dialect,
         });
         entries.refused(worker, &denial);
-        worker.metrics.observe_added(started.elapsed());
+        let took = started.elapsed();
+        worker.metrics.observe_decision(took);
+        worker.metrics.observe_added(took);
         respond(rendered, &id, deny_value(denial.reason))
     }
 }

@@ -137,24 +137,22 @@ async fn pass_watched(
     }
     let sent = send(&worker, Clearance::passthrough(passage), request).await;
     let found = found.borrow_mut().take();
-    match found {
+    if let Some(unreadable) = found {
         // The provider got a request without an end: it did nothing.
-        Some(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
-        None => {
-            worker.metrics.request(Kind::Passthrough);
-            answered(&worker, sent)
-        }
+        return refuse(&worker, sender.as_deref(), unreadable).await;
     }
+    worker.metrics.request(Kind::Passthrough);
+    answered(&worker, sent)
 }
 
 /// Refuses what a watch found.
 async fn refuse(worker: &Rc<Worker>, sender: Option<&str>, unreadable: Unreadable) -> Response<Answer> {
     let started = Instant::now();
-    let Unreadable { reason, why, operation, dialect } = unreadable;
+    let Unreadable { reason, why, operation, dialect, cause } = unreadable;
     let denial = Denial { reason, why: Some(why), operation };
     let mut entry = Entry::open(worker).await;
     entry.unjudged(worker, sender, &Decision::Deny(denial.clone()));
-    Refused { entries: Entries::one(entry), denial, dialect, started }.answer(worker)
+    Refused { entries: Entries::one(entry), denial, dialect, started }.answer_as(worker, cause)
 }
 
 async fn send(

@@ -20,6 +20,16 @@ const CATEGORIES: &str = "AUTHENTICATION, MARKETING, UTILITY";
 const DEFAULT_FIELDS: &[&str] =
     &["name", "parameter_format", "components", "language", "status", "category", "id"];
 
+/// Fields that Graph knows and leaves out of the answer for a template that does not use them; none of ours does.
+const UNSET_FIELDS: &[&str] = &[
+    "message_send_ttl_seconds",
+    "library_template_name",
+    "cta_url_link_tracking_opted_out",
+    "degrees_of_freedom_spec",
+    "previous_category",
+    "sub_category",
+];
+
 #[derive(Clone)]
 struct Template {
     /// `None`: every account has it.
@@ -62,8 +72,14 @@ impl Templates {
         let shown = all.get(page.first..page.end).unwrap_or_default();
         let data =
             shown.iter().map(|template| template.json(fields.as_deref())).collect::<Result<Vec<_>, _>>()?;
-        let reply = Object::new().raw("data", list(data));
-        Ok(if shown.is_empty() { reply } else { reply.raw("paging", page.json(call)) }.finish())
+        let mut reply = Object::new().raw("data", list(data));
+        if !shown.is_empty() {
+            reply = reply.raw("paging", page.json(call));
+        }
+        if let Some(fields) = parameters.text("summary") {
+            reply = reply.raw("summary", summary(&fields, page.total)?);
+        }
+        Ok(reply.finish())
     }
 
     /// `POST /{account}/message_templates`.
@@ -182,7 +198,7 @@ impl Template {
             return Ok(fields.fold(Object::new(), |object, (name, value)| object.raw(name, value)).finish());
         };
         let mut object = Object::new();
-        for field in fields.split(',').map(str::trim).filter(|field| !field.is_empty() && *field != "id") {
+        for field in names(fields).filter(|field| *field != "id" && !UNSET_FIELDS.contains(field)) {
             let value = self.field(field);
             object =
                 object.raw(field, value.ok_or_else(|| GraphError::unknown_field(field, "MessageTemplate"))?);
@@ -198,7 +214,6 @@ impl Template {
             "language" => quoted(&self.language),
             "status" => quoted(self.status()),
             "category" | "correct_category" => quoted(&self.category),
-            "previous_category" | "sub_category" => quoted(""),
             "parameter_format" => quoted(&self.parameter_format),
             "components" => self.components.clone(),
             "quality_score" => r#"{"score":"GREEN","date":1731705721}"#.to_owned(),
@@ -210,6 +225,25 @@ impl Template {
 }
 
 /// Which part of a list is shown.
+/// The names in a list with commas.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// What `summary=` asks about the whole list.
+fn summary(fields: &str, total: usize) -> Result<String, GraphError> {
+    let mut object = Object::new();
+    for field in names(fields) {
+        object = match field {
+            "total_count" | "message_template_count" => object.raw(field, total),
+            "message_template_limit" => object.raw(field, MOST),
+            "are_translations_complete" => object.raw(field, true),
+            _ => return Err(GraphError::unknown_field(field, "MessageTemplate")),
+        };
+    }
+    Ok(object.finish())
+}
+
 struct Page {
     first: usize,
     end: usize,
@@ -248,7 +282,16 @@ impl Page {
 
     /// The absolute URL of the page before or after, with every filter of this one.
     fn link(&self, call: &Call<'_>, direction: &str, cursor: &str) -> String {
-        let kept = ["access_token", "fields", "name", "name_or_content", "language", "status", "category"];
+        let kept = [
+            "access_token",
+            "fields",
+            "summary",
+            "name",
+            "name_or_content",
+            "language",
+            "status",
+            "category",
+        ];
         let mut url = format!("{}{}?limit={}", call.base, call.path, self.limit);
         for name in kept {
             if let Some(value) = call.parameters.text(name) {
@@ -272,7 +315,11 @@ fn place(cursor: &str) -> Result<usize, GraphError> {
 }
 
 fn catalogue() -> Vec<Template> {
-    let body = |text: &str| format!(r#"[{{"type":"BODY","text":{}}}]"#, quoted(text));
+    // Meta approves no template with a placeholder and without an example for it, and clients rely on that.
+    let body = |text: &str| {
+        let example = if text.contains("{{1}}") { r#","example":{"body_text":[["Ann"]]}"# } else { "" };
+        format!(r#"[{{"type":"BODY","text":{}{example}}}]"#, quoted(text))
+    };
     let template = |id: &str, name: &str, language: &str, category: &str, text: &str| Template {
         account: None,
         id: id.to_owned(),

@@ -295,6 +295,11 @@ impl ConsentStore {
         health
     }
 
+    /// Whether every change that is written elsewhere reaches this node's cache. While it does not, no cached grant is trusted.
+    pub fn hears_changes(&self) -> bool {
+        matches!(self.inner.front.link.state(), link::State::Live(_))
+    }
+
     /// Writes what is queued, then lets go of the store. Lookups answer [`Lookup::Unavailable`] afterwards.
     pub async fn close(&self) {
         match &self.inner.backend {

@@ -11,18 +11,32 @@ use hyper::body::Incoming;
 
 use super::pool::Lease;
 
-/// Counts what a request body has given away, so that a slow upload is not taken for a silent provider.
+/// Where a request body stands, so that a slow caller is not taken for a silent provider.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Rc<Cell<u64>>);
+pub struct Progress(Rc<Standing>);
+
+#[derive(Debug, Default)]
+struct Standing {
+    frames: Cell<u64>,
+    waiting: Cell<bool>,
+}
 
 impl Progress {
     /// How many frames have gone out.
     pub fn count(&self) -> u64 {
-        self.0.get()
+        self.0.frames.get()
     }
 
-    fn advance(&self) {
-        self.0.set(self.0.get().wrapping_add(1));
+    /// Whether the next bytes are the caller's to give: the listener is who loses patience with callers.
+    pub fn waits_for_caller(&self) -> bool {
+        self.0.waiting.get()
+    }
+
+    fn note<T>(&self, frame: &Poll<T>) {
+        self.0.waiting.set(frame.is_pending());
+        if frame.is_ready() {
+            self.0.frames.set(self.0.frames.get().wrapping_add(1));
+        }
     }
 }
 
@@ -94,9 +108,11 @@ impl Body for Outgoing {
         match self.get_mut() {
             Self::Judged(body) => Poll::Ready(body.take().map(|b| Ok(Frame::data(b)))),
             Self::Streamed { body, watch, progress } => {
-                let frame = std::task::ready!(Pin::new(body).poll_frame(cx)).transpose()?;
-                progress.advance();
-                Poll::Ready(pass(frame, watch).transpose())
+                let frame = Pin::new(&mut *body).poll_frame(cx);
+                progress.note(&frame);
+                let frame = std::task::ready!(frame).transpose()?;
+                let ended = body.is_end_stream() || body.size_hint().exact() == Some(0);
+                Poll::Ready(pass(frame, ended, watch).transpose())
             }
         }
     }
@@ -104,7 +120,6 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Judged(body) => body.is_none(),
-            // A watched body must be asked for its end, or the watch would never see it.
             Self::Streamed { body, .. } => body.is_end_stream(),
         }
     }
@@ -117,17 +132,21 @@ impl Body for Outgoing {
     }
 }
 
-/// Shows a frame to the watch. Trailers are dropped: nothing in this API uses them, and they are one more place to hide a field.
+/// Shows a frame to the watch, and with the last one the end: after the last byte of a body of known length nobody asks for more.
+/// Trailers are dropped: nothing in this API uses them, and they are one more place to hide a field.
 fn pass(
     frame: Option<Frame<Bytes>>,
+    ended: bool,
     watch: &mut Option<Box<dyn Inspect>>,
 ) -> Result<Option<Frame<Bytes>>, BodyError> {
     let data = frame.and_then(|f| f.into_data().ok());
-    if let Some(watch) = watch {
-        match &data {
-            Some(chunk) => watch.chunk(chunk)?,
-            None => watch.end()?,
-        }
+    if let (Some(watch), Some(chunk)) = (watch.as_mut(), &data) {
+        watch.chunk(chunk)?;
+    }
+    if (ended || data.is_none())
+        && let Some(mut watch) = watch.take()
+    {
+        watch.end()?;
     }
     Ok(data.map(Frame::data))
 }

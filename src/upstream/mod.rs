@@ -139,7 +139,7 @@ impl Upstream {
                         None => Unsent::Lost(Failure::OutcomeUnknown(io::Error::other(error.into_error()))),
                     });
                 }
-                Err(_elapsed) if progress.count() != before => {}
+                Err(_elapsed) if progress.count() != before || progress.waits_for_caller() => {}
                 Err(_elapsed) => {
                     return Err(Unsent::Lost(Failure::OutcomeUnknown(io::Error::new(
                         io::ErrorKind::TimedOut,

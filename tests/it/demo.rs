@@ -190,3 +190,18 @@ fn output_to_a_pipe_has_no_colors() {
     demo.ends_well();
     assert!(!demo.process.stdout().join("\n").contains('\x1b'));
 }
+
+#[test]
+fn the_sandbox_prints_a_call_that_works() {
+    let mut command = optgate();
+    command.args(["sandbox", "--listen", "127.0.0.1:0"]);
+    let mut sandbox = Process::start(command).unwrap();
+    let call = eventually("the sandbox says how to call it", || {
+        let lines = sandbox.stdout();
+        let call = lines.iter().find_map(|line| line.split_once("curl ").map(|(_, call)| call.to_owned()));
+        lines.last().is_some_and(|line| line.starts_with("Ctrl-C")).then_some(call).flatten()
+    });
+    assert!(run(&format!("curl {call}")).contains("wamid."), "{call}");
+    sandbox.signal("INT");
+    assert_eq!(sandbox.wait(PATIENCE).and_then(|status| status.code()), Some(0));
+}

@@ -4,6 +4,7 @@ mod fleet;
 mod guide;
 mod image;
 mod monitoring;
+mod operation;
 mod prometheus;
 mod unit;
 

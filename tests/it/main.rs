@@ -13,6 +13,10 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod base_path;
+mod cli;
+mod clients;
+mod config;
 mod demo;
 mod deploy;
 mod durability;

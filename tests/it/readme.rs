@@ -9,12 +9,19 @@ use crate::support::gate::optgate;
 
 const README: &str = include_str!("../../README.md");
 
-/// The first block of code below a heading, in a language or none.
+/// The first block of code below a heading, in a language or in none.
 #[track_caller]
-fn block(heading: &str, language: &str) -> &'static str {
+fn block(heading: &str, language: &str) -> String {
     let below = README.split_once(&format!("\n## {heading}\n")).unwrap().1;
-    let fence = format!("\n```{language}\n");
-    below.split_once(&fence).unwrap().1.split_once("\n```").unwrap().0
+    let mut lines = below.lines();
+    while let Some(line) = lines.next() {
+        let Some(found) = line.strip_prefix("```") else { continue };
+        let code: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        if found == language {
+            return code.join("\n");
+        }
+    }
+    panic!("no ```{language} below {heading}");
 }
 
 /// Every message has an id of its own.
@@ -28,7 +35,8 @@ fn the_readme_shows_what_the_demo_prints() {
     demo.ends_well();
     let printed = demo.process.stdout();
     let mut rest = printed.iter().map(|line| without_id(line));
-    for shown in block("Try it", "").lines().map(without_id).filter(|line| *line != "...") {
+    let excerpt = block("Try it", "");
+    for shown in excerpt.lines().map(without_id).filter(|line| *line != "...") {
         assert!(rest.any(|line| line == shown), "not printed, or not in this order: {shown}\n{printed:#?}");
     }
 }
@@ -51,6 +59,7 @@ fn the_readmes_calls_work_as_they_stand() {
     let answers = run(&format!("{strict}{calls}"));
     assert_eq!(answers.matches("\"applied\":1").count(), 2, "{answers}");
     assert!(answers.contains("\"templates\":5"), "{answers}");
+    assert!(answers.contains("\"decision\":\"allow\""), "{answers}");
     assert!(answers.contains("\"state\":\"revoked\""), "{answers}");
     demo.process.signal("TERM");
     demo.ends_well();
@@ -70,7 +79,7 @@ fn the_readmes_configuration_is_valid() {
 #[test]
 fn every_command_that_the_readme_names_exists() {
     for command in [&["serve"][..], &["demo"], &["sandbox"], &["check"], &["explain"], &["token", "new"]] {
-        assert!(README.contains(&format!("optgate {}", command.join(" "))), "{command:?}");
+        assert!(README.contains(&command.join(" ")), "{command:?}");
         assert!(optgate().args(command).arg("--help").output().unwrap().status.success(), "{command:?}");
     }
     for verb in ["grant", "revoke", "show", "import"] {

@@ -7,6 +7,7 @@ mod house;
 mod page;
 mod scenes;
 
+use std::error::Error;
 use std::fmt;
 use std::future::pending;
 use std::io::{self, Write};
@@ -48,8 +49,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::System(cause) => Some(cause),
             Self::Gate(cause) => Some(cause),
@@ -66,14 +67,11 @@ pub fn run(once: bool) -> ExitCode {
     match performed {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let mut causes = String::new();
-            let mut cause = std::error::Error::source(&failure);
-            while let Some(error) = cause {
-                causes += &format!(": {error}");
-                cause = error.source();
-            }
+            let causes = std::iter::successors(failure.source(), |&cause| cause.source());
+            let told: Vec<String> =
+                std::iter::once(failure.to_string()).chain(causes.map(ToString::to_string)).collect();
             // Standard error may be closed; then there is nobody to tell.
-            let _ = writeln!(io::stderr(), "optgate demo: {failure}{causes}");
+            let _ = writeln!(io::stderr(), "optgate demo: {}", told.join(": "));
             ExitCode::FAILURE
         }
     }

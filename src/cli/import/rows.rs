@@ -1,8 +1,8 @@
 //! Events of a CSV file: a header row of dotted columns, one event a row, turned into the JSON shape of the admin API.
 
-use std::io::{self, Read};
+use std::io::{self, Chain, Read};
 
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use serde_json::{Map, Value};
 
 use super::Item;
@@ -41,9 +41,12 @@ const COLUMNS: [(&str, Cell); 21] = [
     ("evidence.url", Cell::Text),
 ];
 
+/// Put behind every file, so that the last row ends as the others do and its line can be told.
+const LAST_LINE_END: &[u8] = b"\n";
+
 /// The rows of a file.
 pub(super) struct Rows<R> {
-    reader: Reader<R>,
+    reader: Reader<Chain<R, &'static [u8]>>,
     columns: Vec<(&'static str, Cell)>,
     tenant: Option<String>,
 }
@@ -51,10 +54,13 @@ pub(super) struct Rows<R> {
 impl<R: Read> Rows<R> {
     /// Reads the header row; an error names every column that is unknown or stands twice.
     pub(super) fn new(reader: R, tenant: Option<String>) -> Result<Self, String> {
-        let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(reader);
+        // A carriage return at the end of a line is white space of its last cell: so every line end counts as one line.
+        let mut builder = ReaderBuilder::new();
+        builder.flexible(true).terminator(Terminator::Any(b'\n'));
+        let mut reader = builder.from_reader(reader.chain(LAST_LINE_END));
         let header = reader.headers().map_err(|cause| format!("the header row cannot be read: {cause}"))?;
         let (mut columns, mut problems) = (Vec::new(), Vec::new());
-        for name in header {
+        for name in header.iter().map(str::trim) {
             match COLUMNS.into_iter().find(|(column, _)| *column == name) {
                 Some((column, _)) if columns.iter().any(|(known, _)| *known == column) => {
                     problems.push(format!("the column {name:?} stands twice"));
@@ -75,39 +81,36 @@ impl<R: Read> Rows<R> {
 
     /// The next row.
     pub(super) fn next(&mut self) -> io::Result<Option<Item>> {
-        let mut row = StringRecord::new();
-        // Read before: a record that cannot be read may have no position of its own.
-        let before = self.reader.position().line();
-        match self.reader.read_record(&mut row) {
-            Ok(false) => Ok(None),
-            Ok(true) => {
-                let line = row.position().map_or(before, csv::Position::line);
-                Ok(Some(Item { line, event: self.event(&row) }))
-            }
-            Err(error) => {
-                let line = error.position().map_or(before, csv::Position::line);
-                let why = match error.into_kind() {
-                    ErrorKind::Io(cause) => return Err(cause),
-                    ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                        format!("has {len} cells, the header has {expected_len}")
-                    }
-                    ErrorKind::Utf8 { .. } => "is not UTF-8".to_owned(),
-                    // What is left concerns writing and types; the enum is open, so a wildcard must stand here.
-                    ErrorKind::Seek | ErrorKind::Serialize(_) | ErrorKind::Deserialize { .. } | _ => {
-                        "is not CSV".to_owned()
-                    }
-                };
-                Ok(Some(Item { line, event: Err(why) }))
+        let mut row = ByteRecord::new();
+        while self.reader.read_byte_record(&mut row)? {
+            if row.len() > 1 || !row.as_slice().trim_ascii().is_empty() {
+                return Ok(Some(Item { line: self.line_of(&row), event: self.event(&row) }));
             }
         }
+        Ok(None)
     }
 
-    fn event(&self, row: &StringRecord) -> Result<Vec<u8>, String> {
+    /// The line on which the row just read begins.
+    ///
+    /// Counted back from where it ended: its own position is that of the blank lines before it, if there are any.
+    fn line_of(&self, row: &ByteRecord) -> u64 {
+        let inside = row.iter().map(|cell| memchr::memchr_iter(b'\n', cell).count() as u64).sum::<u64>();
+        self.reader.position().line().saturating_sub(inside + 1)
+    }
+
+    fn event(&self, row: &ByteRecord) -> Result<Vec<u8>, String> {
+        if row.len() != self.columns.len() {
+            return Err(format!("has {} cells, the header has {}", row.len(), self.columns.len()));
+        }
         let (mut event, mut evidence) = (Map::new(), Map::new());
         if let Some(tenant) = &self.tenant {
             event.insert("tenant".to_owned(), Value::from(tenant.as_str()));
         }
-        for ((name, cell), text) in self.columns.iter().zip(row).filter(|(_, text)| !text.is_empty()) {
+        for ((name, cell), bytes) in self.columns.iter().zip(row) {
+            let text = std::str::from_utf8(bytes).map_err(|_| format!("{name}: is not UTF-8"))?.trim();
+            if text.is_empty() {
+                continue;
+            }
             let value = cell.value(text).map_err(|why| format!("{name}: {why}"))?;
             match name.strip_prefix("evidence.") {
                 Some(field) => evidence.insert(field.to_owned(), value),
@@ -165,20 +168,29 @@ mod tests {
 
     #[test]
     fn bad_rows_are_named_by_the_line_they_begin_on_and_good_rows_kept() {
-        let found = read(
-            "recipient,evidence.wording,evidence.number_confirmed\n+1,\"two\nlines\",\n+2,x\n+3,y,maybe\n\n+4,z,no\n",
-        );
-        let lines: Vec<_> =
-            found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
-        assert_eq!(
-            lines,
-            [
+        for (line_end, end) in [("\n", ""), ("\n", "\n"), ("\r\n", "\n")] {
+            let text = format!(
+                "recipient,evidence.wording,evidence.number_confirmed\n+1,\"two\nlines\n\",\n+2,x\n+3,y,maybe\n\n+4,z,no{end}"
+            );
+            let found = read(&text.replace('\n', line_end));
+            let lines: Vec<_> =
+                found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
+            let expected = [
                 (2, None),
-                (4, Some("has 2 cells, the header has 3")),
-                (5, Some("evidence.number_confirmed: write true or false")),
-                (7, None)
-            ]
-        );
+                (5, Some("has 2 cells, the header has 3")),
+                (6, Some("evidence.number_confirmed: write true or false")),
+                (8, None),
+            ];
+            assert_eq!(lines, expected);
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_not_utf8_is_rejected_alone() {
+        let text = b"recipient,source\n+1,\xff\n+2,web\n";
+        let mut rows = Rows::new(&text[..], None).unwrap();
+        assert_eq!(rows.next().unwrap().unwrap().event.unwrap_err(), "source: is not UTF-8");
+        assert!(rows.next().unwrap().unwrap().event.is_ok());
     }
 
     #[test]

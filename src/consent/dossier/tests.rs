@@ -38,9 +38,10 @@ fn state(events: &[Event]) -> State {
 
 #[test]
 fn the_latest_word_counts_and_the_revoke_wins_a_tie() {
+    type Row = (&'static [(Kind, u64, Actor)], State);
     use Actor::{Operator, Person, Provider};
     use Kind::{Grant, Resume, Revoke};
-    let table: &[(&[(Kind, u64, Actor)], State)] = &[
+    let table: &[Row] = &[
         (&[], State::Unstated),
         (&[(Grant, 10, Person)], State::Granted),
         (&[(Grant, 10, Operator)], State::Granted),

@@ -45,6 +45,19 @@ async fn following_next_visits_every_template_once() {
 }
 
 #[tokio::test]
+async fn fields_that_no_template_uses_are_left_out_and_a_summary_counts_all_pages() {
+    let sandbox = started().await;
+    let fields = "fields=name,message_send_ttl_seconds,previous_category,degrees_of_freedom_spec";
+    let page =
+        listed(&sandbox, &format!("?limit=1&{fields}&summary=total_count,are_translations_complete")).await;
+    assert_eq!(page["data"], serde_json::json!([{"name": "hello_world", "id": "1387372356726601"}]));
+    assert_eq!(page["summary"], serde_json::json!({"total_count": 5, "are_translations_complete": true}));
+    assert!(page["paging"]["next"].as_str().unwrap().contains("&summary="));
+    let odd = bare(Method::GET, &format!("/{ACCOUNT}/message_templates?summary=nonsense"));
+    assert_eq!(ask(&sandbox, odd).await.error().1, 100);
+}
+
+#[tokio::test]
 async fn created_template_is_pending_then_listed_then_deleted() {
     let sandbox = started().await;
     let target = format!("/v23.0/{ACCOUNT}/message_templates");

@@ -143,7 +143,8 @@ impl<'a> Request<'a, '_> {
     }
 
     fn write(&self, found: Found) -> Result<Recognized<'a>, Unreadable> {
-        if is_telling(found.seen) {
+        // Two-step verification has a `pin` too; a pinned message always names its chat.
+        if is_telling(found.seen.without(Name::Pin)) {
             return Err(unrecognized(TELLING));
         }
         Ok(if found.steers { Recognized::Steering(self.inspect.edge.name) } else { self.pass() })

@@ -1,17 +1,4 @@
-//! The closed table of edges: how a write to each is treated, and where the rule comes from.
-//!
-//! | edge | treatment of a write | source |
-//! |---|---|---|
-//! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
-//! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
-//! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
-//! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
-//! | `signups`, `welcome_message_sequences`, `schedules`, `subscriptions` | steering | Meta, In-App Signup, Webhooks; ARCHITECTURE section 5 |
-//! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
-//! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
-//! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
-//! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
-//! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
+//! The closed table of edges, as the documentation of [`super`] explains it.
 
 use super::path::Segments;
 use crate::wire::send::Surface;
@@ -33,7 +20,7 @@ pub(super) enum Treatment {
     File,
     /// Refused as steering.
     Steering,
-    /// Refused as steering if one of the keys is present, else like [`Treatment::Safe`].
+    /// Refused as steering if one of the keys is present or if it deletes, else like [`Treatment::Safe`].
     SteeringIf(&'static [&'static str]),
     /// Like [`Treatment::SteeringIf`], and judged as a send if it carries a recipient.
     Node,
@@ -111,13 +98,15 @@ static EDGES: &[Edge] = &[
     edge("message_samples", Treatment::Sample),
     edge("participants", Treatment::Members),
     edge("settings", Treatment::SteeringIf(&["payload_encryption", "calling.sip"])),
-    edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri"])),
+    // A delete ends the account's webhooks, however it is said. Source: Meta, "Subscribed apps", unsubscribing.
+    edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri", "method.delete"])),
     edge("subscriptions", Treatment::Steering),
     edge("webhook", Treatment::Steering),
     edge("application", Treatment::SteeringIf(&["webhooks"])),
     edge("signups", Treatment::Steering),
     edge("welcome_message_sequences", Treatment::Steering),
     edge("schedules", Treatment::Steering),
+    edge("message_campaigns", Treatment::Steering),
 ];
 
 static ROOT: Edge = edge("root", Treatment::Unknown);

@@ -167,6 +167,10 @@ pub(super) fn is_telling(head: &[u8], telling: impl Fn(Spelled) -> bool) -> bool
 pub(super) fn read<'a>(body: &'a [u8], boundary: &str, fields: &mut Fields<'a>) -> Result<(), &'static str> {
     for part in parts(body, boundary) {
         let part = part?;
+        // A file under a name that nobody judges, such as Messenger's `filedata`, says nothing about a send.
+        if !part.is_field() && Spelled::of(&part.name) == Spelled::Otherwise {
+            continue;
+        }
         if !part.is_field() {
             return Err(ODD);
         }

@@ -140,6 +140,11 @@ impl Seen {
         self.0 & (1 << name as u32) != 0
     }
 
+    /// The same without one name.
+    pub(super) const fn without(self, name: Name) -> Self {
+        Self(self.0 & !(1 << name as u32))
+    }
+
     /// Adds what was seen elsewhere.
     pub(super) fn merge(&mut self, other: Self) {
         self.0 |= other.0;

@@ -214,6 +214,9 @@ impl File {
 
     fn begin(&mut self) -> Result<(), Unreadable> {
         self.begun = true;
+        if is_media(&self.start) {
+            return Ok(());
+        }
         match scan::shape(&self.start).map_err(unrecognized)? {
             Shape::Empty | Shape::Text => Ok(()),
             Shape::Braces | Shape::Dashes => {
@@ -240,4 +243,11 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// Whether it begins as jpeg and mp4 do, whose first bytes would look like text in another encoding.
+///
+/// Source: ISO/IEC 10918-1 section B.1.1.3 (SOI and the next marker); ISO/IEC 14496-12 section 4.3 (`ftyp`).
+fn is_media(start: &[u8]) -> bool {
+    start.starts_with(&[0xff, 0xd8, 0xff]) || start.get(4..8) == Some(b"ftyp")
 }

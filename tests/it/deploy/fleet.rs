@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::free_addr;
 use crate::support::gate::{ACCOUNT, Gate, GateBuilder, SENDER};
 use crate::support::upstream::{Answer, Upstream};
 
-const AGREED: &str = "+15550000001";
+pub(super) const AGREED: &str = "+15550000001";
 const STRANGER: &str = "+15550000002";
 /// To this one the provider takes the send and gives no answer.
 const VANISHES: &str = "+15550000003";
@@ -72,7 +72,8 @@ fn unrecorded(gate: GateBuilder, on_full: &str) -> GateBuilder {
         .set("decision_log", "queue", "1")
 }
 
-fn grant(recipient: &str) -> serde_json::Value {
+/// A grant that satisfies the strict rules.
+pub(super) fn grant(recipient: &str) -> Value {
     json!({
         "recipient": recipient, "kind": "grant", "categories": ["service", "utility", "marketing"],
         "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "website",
@@ -117,13 +118,17 @@ impl Traffic {
 /// One send to each person and one request that is no send. What a gate answers is not this test's business.
 fn round(gate: SocketAddr) {
     for recipient in [AGREED, STRANGER, VANISHES] {
-        let body = json!({
-            "messaging_product": "whatsapp", "recipient_type": "individual", "to": recipient,
-            "type": "text", "text": { "body": "hello" },
-        });
-        ask(gate, "POST", &format!("/v23.0/{SENDER}/messages"), body.to_string().as_bytes());
+        ask(gate, "POST", &format!("/v23.0/{SENDER}/messages"), text(recipient).to_string().as_bytes());
     }
     ask(gate, "GET", &format!("/v23.0/{SENDER}"), b"");
+}
+
+/// A free-form message.
+pub(super) fn text(recipient: &str) -> Value {
+    json!({
+        "messaging_product": "whatsapp", "recipient_type": "individual", "to": recipient,
+        "type": "text", "text": { "body": "hello" },
+    })
 }
 
 fn ask(gate: SocketAddr, method: &str, target: &str, body: &[u8]) {

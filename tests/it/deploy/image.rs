@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{read, repository, satisfied};
+use crate::support::redis::Redis;
 
 /// The instructions of the Dockerfile, continued lines joined.
 fn instructions() -> Vec<(String, String)> {
@@ -71,8 +72,8 @@ fn what_the_image_copies_exists_and_is_all_that_cargo_needs() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     satisfied(
         Command::new(cargo)
-            .args(["metadata", "--locked", "--offline", "--format-version=1", "--manifest-path"])
-            .arg(manifest),
+            .args(["tree", "--locked", "--offline", "--depth=0", "--manifest-path"])
+            .arg(&manifest),
     );
     included_files_are_there(&folder.path().join("src"));
     for copy in all(last, "COPY") {
@@ -123,7 +124,7 @@ fn composed() -> String {
 
 /// The lines of one service of it.
 fn service(composed: &str, name: &str) -> String {
-    let start = format!("  {name}:\n");
+    let start = format!("\n  {name}:\n");
     let rest = composed.split_once(&start).unwrap_or_else(|| panic!("no service {name}")).1;
     rest.lines().take_while(|line| line.starts_with("   ")).map(|line| format!("{line}\n")).collect()
 }
@@ -181,4 +182,51 @@ fn the_environment_of_the_gates_is_a_configuration() {
         }
     }
     assert!(seen.len() >= 4, "{seen:?}");
+}
+
+/// The Redis of the compose file, started as it stands there: the gate's user has its own keys and no administration.
+#[test]
+fn redis_lets_the_gate_do_its_work_and_nothing_else() {
+    let redis = service(&composed(), "redis");
+    let (_, rest) = redis.split_once("    command:\n").expect("the service says how Redis starts");
+    let words =
+        rest.lines().map_while(|line| line.strip_prefix("    - ")).map(|word| word.trim_matches(['"', '\'']));
+    let words: Vec<&str> = words.collect();
+    let user = words.iter().position(|word| *word == "--user").unwrap();
+    assert_eq!(words[user..user + 3], ["--user", "default", "off"], "nobody comes in without the password");
+    let settings = words[1..user].chunks(2).map(|pair| format!("{} \"{}\"", &pair[0][2..], pair[1]));
+    let users =
+        words[user..].split(|word| *word == "--user").skip(1).map(|user| format!("user {}", user.join(" ")));
+    let lines: Vec<String> = settings.chain(users).collect();
+    let redis = Redis::with(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let ask = |words: &[&str]| {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-p", &redis.addr().port().to_string(), "--user", "optgate", "--no-auth-warning"]);
+        super::printed(&super::run(cli.env("REDISCLI_AUTH", "secret").args(words)))
+    };
+    for (allowed, answer) in [
+        (&["PING"][..], "PONG"),
+        (&["SET", "og:c:1", "x"], "OK"),
+        (&["EVAL", "return redis.call('GET', KEYS[1])", "1", "og:c:1"], "x"),
+        (&["WAIT", "0", "10"], "0"),
+        (&["CLIENT", "TRACKINGINFO"], "flags"),
+        (&["ROLE"], "master"),
+        (&["INFO", "memory"], "used_memory"),
+        (&["CONFIG", "GET", "maxmemory-policy"], "noeviction"),
+        (&["CONFIG", "GET", "appendonly"], "yes"),
+        (&["CONFIG", "GET", "appendfsync"], "everysec"),
+    ] {
+        let answered = ask(allowed);
+        assert!(answered.contains(answer) && !answered.contains("NOPERM"), "{allowed:?}: {answered}");
+    }
+    for forbidden in [
+        &["SET", "other", "x"][..],
+        &["FLUSHALL"],
+        &["CONFIG", "SET", "maxmemory", "1"],
+        &["SHUTDOWN"],
+        &["KEYS", "*"],
+    ] {
+        let answered = ask(forbidden);
+        assert!(answered.contains("NOPERM"), "{forbidden:?}: {answered}");
+    }
 }

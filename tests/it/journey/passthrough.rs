@@ -8,13 +8,23 @@ use serde_json::json;
 
 use super::*;
 use crate::support::client::{Client, request};
-use crate::support::gate::{ACCOUNT, sha256};
+use crate::support::gate::ACCOUNT;
 use crate::support::http1::chunked;
 use crate::support::upstream::{Answer, Received, filler};
 
 /// Ends with an odd byte count and holds every byte value, CR LF and what looks like a boundary included.
 fn all_bytes() -> Vec<u8> {
     (0..=255u8).chain(*b"\r\n--\r\n--NOT\r\n").chain((0..=255).rev()).collect()
+}
+
+/// How a file of each kind that the provider's uploads take begins.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0";
+const MP4: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0";
+const PDF: &[u8] = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n";
+
+fn file(start: &[u8]) -> Vec<u8> {
+    [start, &all_bytes()].concat()
 }
 
 fn multipart(boundary: &str, file: &[u8]) -> Vec<u8> {
@@ -47,10 +57,15 @@ fn passing() -> Vec<(&'static str, String, &'static str, Vec<u8>)> {
         ("POST", sender("messages"), json, br#"{ "messaging_product":"whatsapp", "status":"read", "message_id":"wamid.HBgLMTU1NTAwMDAwMDE" }"#.to_vec()),
         ("POST", sender("messages"), json, br#"{"messaging_product":"whatsapp","status":"read","message_id":"wamid.X","typing_indicator":{"type":"text"}}"#.to_vec()),
         ("POST", sender("register"), json, br#"{"messaging_product":"whatsapp","pin":"012345"}"#.to_vec()),
-        ("POST", sender("something_new"), json, br#"{"unknown":{"deep":[1,2.50,1e400,12345678901234567890123456789.000,-0,null,"\u0000"]},"again":1,"again":2}"#.to_vec()),
+        ("POST", sender("something_new"), json, br#"{"unknown":{"deep":[1,2.50,12345678901234567890123456789.000,-0,null]}}"#.to_vec()),
+        ("POST", sender("something_new"), json, br#"{"escaped":"\u0000\/\ud83d\ude00"}"#.to_vec()),
+        ("POST", sender("something_new"), json, br#"{"again":1,"again":2}"#.to_vec()),
         ("POST", sender("block_users"), json, br#"{"messaging_product":"whatsapp","block_users":[{"user":"+15550000009"}]}"#.to_vec()),
         ("POST", "/v23.0/app/uploads?file_length=3&file_type=image/png".to_owned(), "", Vec::new()),
-        ("POST", "/v23.0/upload:MTphdHRhY2htZW50OmE=?sig=ARZqkGCA_u".to_owned(), "application/octet-stream", all_bytes()),
+        ("POST", "/v23.0/upload:MTphdHRhY2htZW50OmE=?sig=ARZqkGCA_u".to_owned(), "application/octet-stream", file(PNG)),
+        ("POST", "/v23.0/upload:MTph".to_owned(), "application/x-www-form-urlencoded", file(JPEG)),
+        ("POST", "/v23.0/upload:MTph".to_owned(), "video/mp4", file(MP4)),
+        ("POST", "/v23.0/upload:MTph".to_owned(), "", file(PDF)),
         ("POST", sender("deregister"), "", Vec::new()),
         ("POST", sender("calls"), json, br#"{"messaging_product":"whatsapp","call_id":"wacid.A","action":"terminate"}"#.to_vec()),
         ("GET", "/v23.0/1013859600285441?phone_number_id=1&fields=a%2Cb,c&x=%C3%A9&&empty=".to_owned(), "", Vec::new()),
@@ -81,7 +96,13 @@ fn requests_that_are_no_sends_arrive_byte_for_byte_sized_and_chunked() {
                 headers.push(("Transfer-Encoding", "chunked"));
             }
             let response = request(scene.gate.addr(), method, &target, &headers, &framed);
-            assert_eq!(response.status, 200, "{method} {target}: {}", response.text());
+            assert_eq!(
+                response.status,
+                200,
+                "{method} {target} {:?}: {}",
+                String::from_utf8_lossy(&body),
+                response.text()
+            );
             assert_eq!(response.header("optgate-decision"), None, "{method} {target}");
             count += 1;
             let received = scene.upstream.wait_for(count);
@@ -94,8 +115,8 @@ fn requests_that_are_no_sends_arrive_byte_for_byte_sized_and_chunked() {
         }
     }
     assert_eq!(scene.upstream.request_count(), count);
-    let passed = scene.gate.metric("optgate_requests_total", &["kind=\"passthrough\""]);
-    assert_eq!(passed.to_bits(), f64::from(u32::try_from(count).unwrap()).to_bits());
+    let passed = scene.gate.count("optgate_requests_total", &["kind=\"passthrough\""]);
+    assert_eq!(passed, count);
     assert!(scene.gate.decision_log().is_empty());
 }
 
@@ -121,7 +142,9 @@ fn answers_come_back_byte_for_byte() {
     let framed = chunked(&pieces);
     let odd_json = br#"{"a":1e400,"a":12345678901234567890.10,"error":"\ud83d"}"#.to_vec();
     let odd_length = format!("Content-Length: {}", odd_json.len());
-    let cases: Vec<(&str, u16, Vec<&str>, &[u8], &[u8])> = vec![
+    // Method, status, fields, the body on the wire, and without its framing.
+    type Case<'a> = (&'a str, u16, Vec<&'a str>, &'a [u8], &'a [u8]);
+    let cases: Vec<Case<'_>> = vec![
         (
             "GET",
             200,
@@ -210,9 +233,10 @@ fn peak_memory(pid: u32) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
 }
 
-/// The digest of `length` bytes of [`filler`], made piece by piece.
-fn filler_sha256(length: u64) -> String {
+/// The digest of `start` and `length` bytes of [`filler`], made piece by piece.
+fn filler_sha256(start: &[u8], length: u64) -> String {
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    digest.update(start);
     let piece: Vec<u8> = (0..251).map(filler).collect();
     let mut left = usize::try_from(length).unwrap();
     while left > 0 {
@@ -223,8 +247,13 @@ fn filler_sha256(length: u64) -> String {
     hex::encode(digest.finish())
 }
 
-/// Writes `length` bytes of [`filler`], in chunks if asked to.
-fn upload(client: &mut Client, length: u64, in_chunks: bool) {
+/// Writes `start` and `length` bytes of [`filler`], in chunks if asked to.
+fn upload(client: &mut Client, start: &[u8], length: u64, in_chunks: bool) {
+    if in_chunks {
+        client.send(&[format!("{:x}\r\n", start.len()).as_bytes(), start, b"\r\n"].concat());
+    } else {
+        client.send(start);
+    }
     let piece: Vec<u8> = (0..251 * 1024).map(filler).collect();
     let mut left = usize::try_from(length).unwrap();
     while left > 0 {
@@ -247,11 +276,11 @@ fn upload(client: &mut Client, length: u64, in_chunks: bool) {
 fn a_hundred_megabytes_go_up_and_down_in_constant_memory() {
     let scene = Scene::start();
     scene.upstream.keep_at_most(1024);
-    let expected = filler_sha256(LARGE);
+    let (total, expected) = (LARGE + PNG.len() as u64, filler_sha256(PNG, LARGE));
     let target = "/v23.0/upload:MTphdHRhY2g=";
     for (at, in_chunks) in [false, true].into_iter().enumerate() {
         let mut client = scene.gate.connect();
-        let length = LARGE.to_string();
+        let length = total.to_string();
         let framing =
             if in_chunks { ("Transfer-Encoding", "chunked") } else { ("Content-Length", length.as_str()) };
         client.send(&client.head(
@@ -260,13 +289,13 @@ fn a_hundred_megabytes_go_up_and_down_in_constant_memory() {
             &[("Content-Type", "application/octet-stream"), framing],
             0,
         ));
-        upload(&mut client, LARGE, in_chunks);
+        upload(&mut client, PNG, LARGE, in_chunks);
         assert_eq!(client.response().status, 200);
         let received = &scene.upstream.wait_for(at + 1)[at];
-        assert_eq!((received.length, &received.sha256), (LARGE, &expected));
+        assert_eq!((received.length, &received.sha256), (total, &expected));
     }
     scene.upstream.answer(Answer::stream(LARGE));
-    assert_eq!(download_sha256(scene.gate.addr()), (LARGE, expected));
+    assert_eq!(download_sha256(scene.gate.addr()), (LARGE, filler_sha256(b"", LARGE)));
     let peak = peak_memory(scene.gate.pid());
     assert!(peak < BOUND, "the gate held {} MiB", peak >> 20);
 }
@@ -313,8 +342,7 @@ fn a_large_watched_upload_streams_in_constant_memory() {
         &[("Content-Type", "multipart/form-data; boundary=B"), ("Content-Length", &total.to_string())],
         0,
     ));
-    client.send(body_start.as_bytes());
-    upload(&mut client, LARGE / 2, false);
+    upload(&mut client, body_start.as_bytes(), LARGE / 2, false);
     client.send(end.as_bytes());
     assert_eq!(client.response().status, 200);
     assert_eq!(scene.upstream.wait_for(1)[0].length, total);
@@ -334,17 +362,14 @@ fn a_send_hidden_at_the_end_of_a_long_upload_never_completes() {
     .concat();
     let hidden =
         b"--B\r\nContent-Disposition: form-data; name=\"batch\"\r\n\r\n[{\"method\":\"POST\"}]\r\n--B--\r\n";
-    let form = [b"a=".as_slice(), &[b'x'; 5000], b"&batch"].concat();
-    let multipart = [start.as_slice(), hidden].concat();
-    let cases = [
-        ("multipart/form-data; boundary=B", &multipart),
-        // The name ends with the body: nothing follows it that would tell that it is complete.
-        ("application/x-www-form-urlencoded", &form),
-    ];
-    for (content_type, body) in cases {
+    let body = [start.as_slice(), hidden].concat();
+    // The head of the last part ends with the body: nothing follows that would tell that it is complete.
+    let cut = b"--B\r\nContent-Disposition: form-data; name=\"batch\"";
+    let cut_body = [start.as_slice(), cut].concat();
+    for body in [&body, &cut_body] {
         for in_chunks in [false, true] {
             let framed = if in_chunks { chunked(&[&body[..3000], &body[3000..]]) } else { body.clone() };
-            let mut headers = vec![("Content-Type", content_type)];
+            let mut headers = vec![("Content-Type", "multipart/form-data; boundary=B")];
             if in_chunks {
                 headers.push(("Transfer-Encoding", "chunked"));
             }
@@ -355,27 +380,28 @@ fn a_send_hidden_at_the_end_of_a_long_upload_never_completes() {
     }
     let complete = scene.upstream.requests().iter().filter(|r| r.complete).count();
     assert_eq!(complete, 0);
-    let count =
-        |kind: &str| scene.gate.metric("optgate_requests_total", &[&format!("kind=\"{kind}\"")]).to_bits();
-    assert_eq!((count("refused"), count("passthrough")), (4f64.to_bits(), 0f64.to_bits()));
-    assert_eq!(scene.gate.metric("optgate_upstream_failures_total", &[]).to_bits(), 0f64.to_bits());
+    let count = |kind: &str| scene.gate.count("optgate_requests_total", &[&format!("kind=\"{kind}\"")]);
+    assert_eq!((count("refused"), count("passthrough")), (4, 0));
+    assert_eq!(scene.gate.count("optgate_upstream_failures_total", &[]), 0);
 }
 
 #[test]
 fn an_upload_slower_than_the_response_timeout_is_not_cut() {
-    let scene = Scene::with(|gate| gate.set("upstream", "response_timeout_ms", "300"));
+    let scene = Scene::with(|gate| {
+        gate.set("upstream", "response_timeout_ms", "300").set("proxy", "max_send_body", "\"1KiB\"")
+    });
     let mut client = scene.gate.connect();
-    let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", "30")];
+    let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", "3000")];
     client.send(&client.head("POST", "/v23.0/upload:MTph", &headers, 0));
     let started = Instant::now();
-    for piece in [b"0123456789"; 3] {
+    for piece in [b"0123456789".repeat(100), b"abcdefghij".repeat(100), b"KLMNOPQRST".repeat(100)] {
         // The pace of a caller on a bad line, each pause longer than the provider may take.
         std::thread::sleep(Duration::from_millis(450));
-        client.send(piece);
+        client.send(&piece);
     }
     assert_eq!(client.response().status, 200);
     assert!(started.elapsed() > Duration::from_secs(1));
-    assert_eq!(scene.upstream.wait_for(1)[0].payload(), b"012345678901234567890123456789");
+    assert_eq!(scene.upstream.wait_for(1)[0].length, 3000);
 }
 
 #[test]
@@ -435,15 +461,16 @@ fn a_refused_caller_that_expects_100_continue_need_not_send_its_body() {
 
 #[test]
 fn an_answer_before_the_end_of_an_upload_passes() {
-    let scene = Scene::start();
+    let scene = Scene::with(|gate| gate.set("proxy", "max_send_body", "\"1KiB\""));
     scene.upstream.answer(Answer::json(413, "{\"error\":{\"code\":1}}").at_head());
     let mut client = scene.gate.connect();
     client.send(&client.head(
         "POST",
         "/v23.0/upload:MTph",
         &[("Content-Type", "application/octet-stream")],
-        10,
+        5000,
     ));
+    client.send(b"the first bytes");
     let response = client.response();
     assert_eq!((response.status, response.text().as_str()), (413, "{\"error\":{\"code\":1}}"));
 }

@@ -280,6 +280,13 @@ impl Gate {
         self.metrics().iter().filter(|(series, _)| wanted(series)).map(|(_, value)| value).sum()
     }
 
+    /// The same for a counter or a gauge of whole numbers.
+    #[track_caller]
+    pub(crate) fn count(&self, name: &str, labels: &[&str]) -> usize {
+        let sum = self.metric(name, labels);
+        format!("{sum}").parse().unwrap_or_else(|_| panic!("{name} is no whole number: {sum}"))
+    }
+
     /// The events of the decision log so far.
     #[track_caller]
     pub(crate) fn decision_log(&self) -> Vec<Value> {

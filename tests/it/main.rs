@@ -24,5 +24,6 @@ mod faults;
 mod floors;
 mod journey;
 mod readme;
+mod redis;
 mod store_contract;
 mod support;

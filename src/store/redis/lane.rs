@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
+use redis::{PushInfo, PushKind};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -32,13 +33,14 @@ enum State {
 /// A kept connection.
 pub(super) struct Lane {
     state: watch::Sender<State>,
-    broken: Notify,
+    /// Has to be proven now rather than at the next heartbeat.
+    broken: Arc<Notify>,
 }
 
 impl Lane {
     /// Starts a lane on the runtime of the caller; it ends when `open` turns false or its sender is dropped.
     pub(super) fn start(door: Arc<Door>, open: watch::Receiver<bool>, patience: Duration) -> Arc<Self> {
-        let lane = Arc::new(Self { state: watch::Sender::new(State::Connecting), broken: Notify::new() });
+        let lane = Arc::new(Self { state: watch::Sender::new(State::Connecting), broken: Arc::default() });
         tokio::spawn(keep(Arc::clone(&lane), door, open, patience));
         lane
     }
@@ -77,30 +79,34 @@ impl Lane {
     }
 }
 
-/// Connects, watches, and connects again, until the store closes.
+/// Keeps the lane until the store closes.
 async fn keep(lane: Arc<Lane>, door: Arc<Door>, mut open: watch::Receiver<bool>, patience: Duration) {
-    let mut pause = Pause::default();
-    let closed = async move {
+    tokio::select! {
+        () = connect_again_and_again(&lane, &door, patience) => {}
         // An error says that the store is gone, which closes it as well.
-        let _ = open.wait_for(|open| !open).await;
-    };
-    let mut closed = std::pin::pin!(closed);
+        _ = open.wait_for(|open| !open) => {}
+    }
+    lane.state.send_replace(State::Down(RedisFault::Unreachable));
+}
+
+async fn connect_again_and_again(lane: &Lane, door: &Door, patience: Duration) {
+    let mut pause = Pause::default();
     loop {
-        let fault = tokio::select! {
-            fault = once(&lane, &door, patience, &mut pause) => fault,
-            () = &mut closed => RedisFault::Unreachable,
-        };
+        let fault = once(lane, door, patience, &mut pause).await;
         lane.state.send_replace(State::Down(fault));
-        tokio::select! {
-            () = pause.wait() => {}
-            () = &mut closed => return,
-        }
+        pause.wait().await;
     }
 }
 
 /// One connection from its making to its end; returns what ended it.
 async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -> RedisFault {
-    let connection = match door.connect(|_| {}).await {
+    let broken = Arc::clone(&lane.broken);
+    let ended = move |push: PushInfo| {
+        if push.kind == PushKind::Disconnection {
+            broken.notify_one();
+        }
+    };
+    let connection = match door.connect(ended).await {
         Ok(connection) => connection,
         Err(fault) => return fault,
     };

@@ -68,8 +68,14 @@ impl Redis {
     /// The server does not answer within [`PATIENCE`].
     #[track_caller]
     pub(crate) fn command(&self, words: &[impl AsRef<[u8]>]) -> Reply {
+        self.command_as(self.password(), words)
+    }
+
+    /// The same with another password than the one it was started with.
+    #[track_caller]
+    pub(crate) fn command_as(&self, password: Option<&str>, words: &[impl AsRef<[u8]>]) -> Reply {
         let mut connection = connect(self.addr).unwrap();
-        if let Some(password) = self.password() {
+        if let Some(password) = password {
             exchange(&mut connection, &["AUTH", password]).unwrap();
         }
         exchange(&mut connection, words).unwrap_or_else(|e| panic!("no answer: {e}"))

@@ -16,7 +16,7 @@ use super::tickets::{Seat, Tickets};
 
 /// Answers lookups from memory where that is safe, else through a store's fetch.
 pub(super) struct Front {
-    cache: Cache,
+    pub(super) cache: Cache,
     tickets: Tickets,
     pub(super) link: Link,
 }
@@ -53,7 +53,7 @@ impl Front {
         }
     }
 
-    async fn miss<F>(&self, place: &Place, fetch: impl Fn() -> F) -> Lookup
+    pub(super) async fn miss<F>(&self, place: &Place, fetch: impl Fn() -> F) -> Lookup
     where
         F: Future<Output = Lookup>,
     {
@@ -138,6 +138,3 @@ fn only_withdraws(record: &GateRecord) -> bool {
 fn withdraws(record: &GateRecord) -> bool {
     record.slots.iter().any(|slot| slot.state == CategoryState::Revoked)
 }
-
-#[cfg(test)]
-mod tests;

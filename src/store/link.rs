@@ -1,6 +1,6 @@
 //! Whether news of changes reaches this process, and since when without a gap.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering};
 
 /// The state of the stream that tells the cache what changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,29 +72,5 @@ impl State {
         match self {
             Self::Live(generation) | Self::Down(generation) => generation,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_change_of_state_begins_a_generation() {
-        let link = Link::down();
-        let mut seen = vec![link.state().generation()];
-        for step in [Link::go_live, Link::go_down, Link::go_live, Link::go_live] {
-            step(&link);
-            assert!(!seen.contains(&link.state().generation()));
-            seen.push(link.state().generation());
-        }
-        assert!(matches!(link.state(), State::Live(_)));
-        link.renew();
-        assert!(matches!(link.state(), State::Live(now) if !seen.contains(&now)));
-        link.go_down();
-        let down = link.state();
-        assert!(matches!(down, State::Down(_)));
-        link.renew();
-        assert_eq!(link.state(), down);
     }
 }

@@ -11,7 +11,13 @@ mod learning;
 mod link;
 mod place;
 pub mod redis;
+mod sync;
 mod tickets;
+
+#[cfg(test)]
+mod front_tests;
+#[cfg(test)]
+mod model;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! the same place meanwhile waits for the ticket's holder instead of asking as well. The generation covers changes that nobody reports.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -12,6 +12,7 @@ use crate::consent::Lookup;
 
 use super::link::Generation;
 use super::place::Place;
+use super::sync::{Mutex, MutexGuard};
 
 const SHARDS: usize = 64;
 

@@ -3,8 +3,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::*;
-use crate::consent::{Category, Recipient, TenantId, Timestamp};
+use super::Answer;
+use super::front::Front;
+use super::place::Place;
+use crate::consent::lookup::Source;
+use crate::consent::record::State as CategoryState;
+use crate::consent::{Category, Clock, GateRecord, Lookup, Recipient, TenantId, Timestamp};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -163,34 +163,37 @@ impl Journey {
     /// A write that could move webhooks away or make the provider send by itself.
     async fn steer(self, parts: Parts, body: Waiting, edge: &'static str) -> Response<Answer> {
         let decision = decide_steering(&self.worker.judge.policy(), edge);
-        self.unjudged(parts, body, decision, Dialect::Cloud).await
+        let cause = Cause::Denied(DenyReason::SteeringWrite);
+        self.unjudged((parts, body), decision, Dialect::Cloud, cause).await
     }
 
     /// A request that could be a send and cannot be read with certainty.
     async fn unreadable(self, parts: Parts, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
-        let Unreadable { reason, why, operation, dialect } = unreadable;
+        let Unreadable { reason, why, operation, dialect, cause } = unreadable;
         let denial = Denial { reason, why: Some(why), operation };
         let decision = refuse(&self.worker.judge.policy(), denial);
-        self.unjudged(parts, body, decision, dialect).await
+        self.unjudged((parts, body), decision, dialect, cause).await
     }
 
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
     async fn unjudged(
         self,
-        parts: Parts,
-        body: Waiting,
+        (parts, body): (Parts, Waiting),
         decision: Decision,
         dialect: Dialect,
+        cause: Cause,
     ) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
         // Without a place in the log nothing passes, not even what the policy only watches.
-        let decision = if entry.is_unlogged() { log_full() } else { decision };
+        let unlogged = entry.is_unlogged();
+        let decision = if unlogged { log_full() } else { decision };
+        let cause = if unlogged { Cause::Denied(DenyReason::Overloaded) } else { cause };
         entry.unjudged(&self.worker, recognize::sender_of(&parts), &decision);
         match decision {
             Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
             Decision::Deny(denial) => {
                 Refused { entries: Entries::one(entry), denial, dialect, started: self.started }
-                    .answer(&self.worker)
+                    .answer_as(&self.worker, cause)
             }
         }
     }
@@ -198,7 +201,8 @@ impl Journey {
     async fn let_pass(self, parts: Parts, body: Waiting, entry: Entry, permit: Permit) -> Response<Answer> {
         let clearance = Clearance::send(permit);
         let entries = Entries::one(entry);
-        let cleared = Cleared { clearance, entries, parts, target: None, started: self.started };
+        let target = self.worker.recognizing(|context| recognize::target_of(&parts, context));
+        let cleared = Cleared { clearance, entries, parts, target, started: self.started };
         forward::forward(self.worker, cleared, body).await
     }
 

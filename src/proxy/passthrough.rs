@@ -148,11 +148,11 @@ async fn pass_watched(
 /// Refuses what a watch found.
 async fn refuse(worker: &Rc<Worker>, sender: Option<&str>, unreadable: Unreadable) -> Response<Answer> {
     let started = Instant::now();
-    let Unreadable { reason, why, operation, dialect } = unreadable;
+    let Unreadable { reason, why, operation, dialect, cause } = unreadable;
     let denial = Denial { reason, why: Some(why), operation };
     let mut entry = Entry::open(worker).await;
     entry.unjudged(worker, sender, &Decision::Deny(denial.clone()));
-    Refused { entries: Entries::one(entry), denial, dialect, started }.answer(worker)
+    Refused { entries: Entries::one(entry), denial, dialect, started }.answer_as(worker, cause)
 }
 
 async fn send(

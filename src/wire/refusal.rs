@@ -16,6 +16,8 @@ pub enum Cause {
     Denied(DenyReason),
     /// The body is larger than what is judged.
     TooLarge,
+    /// The body is compressed, so that it cannot be judged.
+    Encoded,
     /// Not a byte of the request reached the provider.
     UpstreamNotReached,
     /// The provider failed after bytes were written.
@@ -167,6 +169,15 @@ fn row(cause: Cause, category: Option<Category>) -> Row {
                 "request_unreadable",
                 "The request is too large to be checked for consent",
                 "Send a smaller body, upload media first and refer to it by id, or raise [proxy] max_send_body",
+            )
+        },
+        Cause::Encoded => Row {
+            status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..Row::refused(
+                100,
+                "request_unreadable",
+                "The request is compressed, so that it cannot be checked for consent",
+                "Send it without Content-Encoding",
             )
         },
         Cause::UpstreamNotReached => Row {
@@ -370,6 +381,7 @@ mod tests {
             (Cause::Denied(DenyReason::RequestUnreadable), None, 100, 400),
             (Cause::Denied(DenyReason::StoreUnavailable), None, 131_016, 503),
             (Cause::TooLarge, None, 100, 413),
+            (Cause::Encoded, None, 100, 415),
             (Cause::UpstreamNotReached, None, 131_016, 503),
             (Cause::OutcomeUnknown, None, 135_000, 504),
         ] {

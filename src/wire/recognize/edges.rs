@@ -20,7 +20,7 @@ pub(super) enum Treatment {
     File,
     /// Refused as steering.
     Steering,
-    /// Refused as steering if one of the keys is present, else like [`Treatment::Safe`].
+    /// Refused as steering if one of the keys is present or if it deletes, else like [`Treatment::Safe`].
     SteeringIf(&'static [&'static str]),
     /// Like [`Treatment::SteeringIf`], and judged as a send if it carries a recipient.
     Node,
@@ -98,7 +98,8 @@ static EDGES: &[Edge] = &[
     edge("message_samples", Treatment::Sample),
     edge("participants", Treatment::Members),
     edge("settings", Treatment::SteeringIf(&["payload_encryption", "calling.sip"])),
-    edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri"])),
+    // A delete ends the account's webhooks, however it is said. Source: Meta, "Subscribed apps", unsubscribing.
+    edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri", "method.delete"])),
     edge("subscriptions", Treatment::Steering),
     edge("webhook", Treatment::Steering),
     edge("application", Treatment::SteeringIf(&["webhooks"])),

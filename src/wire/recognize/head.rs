@@ -14,7 +14,7 @@ use super::{
     unrecognized,
 };
 use crate::consent::DenyReason;
-use crate::wire::refusal::Dialect;
+use crate::wire::refusal::{Cause, Dialect};
 
 /// Headers in which frameworks look for another method. Source: none of them is documented by Meta, none is trusted to be ignored.
 const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -23,6 +23,9 @@ const TELLING: &str =
     "the query carries a batch, a recipient or a message; send those on their own edge, in a JSON body";
 
 const FOREIGN: &str = "this is no path of the Cloud API that is judged; write /{phone_number_id}/messages";
+
+const ENCODED: &str =
+    "the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding";
 
 /// Where a request leads.
 struct Place<'p> {
@@ -37,11 +40,7 @@ struct Place<'p> {
 /// Reads a head.
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
-    let path = path::under(&plain, context.base_path)
-        .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
-    let segments = Segments::of(path);
-    let moved = matches!(plain, Cow::Owned(_)) || path.len() != plain.len();
-    let place = Place { path, edge: edges::find(&segments), segments, moved };
+    let place = place(&plain, context)?;
     let target = respelled(&place, parts.uri.query())?;
     let (seen, effect) = effect(parts);
     let sends = matches!(place.edge.treatment, Treatment::Send(_));
@@ -52,6 +51,19 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
     }
     let dialect = dialect(&place.segments);
     Route { parts, edge: place.edge, target, seen, effect, dialect }.write()
+}
+
+/// The one spelling of the target, where the caller's own is another.
+pub(super) fn target(parts: &Parts, context: Context<'_>) -> Result<Option<Target>, Unreadable> {
+    respelled(&place(&canonical(parts)?, context)?, parts.uri.query())
+}
+
+fn place<'p>(plain: &'p Cow<'_, str>, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
+    let path = path::under(plain, context.base_path)
+        .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
+    let segments = Segments::of(path);
+    let moved = matches!(plain, Cow::Owned(_)) || path.len() != plain.len();
+    Ok(Place { path, edge: edges::find(&segments), segments, moved })
 }
 
 /// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
@@ -151,6 +163,7 @@ impl Route<'_> {
             )),
             Treatment::Foreign => Err(Unreadable { dialect: self.dialect, ..unrecognized(FOREIGN) }),
             Treatment::Steering => Ok(Head::Steering(self.edge.name)),
+            Treatment::SteeringIf(_) if self.may_delete() => Ok(Head::Steering(self.edge.name)),
             Treatment::Members if self.effect == Effect::Write => Err(refused(
                 DenyReason::GroupNotPermitted,
                 "adding people to a group contacts them; share the invite link with people who agreed",
@@ -162,6 +175,11 @@ impl Route<'_> {
             | Treatment::Receipt
             | Treatment::Unknown => self.inspect(),
         }
+    }
+
+    /// Whether somebody could take the request for a delete: the method says so, or a header could say it in its place.
+    fn may_delete(&self) -> bool {
+        self.effect == Effect::Delete || OVERRIDES.iter().any(|name| self.parts.headers.contains_key(*name))
     }
 
     /// A write that is known to be harmless unless it carries what it should not.
@@ -191,9 +209,7 @@ impl Route<'_> {
     fn inspect(self) -> Result<Head, Unreadable> {
         let content = content::of(&self.parts.headers).map_err(unreadable)?;
         if content::is_encoded(&self.parts.headers) {
-            return Err(unreadable(
-                "the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding",
-            ));
+            return Err(Unreadable { cause: Cause::Encoded, ..unreadable(ENCODED) });
         }
         Ok(Head::Inspect(Inspect { edge: self.edge, content, effect: self.effect, target: self.target }))
     }

@@ -14,7 +14,7 @@
 //! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
 //! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
 //! | `signups`, `welcome_message_sequences`, `schedules`, `message_campaigns`, `subscriptions` | steering | Meta, In-App Signup, Webhooks |
-//! | `subscribed_apps`, `settings` | steering if a steering key is present, else passed | Meta, webhook overrides, calling settings |
+//! | `subscribed_apps`, `settings` | steering if a steering key is present or it deletes, else passed | Meta, webhook overrides, unsubscribing, calling settings |
 //! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
 //! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
 //! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
@@ -44,7 +44,7 @@ use http::request::Parts;
 use self::content::Content;
 use self::edges::Edge;
 pub use self::watch::Watch;
-use super::refusal::Dialect;
+use super::refusal::{Cause, Dialect};
 use super::send::Send;
 use crate::consent::DenyReason;
 
@@ -68,6 +68,8 @@ pub struct Unreadable {
     pub operation: Option<usize>,
     /// The envelope that the caller understands.
     pub dialect: Dialect,
+    /// What the answer says of it; the status where another than that of the reason fits better.
+    pub cause: Cause,
 }
 
 impl Unreadable {
@@ -166,7 +168,8 @@ impl Inspect {
 }
 
 fn refused(reason: DenyReason, why: &'static str) -> Unreadable {
-    Unreadable { reason, why: Cow::Borrowed(why), operation: None, dialect: Dialect::Cloud }
+    let cause = Cause::Denied(reason);
+    Unreadable { reason, why: Cow::Borrowed(why), operation: None, dialect: Dialect::Cloud, cause }
 }
 
 fn unreadable(why: &'static str) -> Unreadable {
@@ -180,6 +183,11 @@ fn unrecognized(why: &'static str) -> Unreadable {
 /// The phone number id in a path, for the log; `None` where the path names none.
 pub fn sender_of(parts: &Parts) -> Option<&str> {
     parts.uri.path().split('/').find(|segment| edges::is_number(segment))
+}
+
+/// The canonical target of a request that is forwarded without having been judged; `None` where the caller's own spelling travels.
+pub fn target_of(parts: &Parts, context: Context<'_>) -> Option<Target> {
+    head::target(parts, context).ok().flatten()
 }
 
 /// Judges what the head alone tells. Cheap, and allocates nothing for an ordinary send.

@@ -327,6 +327,12 @@ fn content_types_that_readers_disagree_about_are_refused() {
         let read = Written { headers, body, ..Written::default() }.read();
         assert_eq!(read, "request_unreadable", "{headers:?}");
     }
+    let encoded = [("content-type", JSON), ("content-encoding", "gzip")];
+    let parts = Written { headers: &encoded, body, ..Written::default() }.parts().unwrap();
+    let Head::Unreadable(found) = head(&parts, Context { is_sender: &|_| true, base_path: "" }) else {
+        panic!("a compressed body is refused")
+    };
+    assert_eq!(found.cause, crate::wire::refusal::Cause::Encoded);
     let identity = [("content-type", "application/json; charset=UTF-8"), ("content-encoding", "identity")];
     assert_eq!(Written { headers: &identity, body, ..Written::default() }.read(), "1| free");
 }
@@ -355,6 +361,15 @@ fn every_spelling_of_a_path_is_judged_and_travels_in_one() {
         ("http://graph.facebook.com/v23.0/106540352242922/messages", "request_unreadable"),
     ] {
         assert_eq!(at("POST", target, JSON, br#"{"to":"1"}"#), expected, "{target}");
+    }
+}
+
+#[test]
+fn a_header_may_turn_a_write_into_the_end_of_a_subscription() {
+    for (header, method) in [("x-http-method-override", "DELETE"), ("x-http-method", "delete")] {
+        let headers = [("content-type", JSON), (header, method)];
+        let read = Written { target: "/v23.0/1/subscribed_apps", headers: &headers, ..Written::default() };
+        assert_eq!(read.read(), "steering subscribed_apps", "{header}");
     }
 }
 
@@ -474,6 +489,15 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("POST", "/1/settings", JSON, br#"{"payload_encryption":{}}"#, "steering settings"),
         ("POST", "/1/subscribed_apps?override_callback_uri=x", JSON, b"", "steering subscribed_apps"),
         ("POST", "/1/subscribed_apps", FORM, b"override%5Fcallback_uri=x", "steering subscribed_apps"),
+        ("DELETE", "/1/subscribed_apps", JSON, b"", "steering subscribed_apps"),
+        ("GET", "/1/subscribed_apps?method=delete", JSON, b"", "steering subscribed_apps"),
+        ("POST", "/1/subscribed_apps?method=DELETE", JSON, b"", "steering subscribed_apps"),
+        ("POST", "/1/subscribed_apps", FORM, b"access_token=x&_method=delete", "steering subscribed_apps"),
+        ("POST", "/1/subscribed_apps", JSON, br#"{"method":"d\u0065lete"}"#, "steering subscribed_apps"),
+        ("POST", "/1/subscribed_apps", FORM, b"method=post", "pass subscribed_apps"),
+        ("GET", "/1/subscribed_apps", JSON, b"", "pass subscribed_apps"),
+        ("POST", "/app/subscriptions", FORM, b"object=whatsapp_business_account", "steering subscriptions"),
+        ("DELETE", "/app/subscriptions", JSON, b"", "steering subscriptions"),
         ("POST", "/1", JSON, br#"{"webhook_configuration":{"override_callback_uri":"x"}}"#, "steering node"),
         ("POST", "/1", JSON, br#"{"whatsapp_business_api_data":{}}"#, "steering node"),
         ("POST", "/777/messages", MULTIPART, b"--B\r\nContent-Disposition: form-data; name=\"recipient\"\r\n\r\n{\"id\":\"9\"}\r\n--B\r\nContent-Disposition: form-data; name=\"filedata\"; filename=\"a.png\"\r\nContent-Type: image/png\r\n\r\n\x89\r\n--B--\r\n", "pass other_product"),

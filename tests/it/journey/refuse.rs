@@ -217,6 +217,22 @@ fn a_write_that_steers_the_provider_is_denied() {
     ] {
         refused(&scene, &target, &body, expected);
     }
+    let target = format!("/v23.0/{ACCOUNT}/subscribed_apps");
+    expected.assert(&request(scene.gate.addr(), "DELETE", &target, &[], b""));
+    scene.assert_untouched();
+    assert_eq!(scene.gate.post(&target, &json!({})).status, 200);
+}
+
+#[test]
+fn a_compressed_write_is_denied_as_a_media_type_that_is_not_judged() {
+    let scene = Scene::agreed();
+    let body = text(ANN).to_string();
+    for encoding in ["gzip", "deflate", "br", "zstd", "gzip, identity", "x"] {
+        let headers = [("Content-Type", "application/json"), ("Content-Encoding", encoding)];
+        let response = request(scene.gate.addr(), "POST", &edge("messages"), &headers, body.as_bytes());
+        refusal(415, 100, "request_unreadable").assert(&response);
+    }
+    scene.assert_untouched();
 }
 
 #[test]

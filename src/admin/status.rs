@@ -56,6 +56,9 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
     if !health.up {
         lacking.push("the consent store does not answer");
     }
+    if !control.catalogue.is_loaded() {
+        lacking.push("the template catalogue has not been read from the consent store yet");
+    }
     match control.readiness.phase() {
         Phase::Starting => lacking.push("the gate is starting"),
         Phase::Serving => {}

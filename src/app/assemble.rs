@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use super::AppError;
 use crate::admin::{self, Scope, Scopes, Token};
-use crate::config::{self, Config};
+use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::tenant::Tenants;
 use crate::decision_log::{self, RECENT_DEFAULT};
 use crate::judge;
 use crate::net::guard::GuardPatience;
 use crate::net::{ClientTls, ConnectionSettings, TlsSettings};
 use crate::proxy;
-use crate::store::{self, ConsentStore};
+use crate::store::{self, ConsentStore, StoreError};
 use crate::upstream::{self, Origin};
 use crate::wire::identify::BareNumbers;
 
 /// The name under which the key of the keyed hashes stands in the store.
-const HASH_KEY: &str = "privacy.hash_key";
+pub(super) const HASH_KEY: &str = "privacy.hash_key";
 /// How long a send waits for room in the decision log.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a caller may take over the body of a send.
@@ -28,7 +28,9 @@ const BODY_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
     let kind = match &config.store.kind {
         config::StoreKind::Embedded { path } => store::Kind::Embedded { path: path.clone() },
-        config::StoreKind::Redis { .. } => return Err(AppError::NoRedisYet),
+        config::StoreKind::Redis { address, wait_replicas } => {
+            store::Kind::Redis(redis(address, *wait_replicas)?)
+        }
     };
     Ok(store::Settings {
         kind,
@@ -38,16 +40,43 @@ pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
     })
 }
 
-/// The key of the keyed hashes: a file's content, hashed to the right size, or one made once and kept in the store.
-pub(super) async fn hash_key(config: &Config, store: &ConsentStore) -> Result<[u8; 32], AppError> {
+fn redis(address: &RedisAddress, wait_replicas: u32) -> Result<store::redis::Settings, AppError> {
+    let (host, port) = match (&address.topology, address.hosts.as_slice()) {
+        (Topology::Single, [server]) => server.clone(),
+        (Topology::Single | Topology::Cluster | Topology::Sentinel(_), _) => {
+            return Err(AppError::RedisTopology);
+        }
+    };
+    Ok(store::redis::Settings {
+        host,
+        port,
+        tls: address.tls.then_some(store::redis::Trust::Public),
+        username: address.user.clone(),
+        password: address.password.clone(),
+        database: address.database,
+        wait_replicas,
+    })
+}
+
+/// The key of the keyed hashes: a file's content, hashed to the right size, or one made once and kept in the store; `None` while that is away.
+pub(super) async fn hash_key(config: &Config, store: &ConsentStore) -> Result<Option<[u8; 32]>, AppError> {
     match &config.privacy.key_file {
-        None => store.secret(HASH_KEY).await.map_err(AppError::Setup),
+        None => later(store.secret(HASH_KEY).await),
         Some(path) => {
             let content = std::fs::read(path)
                 .map_err(|e| AppError::Files("[privacy] key_file could not be read", e))?;
             let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
-            Ok(digest.as_ref().first_chunk().copied().unwrap_or_default())
+            Ok(Some(digest.as_ref().first_chunk().copied().unwrap_or_default()))
         }
+    }
+}
+
+/// What a store that is away cannot say yet is no reason not to start.
+pub(super) fn later<T>(asked: Result<T, StoreError>) -> Result<Option<T>, AppError> {
+    match asked {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.may_pass() => Ok(None),
+        Err(error) => Err(AppError::Setup(error)),
     }
 }
 
@@ -58,7 +87,7 @@ pub(super) fn worker_count(config: &Config) -> usize {
     }
 }
 
-pub(super) fn decision_log(config: &Config, hash_key: [u8; 32]) -> decision_log::Settings {
+pub(super) fn decision_log(config: &Config, hash_key: Option<[u8; 32]>) -> decision_log::Settings {
     decision_log::Settings {
         sink: match &config.decision_log.sink {
             config::LogSink::Stdout => decision_log::Sink::Stdout,

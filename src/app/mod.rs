@@ -3,6 +3,7 @@
 //! One control runtime runs the store, the admin API and signals; each worker thread runs a data plane of its own.
 
 mod assemble;
+mod following;
 mod worker;
 
 use std::fmt;
@@ -43,8 +44,8 @@ pub enum AppError {
     Origin(NotAnOrigin),
     /// TLS towards the provider.
     Tls(TlsError),
-    /// A Redis store is configured.
-    NoRedisYet,
+    /// A Sentinel group or a Cluster is configured.
+    RedisTopology,
     /// The system refused a thread, a socket or a signal handler.
     System(io::Error),
 }
@@ -57,8 +58,8 @@ impl fmt::Display for AppError {
             Self::Setup(_) => f.write_str("the consent store could not be read"),
             Self::Bind(_) => f.write_str("could not listen"),
             Self::Origin(_) => f.write_str("[upstream] url"),
-            Self::NoRedisYet => f.write_str(
-                "[store] kind = \"redis\" is not built into this version yet; write kind = \"embedded\"",
+            Self::RedisTopology => f.write_str(
+                "[store] url: redis+sentinel:// and redis+cluster:// are not supported yet; write redis:// or rediss:// with the primary's own address",
             ),
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
@@ -75,7 +76,7 @@ impl std::error::Error for AppError {
             Self::Bind(source) => Some(source),
             Self::Tls(source) => Some(source),
             Self::Origin(source) => Some(source),
-            Self::NoRedisYet => None,
+            Self::RedisTopology => None,
         }
     }
 }
@@ -118,7 +119,7 @@ pub async fn run(
         ConsentStore::open(assemble::store(&config)?, clock.clone()).await.map_err(AppError::Store)?;
     let hash_key = assemble::hash_key(&config, &store).await?;
     let catalogue = Catalogue::new(store.clone(), clock.clone());
-    catalogue.load().await.map_err(AppError::Setup)?;
+    assemble::later(catalogue.load().await)?;
 
     let workers = assemble::worker_count(&config);
     let tenants = Arc::new(config.tenants.clone());
@@ -126,6 +127,10 @@ pub async fn run(
     let metrics = Metrics::new(&names, workers);
     let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone())
         .map_err(|e| AppError::Files("[decision_log] file could not be opened for appending", e))?;
+    store.report_to(metrics.clone());
+    let follower =
+        following::Follower { store: store.clone(), catalogue: catalogue.clone(), hash: log.hash().clone() };
+    tokio::spawn(follower.run());
     let judge = Judge::new(
         assemble::judge(&config, Arc::clone(&tenants)),
         Policy::new(config.policy.clone()),

@@ -1,6 +1,7 @@
 //! An event as its line: persons hashed, fields in the documented order.
 
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::hmac;
 use serde::{Serialize, Serializer};
@@ -11,29 +12,44 @@ use crate::consent::{Category, DenyReason, GateRecord, Lookup, Recipient, Timest
 use crate::policy::{Mode, WindowKnowledge};
 
 /// Hashes what must not be read, so that equal things still look equal on every node that shares the key.
-#[derive(Clone)]
-pub struct KeyedHash(hmac::Key);
+///
+/// Clones share the key. As long as it is not known there is no hash: one without a key could be reversed by trying all numbers.
+#[derive(Clone, Default)]
+pub struct KeyedHash(Arc<OnceLock<hmac::Key>>);
 
 impl KeyedHash {
     /// A hash under a key.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+        let hash = Self::default();
+        hash.learn_key(key);
+        hash
+    }
+
+    /// Takes the key that was not known before; the first one stays.
+    pub fn learn_key(&self, key: &[u8; 32]) {
+        // An error says that a key is there already.
+        let _ = self.0.set(hmac::Key::new(hmac::HMAC_SHA256, key));
+    }
+
+    /// Whether the key is known.
+    pub fn has_key(&self) -> bool {
+        self.0.get().is_some()
     }
 
     /// How a recipient stands in the log, the same for every spelling of a number.
-    pub fn recipient(&self, recipient: &Recipient) -> String {
+    pub fn recipient(&self, recipient: &Recipient) -> Option<String> {
         self.short(recipient.key().bytes())
     }
 
     /// How a provider's message id stands in the log.
-    pub fn message_id(&self, id: &str) -> String {
+    pub fn message_id(&self, id: &str) -> Option<String> {
         self.short(id.as_bytes())
     }
 
     /// 16 bytes of the tag in hex: no two of a billion recipients are likely to share them.
-    fn short(&self, bytes: &[u8]) -> String {
-        let tag = hmac::sign(&self.0, bytes);
-        hex::encode(tag.as_ref().get(..16).unwrap_or_default())
+    fn short(&self, bytes: &[u8]) -> Option<String> {
+        let tag = hmac::sign(self.0.get()?, bytes);
+        Some(hex::encode(tag.as_ref().get(..16).unwrap_or_default()))
     }
 }
 
@@ -45,7 +61,7 @@ struct Line<'a> {
     tenant: Option<&'a str>,
     sender: Option<&'a str>,
     caller: Option<&'a str>,
-    recipient_hash: OneOrList<String>,
+    recipient_hash: OneOrList<Option<String>>,
     country: Option<&'a str>,
     category: Option<&'static str>,
     template: Option<&'a str>,
@@ -93,7 +109,7 @@ pub(super) fn write(
         window: window(event),
         outcome: event.outcome.name(),
         upstream_status: event.outcome.status(),
-        message_id: event.message_id.as_ref().map(|id| hash.message_id(id.danger_reveal())),
+        message_id: event.message_id.as_ref().and_then(|id| hash.message_id(id.danger_reveal())),
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.push(b'\n');

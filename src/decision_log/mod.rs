@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `time`, `id` | when the send was judged (RFC 3339); the decision id, 26 characters |
 //! | `tenant`, `sender`, `caller` | names from the configuration, and the phone number id of the path |
-//! | `recipient_hash` | the first 16 bytes of HMAC-SHA256 over the canonical recipient, in hex; a list where a number has several readings |
+//! | `recipient_hash` | the first 16 bytes of HMAC-SHA256 over the canonical recipient, in hex; a list where a number has several readings; `null` as long as the key could not be read from the store |
 //! | `country` | the recipient's country, two letters; `null` where a number belongs to none |
 //! | `category`, `template` | what was judged; the template as `name/language` |
 //! | `decision`, `reason`, `basis` | `allow` or `deny`; why denied, or would have been in shadow mode; on what it was allowed |
@@ -79,8 +79,8 @@ pub struct Settings {
     pub on_full: OnFull,
     /// How many decisions to keep in memory for [`DecisionLog::recent`].
     pub recent: usize,
-    /// The key of the hashes, the same on every node.
-    pub hash_key: [u8; 32],
+    /// The key of the hashes, the same on every node; one that is known only later is handed to [`DecisionLog::hash`].
+    pub hash_key: Option<[u8; 32]>,
 }
 
 /// The log. Clones are handles to the same log.
@@ -97,7 +97,7 @@ impl DecisionLog {
     /// # Errors
     /// The file cannot be opened for appending, or the thread cannot be started.
     pub fn open(settings: Settings, metrics: Metrics) -> io::Result<Self> {
-        let hash = KeyedHash::new(&settings.hash_key);
+        let hash = settings.hash_key.as_ref().map(KeyedHash::new).unwrap_or_default();
         let shared = Arc::new(Shared::new(&settings, metrics));
         let output = Output::open(settings.sink)?;
         let writer = Writer::new(Arc::clone(&shared), output, hash.clone());
@@ -126,7 +126,7 @@ impl DecisionLog {
 
     /// The line of the recent decision that the provider answered with this message id.
     pub fn recent_by_message_id(&self, message_id: &str) -> Option<String> {
-        self.shared.recent().find("message_id", &self.hash.message_id(message_id))
+        self.shared.recent().find("message_id", &self.hash.message_id(message_id)?)
     }
 
     /// The hash under which recipients and message ids stand in the log.

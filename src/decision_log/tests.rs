@@ -31,7 +31,7 @@ impl Fixture {
 
     fn writing_to(sink: Sink, queue: usize, on_full: OnFull, folder: TempDir) -> Self {
         let metrics = Metrics::new(&["acme".to_owned()], 2);
-        let settings = Settings { sink, queue, on_full, recent: RECENT_DEFAULT, hash_key: [7; 32] };
+        let settings = Settings { sink, queue, on_full, recent: RECENT_DEFAULT, hash_key: Some([7; 32]) };
         let log = DecisionLog::open(settings, metrics.clone()).unwrap();
         Self { folder, metrics, log }
     }
@@ -124,9 +124,19 @@ fn the_hash_is_hmac_sha256_over_the_canonical_number() {
     let hash = KeyedHash::new(&[7; 32]);
     let of = |text: &str| hash.recipient(&Recipient::parse(text).unwrap());
     // printf 4915112345678 | openssl dgst -sha256 -mac HMAC -macopt hexkey:0707...07
-    assert_eq!(of(NUMBER), "da83ccb5a83669b2e8fd5123dd513f0d");
+    assert_eq!(of(NUMBER).as_deref(), Some("da83ccb5a83669b2e8fd5123dd513f0d"));
     assert_eq!(of("+5215555500011"), of("+525555500011"));
     assert_ne!(of("+15550000001"), of("+15550000002"));
+}
+
+#[test]
+fn without_its_key_there_is_no_hash_and_the_first_key_stays() {
+    let hash = KeyedHash::default();
+    let number = Recipient::parse(NUMBER).unwrap();
+    assert_eq!((hash.recipient(&number), hash.message_id("wamid.1"), hash.has_key()), (None, None, false));
+    hash.clone().learn_key(&[7; 32]);
+    hash.learn_key(&[8; 32]);
+    assert_eq!(hash.recipient(&number), KeyedHash::new(&[7; 32]).recipient(&number));
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::redis::RedisFault;
+
 /// Why a store could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -36,6 +38,16 @@ pub enum OpenError {
         /// The version that this program reads and writes.
         known: u32,
     },
+    /// The system gave no randomness.
+    Randomness {
+        /// What it said.
+        source: getrandom::Error,
+    },
+    /// The Redis server's address, login or certificate authorities cannot be used.
+    Redis {
+        /// What is wrong with them.
+        source: redis::RedisError,
+    },
 }
 
 impl fmt::Display for OpenError {
@@ -61,6 +73,10 @@ impl fmt::Display for OpenError {
                 "the consent store {} has format {found} and this program knows format {known}: run the version of optgate that wrote it",
                 path.display()
             ),
+            Self::Randomness { .. } => f.write_str("the system gave no randomness: start optgate again"),
+            Self::Redis { .. } => f.write_str(
+                "the Redis store cannot be set up: check [store] url and ca_file; certificates must be PEM",
+            ),
         }
     }
 }
@@ -70,6 +86,8 @@ impl std::error::Error for OpenError {
         match self {
             Self::NotAccessible { source, .. } => Some(source),
             Self::Unreadable { source, .. } => source.as_deref().map(|e| e as _),
+            Self::Redis { source } => Some(source),
+            Self::Randomness { source } => Some(source),
             Self::Locked { .. } | Self::WrongVersion { .. } => None,
         }
     }
@@ -82,6 +100,10 @@ impl std::error::Error for OpenError {
 pub enum StoreError {
     /// The store is shut, or shutting.
     Closed,
+    /// The store has not answered since the start: nothing is known of it yet.
+    NotReady,
+    /// Redis did not do it.
+    Redis(RedisFault),
     /// The tenant's place is not one of the configured ones.
     UnknownTenant,
     /// Something that is stored cannot be understood.
@@ -95,15 +117,30 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same request may succeed once the store can be reached again.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NotReady | Self::Redis(_))
+    }
+
     /// The warning while the last write stands failed.
     pub(super) const LAST_WRITE_FAILED: &'static str =
         "the last write to the consent store failed: check the disk's space and health, then restart optgate";
+}
+
+impl From<RedisFault> for StoreError {
+    fn from(fault: RedisFault) -> Self {
+        Self::Redis(fault)
+    }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Closed => "the consent store is shut: repeat the request when optgate runs again",
+            Self::NotReady => {
+                "the consent store has not been reached since optgate started: check that it runs; optgate goes on trying"
+            }
+            Self::Redis(fault) => return fault.fmt(f),
             Self::UnknownTenant => "the tenant is not configured: name one of [[tenants]]",
             Self::Unreadable => {
                 "a stored dossier cannot be read and nothing was changed: restore the consent store from a backup"
@@ -122,7 +159,7 @@ impl std::error::Error for StoreError {
         match self {
             Self::Read(source) | Self::Write(source) => Some(source.as_ref()),
             Self::Randomness(source) => Some(source),
-            Self::Closed | Self::UnknownTenant | Self::Unreadable => None,
+            Self::Closed | Self::NotReady | Self::Redis(_) | Self::UnknownTenant | Self::Unreadable => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::consent::{Clock, GateRecord, Lookup};
 
 use super::Answer;
 use super::cache::Cache;
-use super::link::{Link, State};
+use super::link::{Generation, Link, State};
 use super::place::Place;
 use super::tickets::{Seat, Tickets};
 
@@ -88,7 +88,7 @@ impl Front {
     /// A withdrawal that the cache remembers, of any generation: it can only refuse.
     fn remembered(&self, place: &Place) -> Answer {
         let known = self.cache.get(place).and_then(|entry| entry.record);
-        match known.filter(|record| withdraws(record) && !record.permits_anything()) {
+        match known.filter(only_withdraws) {
             Some(record) => Answer { lookup: Lookup::Found(record), source: Source::Cache },
             None => Answer { lookup: Lookup::Unavailable, source: Source::Store },
         }
@@ -106,6 +106,33 @@ impl Front {
             }
         });
     }
+
+    /// Takes in that a record changed somewhere, to something unknown.
+    ///
+    /// A withdrawal that was known before is kept for the time when the store is away: there it can only refuse.
+    pub(super) fn forget(&self, place: &Place) {
+        self.tickets.overrule(place, || match self.cache.get(place).and_then(|entry| entry.record) {
+            Some(record) if only_withdraws(&record) => {
+                self.cache.put(place.clone(), Some(record), Generation::NEVER);
+            }
+            Some(_) | None => self.cache.remove(place),
+        });
+    }
+
+    /// Takes in a record that was written here and may be written elsewhere at the same time. Sends ask the store for it again.
+    pub(super) fn overwritten(&self, place: &Place, record: GateRecord) {
+        self.tickets.overrule(place, || {
+            if only_withdraws(&record) {
+                self.cache.put(place.clone(), Some(record), Generation::NEVER);
+            } else {
+                self.cache.remove(place);
+            }
+        });
+    }
+}
+
+fn only_withdraws(record: &GateRecord) -> bool {
+    withdraws(record) && !record.permits_anything()
 }
 
 fn withdraws(record: &GateRecord) -> bool {

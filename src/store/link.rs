@@ -15,6 +15,11 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Generation(u64);
 
+impl Generation {
+    /// No live generation: what is kept under it is never served while the stream delivers.
+    pub(super) const NEVER: Self = Self(0);
+}
+
 /// The stream's state as every lookup reads it: one word, live in the lowest bit, the generation above.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -47,6 +52,13 @@ impl Link {
         self.step(0);
     }
 
+    /// Everything fetched so far counts no more, though the stream goes on. A stream that is down stays down.
+    pub(super) fn renew(&self) {
+        let next = |word: u64| (word & LIVE == LIVE).then(|| word.wrapping_add(STEP));
+        // An error says that the stream was down, where there is nothing to renew.
+        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+    }
+
     fn step(&self, live: u64) {
         let next = |word: u64| Some((word & !LIVE).wrapping_add(STEP) | live);
         // The closure always gives a value, so the update cannot fail.
@@ -77,7 +89,12 @@ mod tests {
             seen.push(link.state().generation());
         }
         assert!(matches!(link.state(), State::Live(_)));
+        link.renew();
+        assert!(matches!(link.state(), State::Live(now) if !seen.contains(&now)));
         link.go_down();
-        assert!(matches!(link.state(), State::Down(_)));
+        let down = link.state();
+        assert!(matches!(down, State::Down(_)));
+        link.renew();
+        assert_eq!(link.state(), down);
     }
 }

@@ -10,21 +10,27 @@ mod front;
 mod learning;
 mod link;
 mod place;
+pub mod redis;
 mod tickets;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+
 use crate::consent::dossier::{Dossier, Provenance};
 use crate::consent::lookup::Source;
 use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
+use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
 
 use embedded::Embedded;
 use front::Front;
 use place::Place;
+use redis::Redis;
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -54,6 +60,8 @@ pub enum Kind {
         /// The file; made, with its folders, if it does not exist.
         path: PathBuf,
     },
+    /// A Redis server, shared with other nodes.
+    Redis(redis::Settings),
 }
 
 /// An event on its way into the store.
@@ -101,8 +109,8 @@ pub struct ConsentStore {
 }
 
 struct Inner {
-    /// The store's own number of each configured tenant, in configured order.
-    tenants: Vec<TenantId>,
+    /// The store's own number of each configured tenant, in configured order; none until the store has told them.
+    tenants: redis::Numbers,
     lookup_deadline: Duration,
     front: Arc<Front>,
     backend: Backend,
@@ -110,6 +118,27 @@ struct Inner {
 
 enum Backend {
     Embedded(Embedded),
+    Redis(Redis),
+}
+
+/// Some dossiers of a tenant, and where to go on.
+#[derive(Debug)]
+pub struct Page {
+    /// Each with its key. An embedded store brings each once; Redis may bring one again while others are written.
+    pub dossiers: Vec<(RecipientKey, Dossier)>,
+    /// What to ask for next; `None` is the end.
+    pub next: Option<Cursor>,
+}
+
+/// A place between two pages.
+#[derive(Clone, Debug)]
+pub struct Cursor(At);
+
+#[derive(Clone, Debug)]
+enum At {
+    /// After this key.
+    Key(RecipientKey),
+    Scan(redis::Position),
 }
 
 impl std::fmt::Debug for ConsentStore {
@@ -127,9 +156,34 @@ impl ConsentStore {
                 let front = Arc::new(Front::new(settings.cache_capacity, None, clock));
                 let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
                 let backend = Backend::Embedded(backend);
+                let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
                 let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
                 Ok(Self { inner: Arc::new(inner) })
             }
+            Kind::Redis(server) => {
+                let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
+                let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone()).await?;
+                let backend = Backend::Redis(backend);
+                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                Ok(Self { inner: Arc::new(inner) })
+            }
+        }
+    }
+
+    /// Keeps the metrics of the store up to date from now on.
+    pub fn report_to(&self, metrics: Metrics) {
+        match &self.inner.backend {
+            // Only this process writes the file: its cache hears of everything.
+            Backend::Embedded(_) => metrics.set_invalidation_up(true),
+            Backend::Redis(store) => store.report_to(metrics),
+        }
+    }
+
+    /// Counts up when template lists may have been changed by another node, or could not be read before; `None` if no other node can.
+    pub fn templates_changed(&self) -> Option<watch::Receiver<u64>> {
+        match &self.inner.backend {
+            Backend::Embedded(_) => None,
+            Backend::Redis(store) => Some(store.templates_changed()),
         }
     }
 
@@ -149,6 +203,10 @@ impl ConsentStore {
                 let fetch = || std::future::ready(store.gate_record(&place));
                 self.inner.front.fetch(&place, self.inner.lookup_deadline, fetch).await
             }
+            Backend::Redis(store) => {
+                let fetch = || store.gate_record(&place);
+                self.inner.front.fetch(&place, self.inner.lookup_deadline, fetch).await
+            }
         }
     }
 
@@ -166,6 +224,7 @@ impl ConsentStore {
         }
         match &self.inner.backend {
             Backend::Embedded(store) => store.apply(events).await,
+            Backend::Redis(store) => store.apply(events).await,
         }
     }
 
@@ -174,19 +233,31 @@ impl ConsentStore {
         let place = Place { tenant: self.tenant(tenant)?, key: key.clone() };
         match &self.inner.backend {
             Backend::Embedded(store) => store.dossier(place).await,
+            Backend::Redis(store) => store.dossier(place).await,
         }
     }
 
-    /// The next `limit` dossiers of a tenant after a key, in the order of the store; an empty page is the end.
-    pub async fn page(
-        &self,
-        tenant: usize,
-        after: Option<RecipientKey>,
-        limit: usize,
-    ) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
+    /// The first `limit` dossiers of a tenant, or the next ones after a page.
+    pub async fn page(&self, tenant: usize, after: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
         let tenant = self.tenant(tenant)?;
         match &self.inner.backend {
-            Backend::Embedded(store) => store.page(tenant, after, limit).await,
+            Backend::Embedded(store) => {
+                let after = after.and_then(|Cursor(at)| match at {
+                    At::Key(key) => Some(key),
+                    At::Scan(_) => None,
+                });
+                let dossiers = store.page(tenant, after, limit).await?;
+                let next = dossiers.last().map(|(key, _)| Cursor(At::Key(key.clone())));
+                Ok(Page { dossiers, next })
+            }
+            Backend::Redis(store) => {
+                let after = after.and_then(|Cursor(at)| match at {
+                    At::Key(_) => None,
+                    At::Scan(position) => Some(position),
+                });
+                let (dossiers, next) = store.page(tenant, after.unwrap_or_default(), limit).await?;
+                Ok(Page { dossiers, next: next.map(|position| Cursor(At::Scan(position))) })
+            }
         }
     }
 
@@ -194,6 +265,7 @@ impl ConsentStore {
     pub async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
         match &self.inner.backend {
             Backend::Embedded(store) => store.put_templates(account, list).await,
+            Backend::Redis(store) => store.put_templates(account, list).await,
         }
     }
 
@@ -201,6 +273,7 @@ impl ConsentStore {
     pub async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         match &self.inner.backend {
             Backend::Embedded(store) => store.templates().await,
+            Backend::Redis(store) => store.templates().await,
         }
     }
 
@@ -208,14 +281,18 @@ impl ConsentStore {
     pub async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
         match &self.inner.backend {
             Backend::Embedded(store) => store.secret(name).await,
+            Backend::Redis(store) => store.secret(name).await,
         }
     }
 
     /// How the store is doing, without asking it.
     pub fn health(&self) -> Health {
-        match &self.inner.backend {
+        let mut health = match &self.inner.backend {
             Backend::Embedded(store) => store.health(),
-        }
+            Backend::Redis(store) => store.health(),
+        };
+        health.up &= self.inner.tenants.load().is_some();
+        health
     }
 
     /// Whether every change that is written elsewhere reaches this node's cache. While it does not, no cached grant is trusted.
@@ -227,15 +304,18 @@ impl ConsentStore {
     pub async fn close(&self) {
         match &self.inner.backend {
             Backend::Embedded(store) => store.close().await,
+            Backend::Redis(store) => store.close(),
         }
     }
 
     fn tenant(&self, tenant: usize) -> Result<TenantId, StoreError> {
-        self.inner.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
+        let tenants = self.inner.tenants.load();
+        let tenants = tenants.as_deref().ok_or(StoreError::NotReady)?;
+        tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
     }
 
     /// Copies a number and counts up a user id's reference: nothing is allocated on the hot path.
     fn place(&self, tenant: usize, key: &RecipientKey) -> Option<Place> {
-        Some(Place { tenant: *self.inner.tenants.get(tenant)?, key: key.clone() })
+        Some(Place { tenant: self.tenant(tenant).ok()?, key: key.clone() })
     }
 }

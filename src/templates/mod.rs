@@ -49,11 +49,13 @@ pub type Accounts = BTreeMap<String, Arc<AccountList>>;
 struct Held {
     accounts: Arc<Accounts>,
     index: Index,
+    /// Whether it was ever read: before, an unknown template may well be known to the store.
+    loaded: bool,
 }
 
 impl From<Accounts> for Held {
     fn from(accounts: Accounts) -> Self {
-        Self { index: Index::of(&accounts), accounts: Arc::new(accounts) }
+        Self { index: Index::of(&accounts), accounts: Arc::new(accounts), loaded: true }
     }
 }
 
@@ -106,6 +108,11 @@ impl Catalogue {
     pub fn entry(&self, account: Option<&str>, name: &str, language: &str) -> CatalogueAnswer {
         let held = self.inner.held.load();
         held.index.entry(account, name, language).map_or(CatalogueAnswer::Unknown, CatalogueAnswer::Known)
+    }
+
+    /// Whether it has been read from the store. Before that, nothing may rest on a template's being unknown.
+    pub fn is_loaded(&self) -> bool {
+        self.inner.held.load().loaded
     }
 
     /// Every account's list.

@@ -141,7 +141,7 @@ fn verify(file: &Path, acknowledged: &[String]) {
     runtime.block_on(async {
         let store = ConsentStore::open(settings(file), Clock::System).await.unwrap();
         let all: std::collections::BTreeMap<RecipientKey, Dossier> =
-            store.page(ACME, None, 10_000).await.unwrap().into_iter().collect();
+            store.page(ACME, None, 10_000).await.unwrap().dossiers.into_iter().collect();
         for id in acknowledged {
             let [_, _, writer, person, _] = id.split('-').collect::<Vec<_>>()[..] else { panic!("{id}") };
             let (phone, user) = identities(writer.parse().unwrap(), person.parse().unwrap());

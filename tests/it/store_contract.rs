@@ -8,7 +8,11 @@ use bench::Bench;
 
 /// Makes every clause a test of a kind of store.
 macro_rules! holds_for {
-    ($kind:ident, $bench:expr, $($clause:ident),+ $(,)?) => {
+    ($($clause:ident),+ $(,)?) => {
+        holds_for!(@kind embedded Bench::embedded(), $($clause),+);
+        holds_for!(@kind redis Bench::redis(), $($clause),+);
+    };
+    (@kind $kind:ident $bench:expr, $($clause:ident),+) => {
         mod $kind {
             use super::{Bench, clauses};
 
@@ -25,8 +29,6 @@ macro_rules! holds_for {
 }
 
 holds_for!(
-    embedded,
-    Bench::embedded(),
     what_was_agreed_is_found_and_the_rest_is_absent,
     any_order_of_events_gives_the_same_record,
     a_repeated_event_is_already_known,

@@ -84,6 +84,7 @@ impl Plane {
         let store = ConsentStore::open(settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         let catalogue = Catalogue::new(store.clone(), clock.clone());
+        catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
         let settings = judge::Settings {
             tenants: tenants.clone(),
@@ -97,7 +98,7 @@ impl Plane {
             queue: 8,
             on_full: decision_log::OnFull::Wait,
             recent: 8,
-            hash_key: [7; 32],
+            hash_key: Some([7; 32]),
         };
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();

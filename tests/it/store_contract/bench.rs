@@ -1,5 +1,6 @@
 //! A place where a store is opened, closed and opened again.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,26 +8,40 @@ use optgate::consent::{Clock, RecipientKey};
 use optgate::store::{ConsentStore, Kind, OpenError, Settings};
 use tempfile::TempDir;
 
+use crate::support::redis::Redis;
+
 /// The tenants of every bench, by their place.
 pub(crate) const ACME: usize = 0;
 pub(crate) const UMBRELLA: usize = 1;
 
 /// Where one store's data lives while a test runs.
-pub(crate) struct Bench {
-    folder: TempDir,
+pub(crate) enum Bench {
+    Folder(TempDir),
+    Server(Redis),
 }
 
 impl Bench {
     pub(crate) fn embedded() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self::Folder(tempfile::tempdir().unwrap())
     }
 
+    pub(crate) fn redis() -> Self {
+        Self::Server(Redis::start())
+    }
+
+    /// The embedded store's file.
     pub(crate) fn file(&self) -> PathBuf {
-        self.folder.path().join("consent.redb")
+        match self {
+            Self::Folder(folder) => folder.path().join("consent.redb"),
+            Self::Server(_) => panic!("Redis has no file here"),
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        settings(&self.file())
+        match self {
+            Self::Folder(_) => settings(&self.file()),
+            Self::Server(server) => redis_settings(server.addr()),
+        }
     }
 
     pub(crate) async fn open(&self) -> ConsentStore {
@@ -39,6 +54,11 @@ impl Bench {
 
     /// Puts bytes where a recipient's gate record stands; the store must be closed.
     pub(crate) fn spoil_gate_record(&self, tenant: u32, key: &RecipientKey, bytes: &[u8]) {
+        if let Self::Server(server) = self {
+            let place = [format!("og:c:{{{tenant}.").as_bytes(), key.bytes(), b"}"].concat();
+            server.command(&[b"SET", place.as_slice(), bytes]);
+            return;
+        }
         let place = [&tenant.to_be_bytes()[..], key.bytes()].concat();
         self.write_raw("gate", |transaction| {
             let gate = redb::TableDefinition::<&[u8], &[u8]>::new("gate");
@@ -53,6 +73,20 @@ impl Bench {
         change(&transaction);
         transaction.commit().unwrap();
     }
+}
+
+/// The settings of a store on a Redis server.
+pub(crate) fn redis_settings(addr: SocketAddr) -> Settings {
+    let server = optgate::store::redis::Settings {
+        host: addr.ip().to_string(),
+        port: addr.port(),
+        tls: None,
+        username: None,
+        password: None,
+        database: 0,
+        wait_replicas: 0,
+    };
+    Settings { kind: Kind::Redis(server), ..settings(Path::new("")) }
 }
 
 /// The settings of an embedded store whose lookups may take as long as a busy machine needs.

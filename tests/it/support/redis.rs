@@ -67,12 +67,12 @@ impl Redis {
     /// # Panics
     /// The server does not answer within [`PATIENCE`].
     #[track_caller]
-    pub(crate) fn command(&self, words: &[&str]) -> Reply {
+    pub(crate) fn command(&self, words: &[impl AsRef<[u8]>]) -> Reply {
         let mut connection = connect(self.addr).unwrap();
         if let Some(password) = self.password() {
             exchange(&mut connection, &["AUTH", password]).unwrap();
         }
-        exchange(&mut connection, words).unwrap_or_else(|e| panic!("{words:?}: {e}"))
+        exchange(&mut connection, words).unwrap_or_else(|e| panic!("no answer: {e}"))
     }
 
     /// Ends the server on the spot.
@@ -131,12 +131,14 @@ fn connect(addr: SocketAddr) -> std::io::Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-fn exchange(connection: &mut BufReader<TcpStream>, words: &[&str]) -> std::io::Result<Reply> {
-    let mut command = format!("*{}\r\n", words.len());
-    for word in words {
-        command += &format!("${}\r\n{word}\r\n", word.len());
+fn exchange(connection: &mut BufReader<TcpStream>, words: &[impl AsRef<[u8]>]) -> std::io::Result<Reply> {
+    let mut command = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words.iter().map(AsRef::as_ref) {
+        command.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        command.extend_from_slice(word);
+        command.extend_from_slice(b"\r\n");
     }
-    connection.get_mut().write_all(command.as_bytes())?;
+    connection.get_mut().write_all(&command)?;
     read_reply(connection)
 }
 

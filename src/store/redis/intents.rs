@@ -1,0 +1,65 @@
+//! What is written before an event changes several keys, so that any node can finish what a dead one began.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::consent::dossier::Provenance;
+use crate::consent::event::EventAsWritten;
+use crate::consent::{Event, TenantId, Timestamp};
+use crate::store::learning::Lesson;
+
+/// How old an intent is when its writer counts as dead.
+const ABANDONED: Duration = Duration::from_secs(10);
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    tenant: u32,
+    observed: bool,
+    at_ms: u64,
+    event: EventAsWritten,
+}
+
+/// A fresh id, which no other writer has.
+pub(super) fn id() -> Result<String, getrandom::Error> {
+    Ok(format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?))
+}
+
+/// The stored form of a lesson that is under way.
+pub(super) fn encode(lesson: &Lesson) -> Vec<u8> {
+    let stored = Stored {
+        tenant: lesson.tenant.0,
+        observed: lesson.provenance == Provenance::Observed,
+        at_ms: now_ms(),
+        event: lesson.event.as_written(None),
+    };
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+/// What a stored intent asks of whoever finds it.
+pub(super) enum Found {
+    /// Its writer is probably still at it.
+    Fresh,
+    /// To be finished.
+    Abandoned(Box<Lesson>),
+    /// Not readable.
+    Unreadable,
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Found {
+    let Ok(stored) = serde_json::from_slice::<Stored>(bytes) else { return Found::Unreadable };
+    // Nodes' clocks differ: finishing early is harmless, because learning twice is.
+    if now_ms().saturating_sub(stored.at_ms) < u64::try_from(ABANDONED.as_millis()).unwrap_or_default() {
+        return Found::Fresh;
+    }
+    let Ok(event) = Event::check(stored.event, Timestamp::from_secs(u64::from(u32::MAX))) else {
+        return Found::Unreadable;
+    };
+    let provenance = if stored.observed { Provenance::Observed } else { Provenance::Declared };
+    Found::Abandoned(Box::new(Lesson { tenant: TenantId(stored.tenant), event, provenance }))
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

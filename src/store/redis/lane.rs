@@ -1,0 +1,194 @@
+//! A connection that is kept: made again when it breaks, and watched so that a silent one is noticed.
+//!
+//! Each thread that looks recipients up has a lane of its own, whose connection lives on that thread's runtime: a lookup then wakes no other core.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use tokio::runtime::{Handle, Id};
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use super::door::{Door, ask_all, proof, proven};
+use super::fault::RedisFault;
+
+/// How often a lane proves that it reaches a primary.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a lane stands.
+#[derive(Clone)]
+enum State {
+    /// It has not been connected yet.
+    Connecting,
+    Up(MultiplexedConnection),
+    Down(RedisFault),
+}
+
+/// A kept connection.
+pub(super) struct Lane {
+    state: watch::Sender<State>,
+    broken: Notify,
+}
+
+impl Lane {
+    /// Starts a lane on the runtime of the caller; it ends when `open` turns false or its sender is dropped.
+    pub(super) fn start(door: Arc<Door>, open: watch::Receiver<bool>, patience: Duration) -> Arc<Self> {
+        let lane = Arc::new(Self { state: watch::Sender::new(State::Connecting), broken: Notify::new() });
+        tokio::spawn(keep(Arc::clone(&lane), door, open, patience));
+        lane
+    }
+
+    /// The connection. Waits only for the very first one: a lane that is down says so at once.
+    pub(super) async fn connection(&self) -> Result<MultiplexedConnection, RedisFault> {
+        if let Some(known) = self.known() {
+            return known;
+        }
+        let mut state = self.state.subscribe();
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting)).await;
+        drop(settled.map_err(|_| RedisFault::Unreachable)?);
+        self.known().unwrap_or(Err(RedisFault::Unreachable))
+    }
+
+    /// Why it is down, if it is.
+    pub(super) fn fault(&self) -> Option<RedisFault> {
+        match &*self.state.borrow() {
+            State::Connecting => Some(RedisFault::Unreachable),
+            State::Up(_) => None,
+            State::Down(fault) => Some(fault.clone()),
+        }
+    }
+
+    /// Somebody saw the connection fail.
+    pub(super) fn report_broken(&self) {
+        self.broken.notify_one();
+    }
+
+    fn known(&self) -> Option<Result<MultiplexedConnection, RedisFault>> {
+        match &*self.state.borrow() {
+            State::Connecting => None,
+            State::Up(connection) => Some(Ok(connection.clone())),
+            State::Down(fault) => Some(Err(fault.clone())),
+        }
+    }
+}
+
+/// Connects, watches, and connects again, until the store closes.
+async fn keep(lane: Arc<Lane>, door: Arc<Door>, mut open: watch::Receiver<bool>, patience: Duration) {
+    let mut pause = Pause::default();
+    let closed = async move {
+        // An error says that the store is gone, which closes it as well.
+        let _ = open.wait_for(|open| !open).await;
+    };
+    let mut closed = std::pin::pin!(closed);
+    loop {
+        let fault = tokio::select! {
+            fault = once(&lane, &door, patience, &mut pause) => fault,
+            () = &mut closed => RedisFault::Unreachable,
+        };
+        lane.state.send_replace(State::Down(fault));
+        tokio::select! {
+            () = pause.wait() => {}
+            () = &mut closed => return,
+        }
+    }
+}
+
+/// One connection from its making to its end; returns what ended it.
+async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -> RedisFault {
+    let connection = match door.connect(|_| {}).await {
+        Ok(connection) => connection,
+        Err(fault) => return fault,
+    };
+    let mut up = false;
+    loop {
+        let alive = ask_all(&connection, &proof(), patience).await;
+        if let Err(fault) = alive.and_then(|answers| proven(&answers)) {
+            return fault;
+        }
+        if !up {
+            lane.state.send_replace(State::Up(connection.clone()));
+            pause.reset();
+            up = true;
+        }
+        tokio::select! {
+            () = sleep(HEARTBEAT) => {}
+            () = lane.broken.notified() => {}
+        }
+    }
+}
+
+/// How long to wait before the next attempt: longer each time, and never in step with other nodes.
+pub(super) struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pause {
+    pub(super) fn reset(&mut self) {
+        self.0 = FIRST_PAUSE;
+    }
+
+    pub(super) async fn wait(&mut self) {
+        let now = self.0;
+        self.0 = now.saturating_mul(2).min(LONGEST_PAUSE);
+        sleep(jittered(now)).await;
+    }
+}
+
+/// Between half of a duration and all of it.
+pub(super) fn jittered(duration: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    duration.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)
+}
+
+/// The lanes of one store, one for each thread that looks recipients up.
+pub(super) struct Lanes {
+    store: u64,
+    door: Arc<Door>,
+    open: watch::Receiver<bool>,
+    patience: Duration,
+}
+
+/// A thread's lane to one store.
+struct Seat {
+    store: u64,
+    /// A lane's tasks end with the runtime on which they were started.
+    runtime: Id,
+    open: watch::Receiver<bool>,
+    lane: Arc<Lane>,
+}
+
+thread_local! {
+    static SEATS: RefCell<Vec<Seat>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Lanes {
+    pub(super) fn new(door: Arc<Door>, open: watch::Receiver<bool>, patience: Duration) -> Self {
+        static STORES: AtomicU64 = AtomicU64::new(0);
+        Self { store: STORES.fetch_add(1, Ordering::Relaxed), door, open, patience }
+    }
+
+    /// This thread's lane; must be called on a runtime.
+    pub(super) fn here(&self) -> Arc<Lane> {
+        let runtime = Handle::current().id();
+        SEATS.with_borrow_mut(|seats| {
+            let mine = |seat: &&Seat| seat.store == self.store && seat.runtime == runtime;
+            if let Some(seat) = seats.iter().find(mine) {
+                return Arc::clone(&seat.lane);
+            }
+            seats.retain(|seat| *seat.open.borrow() && seat.open.has_changed().is_ok());
+            let lane = Lane::start(Arc::clone(&self.door), self.open.clone(), self.patience);
+            let (store, open) = (self.store, self.open.clone());
+            seats.push(Seat { store, runtime, open, lane: Arc::clone(&lane) });
+            lane
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! The Redis store: shared by several nodes, each told by the server of what the others change.
+//!
+//! Every record is one binary string, written together with the dossier that it follows from. Lookups run on connections of their threads' own, everything
+//! else on one for control, and changes arrive on a third kind whose silence is never trusted.
+
+mod batch;
+mod door;
+mod fault;
+mod intents;
+mod keys;
+mod lane;
+mod scan;
+mod tenants;
+mod tracking;
+mod upkeep;
+mod writing;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::consent::dossier::Dossier;
+use crate::consent::{GateRecord, Lookup, TenantId};
+use crate::metrics::Metrics;
+
+use super::front::Front;
+use super::learning::Lesson;
+use super::place::Place;
+use super::{Health, OpenError, Outcome, StoreError};
+
+pub use door::{Settings, Trust};
+pub use fault::RedisFault;
+pub(super) use scan::Position;
+
+use door::{Door, ask, ask_all, breaks};
+use lane::{Lane, Lanes};
+use tenants::Numbering;
+use tracking::{Standing, Tracking};
+use upkeep::Findings;
+use writing::{Writing, stored};
+
+/// The oldest that a cached grant may get, though its link says that nothing changed.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(30);
+/// How long opening waits for the first answer; after that the gate starts and goes on trying.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
+/// How long a lane for lookups may be silent.
+const LOOKUP_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the control lane may be silent: large writes go before its heartbeat.
+const CONTROL_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a request of the control plane may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The tenants' numbers, once they are known.
+pub(super) type Numbers = Arc<ArcSwapOption<Vec<TenantId>>>;
+
+/// A handle on a Redis store; its tasks end when it is closed or dropped.
+pub(super) struct Redis {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    runtime: Handle,
+}
+
+/// What the tasks share.
+struct Shared {
+    front: Arc<Front>,
+    control: Arc<Lane>,
+    tracking: Arc<Tracking>,
+    findings: Findings,
+    /// Why the last write failed.
+    write_fault: ArcSwapOption<StoreError>,
+    wait_replicas: u32,
+    open: watch::Sender<bool>,
+}
+
+impl Redis {
+    /// Connects, waiting a little for the first answer, and keeps connecting in the background.
+    pub(super) async fn open(
+        settings: &Settings,
+        names: Vec<String>,
+        front: Arc<Front>,
+    ) -> Result<(Self, Numbers), OpenError> {
+        let door = Arc::new(Door::new(settings)?);
+        let node = getrandom::u64().map_err(|source| OpenError::Randomness { source })?;
+        let numbers = Numbers::default();
+        let numbering = Arc::new(Numbering::new(names, Arc::clone(&numbers)));
+        let (open, opened) = watch::channel(true);
+        let tracking = Arc::new(Tracking::new(Arc::clone(&front), numbering, node));
+        let control = Lane::start(Arc::clone(&door), opened.clone(), CONTROL_PATIENCE);
+        tokio::spawn(Arc::clone(&tracking).supervise(Arc::clone(&door), opened.clone()));
+        let shared = Arc::new(Shared {
+            front,
+            control,
+            tracking,
+            findings: Findings::default(),
+            write_fault: ArcSwapOption::empty(),
+            wait_replicas: settings.wait_replicas,
+            open,
+        });
+        let first = async { tokio::join!(shared.tracking.live(), shared.control.connection()) };
+        if timeout(FIRST_ATTEMPT, first).await.is_err() {
+            tracing::warn!(
+                "Redis does not answer: starting without it, refusing what it would have to judge"
+            );
+        }
+        tokio::spawn(upkeep::run(Arc::clone(&shared)));
+        let lanes = Lanes::new(door, opened, LOOKUP_PATIENCE);
+        Ok((Self { shared, lanes, runtime: Handle::current() }, numbers))
+    }
+
+    /// The gate record of a place, asked on this thread's own connection.
+    pub(super) async fn gate_record(&self, place: &Place) -> Lookup {
+        if !self.is_open() {
+            return Lookup::Unavailable;
+        }
+        let lane = self.lanes.here();
+        let Ok(mut connection) = lane.connection().await else { return Lookup::Unavailable };
+        let mut get = redis::cmd("GET");
+        get.arg(keys::gate(place));
+        match connection.send_packed_command(&get).await {
+            Ok(Value::Nil) => Lookup::Absent,
+            // A value that is no record must never read as "nothing was withdrawn".
+            Ok(Value::BulkString(bytes)) => {
+                GateRecord::decode(&bytes).map_or(Lookup::Unavailable, Lookup::Found)
+            }
+            Ok(_) => Lookup::Unavailable,
+            Err(error) => {
+                if breaks(&error) {
+                    lane.report_broken();
+                }
+                Lookup::Unavailable
+            }
+        }
+    }
+
+    /// The write goes on where the store was opened, whatever becomes of the caller.
+    pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        self.control().await?;
+        let shared = Arc::clone(&self.shared);
+        let write = self.runtime.spawn(async move { shared.write(lessons).await });
+        write.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
+        let mut get = redis::cmd("GET");
+        get.arg(keys::dossier(&place));
+        let bytes = stored(ask(&self.control().await?, &get, PATIENCE).await?)?;
+        bytes.map(|bytes| Dossier::decode(&bytes).ok_or(StoreError::Unreadable)).transpose()
+    }
+
+    pub(super) async fn page(
+        &self,
+        tenant: TenantId,
+        after: Position,
+        limit: usize,
+    ) -> Result<scan::Found, StoreError> {
+        scan::page(&self.control().await?, tenant, after, limit).await
+    }
+
+    pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
+        let connection = self.control().await?;
+        let mut set = redis::cmd("HSET");
+        set.arg(keys::TEMPLATES).arg(account).arg(list);
+        ask(&connection, &set, PATIENCE).await?;
+        let mut changed = redis::cmd("INCR");
+        changed.arg(keys::TEMPLATES_CHANGED);
+        ask(&connection, &changed, PATIENCE).await?;
+        Ok(())
+    }
+
+    pub(super) async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let mut all = redis::cmd("HGETALL");
+        all.arg(keys::TEMPLATES);
+        let Value::Map(lists) = ask(&self.control().await?, &all, PATIENCE).await? else {
+            return Err(StoreError::Unreadable);
+        };
+        let list = |(account, list): &(Value, Value)| {
+            let account = String::from_utf8(door::bytes(account)?.to_vec()).ok()?;
+            Some((account, door::bytes(list)?.to_vec()))
+        };
+        let mut lists: Vec<_> =
+            lists.iter().map(list).collect::<Option<_>>().ok_or(StoreError::Unreadable)?;
+        lists.sort();
+        Ok(lists)
+    }
+
+    pub(super) async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        let mut fresh = [0; 32];
+        getrandom::fill(&mut fresh).map_err(StoreError::Randomness)?;
+        let key = keys::secret(name);
+        let mut find = redis::pipe();
+        find.cmd("SET").arg(&key).arg(&fresh[..]).arg("NX").cmd("GET").arg(&key);
+        let answers = ask_all(&self.control().await?, &find, PATIENCE).await?;
+        let known = stored(answers.into_iter().nth(1).unwrap_or_default())?;
+        known.and_then(|bytes| bytes.try_into().ok()).ok_or(StoreError::Unreadable)
+    }
+
+    pub(super) fn health(&self) -> Health {
+        if !self.is_open() {
+            return Health { up: false, warnings: Vec::new() };
+        }
+        let fault = self.shared.control.fault();
+        let mut warnings: Vec<String> = fault.iter().map(ToString::to_string).collect();
+        if let Standing::Down { since, fault } = self.shared.tracking.standing() {
+            warnings.push(down_since(since, &fault));
+        }
+        if let Some(fault) = self.shared.write_fault.load_full() {
+            warnings.push(format!("the last write failed: {fault}"));
+        }
+        warnings.extend(self.shared.findings.texts());
+        Health { up: fault.is_none(), warnings }
+    }
+
+    pub(super) fn report_to(&self, metrics: Metrics) {
+        self.shared.tracking.report_to(metrics);
+    }
+
+    pub(super) fn templates_changed(&self) -> watch::Receiver<u64> {
+        self.shared.tracking.templates_changed()
+    }
+
+    pub(super) fn close(&self) {
+        self.shared.open.send_replace(false);
+        self.shared.front.link.go_down();
+    }
+
+    fn is_open(&self) -> bool {
+        *self.shared.open.borrow()
+    }
+
+    async fn control(&self) -> Result<MultiplexedConnection, StoreError> {
+        if !self.is_open() {
+            return Err(StoreError::Closed);
+        }
+        Ok(self.shared.control.connection().await?)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// Teaches and writes lessons, and remembers whether that failed.
+    async fn write(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        let connection = self.control.connection().await?;
+        let front = Arc::clone(&self.front);
+        let written = Writing { connection, front, wait_replicas: self.wait_replicas }.apply(lessons).await;
+        self.write_fault.store(written.as_ref().err().cloned().map(Arc::new));
+        written
+    }
+}
+
+fn down_since(since: Instant, fault: &RedisFault) -> String {
+    format!(
+        "changes made by other nodes have not reached this one for {} s, so every send asks Redis: {fault}",
+        since.elapsed().as_secs()
+    )
+}

@@ -1,0 +1,100 @@
+//! Reading every dossier of a tenant, a page at a time.
+
+use std::time::Duration;
+
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+
+use crate::consent::dossier::Dossier;
+use crate::consent::{RecipientKey, TenantId};
+use crate::store::StoreError;
+use crate::store::place::Place;
+
+use super::door::{ask, ask_all, bytes};
+use super::keys;
+use super::writing::stored;
+
+/// How many keys the server looks at in one step; other commands run in between.
+const STEP: usize = 1000;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a reading stands.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Position {
+    /// Keys that the server has named and that were not read yet.
+    named: Vec<RecipientKey>,
+    /// Where the server goes on; `None` at the beginning and at the end.
+    cursor: Option<u64>,
+    begun: bool,
+}
+
+/// A page and where to go on; `None` is the end.
+pub(in crate::store) type Found = (Vec<(RecipientKey, Dossier)>, Option<Position>);
+
+/// The next dossiers. Never empty before the end; a dossier may come twice if the server's table grows or shrinks meanwhile.
+pub(super) async fn page(
+    connection: &MultiplexedConnection,
+    tenant: TenantId,
+    mut position: Position,
+    limit: usize,
+) -> Result<Found, StoreError> {
+    let mut found = Vec::new();
+    while found.is_empty() {
+        while position.named.is_empty() && !(position.begun && position.cursor.is_none()) {
+            step(connection, tenant, &mut position).await?;
+        }
+        let rest = position.named.len().saturating_sub(limit.max(1));
+        let next = position.named.split_off(rest);
+        if next.is_empty() {
+            return Ok((found, None));
+        }
+        found = read(connection, tenant, next).await?;
+    }
+    Ok((found, Some(position)))
+}
+
+/// Lets the server name some more keys.
+async fn step(
+    connection: &MultiplexedConnection,
+    tenant: TenantId,
+    position: &mut Position,
+) -> Result<(), StoreError> {
+    let mut scan = redis::cmd("SCAN");
+    scan.arg(position.cursor.unwrap_or_default());
+    scan.arg("MATCH").arg(keys::dossiers_of(tenant)).arg("COUNT").arg(STEP);
+    let answer = ask(connection, &scan, PATIENCE).await?;
+    let (cursor, named) = parts(&answer).ok_or(StoreError::Unreadable)?;
+    position.begun = true;
+    position.cursor = Some(cursor).filter(|cursor| *cursor != 0);
+    position.named = named;
+    Ok(())
+}
+
+fn parts(answer: &Value) -> Option<(u64, Vec<RecipientKey>)> {
+    let Value::Array(parts) = answer else { return None };
+    let [cursor, Value::Array(named)] = parts.as_slice() else { return None };
+    let cursor = std::str::from_utf8(bytes(cursor)?).ok()?.parse().ok()?;
+    // A key that is no place was not written by us.
+    let key = |value: &Value| Some(keys::place_of_dossier(bytes(value)?)?.key);
+    Some((cursor, named.iter().filter_map(key).collect()))
+}
+
+async fn read(
+    connection: &MultiplexedConnection,
+    tenant: TenantId,
+    wanted: Vec<RecipientKey>,
+) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
+    let mut gets = redis::pipe();
+    for key in &wanted {
+        gets.cmd("GET").arg(keys::dossier(&Place { tenant, key: key.clone() }));
+    }
+    let answers = ask_all(connection, &gets, PATIENCE).await?;
+    let mut found = Vec::with_capacity(wanted.len());
+    for (key, answer) in wanted.into_iter().zip(answers) {
+        // It may have gone since it was named.
+        if let Some(bytes) = stored(answer)? {
+            found.push((key, Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?));
+        }
+    }
+    Ok(found)
+}

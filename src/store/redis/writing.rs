@@ -1,0 +1,307 @@
+//! Events into Redis: read whom they concern, learn in memory, write each dossier and its gate record in one step.
+//!
+//! A write is refused by the script if somebody else changed the dossier since it was read; the lessons concerned are then done again. An event that changes
+//! several keys leaves an intent first, and each of its keys is complete in itself: a writer that dies half-way leaves identities stricter, never milder.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
+use tokio::task::JoinSet;
+
+use crate::consent::dossier::Dossier;
+use crate::consent::event::Kind;
+use crate::consent::{GateRecord, RecipientKey, TenantId};
+use crate::store::front::Front;
+use crate::store::learning::{self, Lesson};
+use crate::store::place::Place;
+use crate::store::{Outcome, StoreError};
+
+use super::batch::{Batch, Change, Seen, Taught};
+use super::door::{ask, ask_all};
+use super::fault::RedisFault;
+use super::lane::jittered;
+use super::{intents, keys};
+
+/// How often lessons are tried against other writers.
+const ROUNDS: u32 = 24;
+/// How many commands travel together.
+const CHUNK: usize = 256;
+/// How long Redis may take over one chunk, everything queued before it included.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long replicas may take to confirm.
+const REPLICAS: Duration = Duration::from_secs(1);
+/// After so many lessons others on this thread have their turn.
+const TURN: usize = 128;
+
+const COMPARE_AND_WRITE: &str = r"
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  if redis.sha1hex(stored) ~= ARGV[1] then return 0 end
+elseif ARGV[1] ~= '' then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[3])
+return 1
+";
+
+/// The script's name at the server.
+static SCRIPT: LazyLock<String> = LazyLock::new(|| sha1hex(COMPARE_AND_WRITE.as_bytes()));
+
+fn sha1hex(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes))
+}
+
+/// Writes lessons over one connection.
+pub(super) struct Writing {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) front: Arc<Front>,
+    pub(super) wait_replicas: u32,
+}
+
+/// How one round went.
+struct Round {
+    taught: Vec<Taught>,
+    /// Where somebody else was faster.
+    lost: HashSet<Place, ahash::RandomState>,
+}
+
+impl Writing {
+    /// Teaches the lessons and returns once everything they change is written, confirmed and no longer cached here.
+    pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        let lessons = Arc::new(lessons);
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; lessons.len()];
+        let mut pending: Vec<usize> = (0..lessons.len()).collect();
+        let mut open_intents = BTreeMap::new();
+        for round in 1..=ROUNDS {
+            let done = self.round(&lessons, &pending, &mut open_intents).await?;
+            pending.clear();
+            for taught in done.taught {
+                let Some(lesson) = lessons.get(taught.lesson) else { continue };
+                let own = Place { tenant: lesson.tenant, key: lesson.event.recipient.key() };
+                let Some(outcome) = outcomes.get_mut(taught.lesson) else { continue };
+                // What a lesson did for its own recipient stands once that is written; a repeat for somebody linked adds nothing to it.
+                outcome.get_or_insert(taught.outcome);
+                if taught.changed.iter().any(|place| done.lost.contains(place)) {
+                    outcome.take_if(|_| done.lost.contains(&own));
+                    pending.push(taught.lesson);
+                }
+            }
+            if pending.is_empty() {
+                self.confirm().await?;
+                self.forget_intents(open_intents.into_values().collect()).await;
+                return Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Applied)).collect());
+            }
+            tokio::time::sleep(jittered(Duration::from_millis(u64::from(round)))).await;
+        }
+        Err(RedisFault::Contended.into())
+    }
+
+    async fn round(
+        &self,
+        lessons: &Arc<Vec<Lesson>>,
+        pending: &[usize],
+        open_intents: &mut BTreeMap<usize, String>,
+    ) -> Result<Round, StoreError> {
+        let concerned = pending.iter().filter_map(|n| Some((*n, lessons.get(*n)?)));
+        let named = concerned.clone().flat_map(|(_, lesson)| {
+            let place = |key| Place { tenant: lesson.tenant, key };
+            learning::named(&lesson.event).into_iter().map(place)
+        });
+        let mut batch = self.load(named.collect()).await?;
+        let mut taught = Vec::with_capacity(pending.len());
+        let mut heard = BTreeSet::new();
+        for (n, lesson) in concerned {
+            if lesson.event.kind == Kind::Inbound {
+                heard.insert(lesson.tenant);
+            }
+            taught.push(batch.teach(n, lesson));
+            if taught.len() % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.announce(lessons, &taught, open_intents).await?;
+        self.mark_heard(heard).await?;
+        let lost = self.write(batch).await?;
+        Ok(Round { taught, lost })
+    }
+
+    /// Reads dossiers and those of everybody they are linked to.
+    async fn load(&self, named: BTreeSet<Place>) -> Result<Batch, StoreError> {
+        let mut batch = Batch::default();
+        let mut wanted: Vec<Place> = named.into_iter().collect();
+        while !wanted.is_empty() {
+            let mut chunks = JoinSet::new();
+            for chunk in wanted.chunks(CHUNK) {
+                chunks.spawn(read(self.connection.clone(), chunk.to_vec()));
+            }
+            let mut linked = BTreeSet::new();
+            while let Some(chunk) = chunks.join_next().await {
+                for (place, dossier, seen) in chunk.map_err(|_| StoreError::Closed)?? {
+                    let place_of = |key: &RecipientKey| Place { tenant: place.tenant, key: key.clone() };
+                    linked.extend(dossier.links().map(|(key, _)| place_of(key)));
+                    batch.hold(place, dossier, seen);
+                }
+            }
+            wanted = linked.into_iter().filter(|place| !batch.holds(place)).collect();
+        }
+        Ok(batch)
+    }
+
+    /// Leaves an intent for every lesson that changes more than one key and has none yet.
+    async fn announce(
+        &self,
+        lessons: &[Lesson],
+        taught: &[Taught],
+        open_intents: &mut BTreeMap<usize, String>,
+    ) -> Result<(), StoreError> {
+        let mut announced = redis::cmd("HSET");
+        announced.arg(keys::INTENTS);
+        let before = open_intents.len();
+        for Taught { lesson: n, changed, .. } in taught {
+            if changed.len() > 1
+                && !open_intents.contains_key(n)
+                && let Some(lesson) = lessons.get(*n)
+            {
+                let id = intents::id().map_err(StoreError::Randomness)?;
+                announced.arg(&id).arg(intents::encode(lesson));
+                open_intents.insert(*n, id);
+            }
+        }
+        if open_intents.len() > before {
+            ask(&self.connection, &announced, PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// What is not removed here is finished again by whoever finds it, which is harmless.
+    async fn forget_intents(&self, ids: Vec<String>) {
+        if !ids.is_empty() {
+            let mut done = redis::cmd("HDEL");
+            done.arg(keys::INTENTS).arg(ids);
+            let _ = ask(&self.connection, &done, PATIENCE).await;
+        }
+    }
+
+    /// Notes that inbound events are learnt for some tenants, before the first of them counts for a person.
+    async fn mark_heard(&self, tenants: BTreeSet<TenantId>) -> Result<(), StoreError> {
+        for tenant in tenants {
+            let place = Place { tenant, key: RecipientKey::Tenant };
+            let gate = GateRecord { window_until: 1, ..GateRecord::default() };
+            let mut mark = redis::cmd("SET");
+            mark.arg(keys::gate(&place)).arg(&gate.encode()[..]).arg("NX");
+            ask(&self.connection, &mark, PATIENCE).await?;
+            self.front.forget(&place);
+        }
+        Ok(())
+    }
+
+    /// Writes what changed; returns where somebody else was faster.
+    async fn write(&self, batch: Batch) -> Result<HashSet<Place, ahash::RandomState>, StoreError> {
+        let (read, changes) = batch.into_changes();
+        let mut chunks = JoinSet::new();
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let chunk: Vec<Change> = changes.by_ref().take(CHUNK).collect();
+            chunks.spawn(write_chunk(self.connection.clone(), Arc::clone(&self.front), chunk));
+        }
+        let mut lost = HashSet::default();
+        let mut failed = None;
+        while let Some(chunk) = chunks.join_next().await {
+            match chunk.map_err(|_| StoreError::Closed).and_then(|chunk| chunk) {
+                Ok(places) => lost.extend(places),
+                Err(error) => failed = Some(error),
+            }
+        }
+        // What was read here may be newer than what is cached here, even where it needed no change.
+        read.iter().for_each(|place| self.front.forget(place));
+        failed.map_or(Ok(lost), Err)
+    }
+
+    /// Waits until as many replicas have everything as were asked for.
+    async fn confirm(&self) -> Result<(), StoreError> {
+        if self.wait_replicas == 0 {
+            return Ok(());
+        }
+        let mut confirm = redis::pipe();
+        // WAIT counts from this connection's last write: after a reconnect there must be one.
+        confirm.cmd("SET").arg(keys::ACKNOWLEDGED).arg(1);
+        confirm.cmd("WAIT").arg(self.wait_replicas).arg(u64::try_from(REPLICAS.as_millis()).unwrap_or(1));
+        let answers = ask_all(&self.connection, &confirm, REPLICAS.saturating_mul(2)).await?;
+        match answers.as_slice() {
+            [Value::ServerError(error), _] | [_, Value::ServerError(error)] => {
+                Err(RedisFault::of_reply(error).into())
+            }
+            [_, Value::Int(confirmed)] if *confirmed >= i64::from(self.wait_replicas) => Ok(()),
+            _ => Err(RedisFault::NotReplicated.into()),
+        }
+    }
+}
+
+async fn read(
+    connection: MultiplexedConnection,
+    places: Vec<Place>,
+) -> Result<Vec<(Place, Dossier, Seen)>, StoreError> {
+    let mut gets = Pipeline::with_capacity(places.len());
+    for place in &places {
+        gets.cmd("GET").arg(keys::dossier(place));
+    }
+    let answers = ask_all(&connection, &gets, PATIENCE).await?;
+    places.into_iter().zip(answers).map(|(place, answer)| as_read(place, answer)).collect()
+}
+
+fn as_read(place: Place, answer: Value) -> Result<(Place, Dossier, Seen), StoreError> {
+    match stored(answer)? {
+        None => Ok((place, Dossier::default(), None)),
+        Some(bytes) => {
+            let dossier = Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?;
+            Ok((place, dossier, Some(sha1hex(&bytes))))
+        }
+    }
+}
+
+/// The bytes of an answer to GET; `None` if there are none.
+pub(super) fn stored(answer: Value) -> Result<Option<Vec<u8>>, StoreError> {
+    if let Value::ServerError(error) = &answer {
+        return Err(RedisFault::of_reply(error).into());
+    }
+    match answer {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        _ => Err(StoreError::Unreadable),
+    }
+}
+
+/// Writes some dossiers; returns where somebody else was faster.
+async fn write_chunk(
+    connection: MultiplexedConnection,
+    front: Arc<Front>,
+    changes: Vec<Change>,
+) -> Result<Vec<Place>, StoreError> {
+    let mut writes = Pipeline::with_capacity(changes.len());
+    for (n, Change { place, dossier, gate, seen }) in changes.iter().enumerate() {
+        // The first of a chunk brings the script along, so that the others find it.
+        match n {
+            0 => writes.cmd("EVAL").arg(COMPARE_AND_WRITE),
+            _ => writes.cmd("EVALSHA").arg(SCRIPT.as_str()),
+        };
+        writes.arg(2).arg(keys::dossier(place)).arg(keys::gate(place));
+        writes.arg(seen.as_deref().unwrap_or_default()).arg(dossier.encode()).arg(&gate.encode()[..]);
+    }
+    let answers = ask_all(&connection, &writes, PATIENCE).await?;
+    let mut lost = Vec::new();
+    for (change, answer) in changes.into_iter().zip(answers) {
+        match answer {
+            Value::Int(1) => front.overwritten(&change.place, change.gate),
+            Value::Int(_) => lost.push(change.place),
+            // Somebody emptied the server's scripts in between.
+            Value::ServerError(error) if error.code() == "NOSCRIPT" => lost.push(change.place),
+            Value::ServerError(error) => return Err(RedisFault::of_reply(&error).into()),
+            _ => return Err(StoreError::Unreadable),
+        }
+    }
+    Ok(lost)
+}

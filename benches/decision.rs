@@ -1,5 +1,10 @@
 //! What judging a send costs, without sockets: each stage alone and all of them, beside parsing the same body into a `serde_json::Value` as the yardstick.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench stops at the first surprise")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench stops at the first surprise"
+)]
 
 use divan::{Bencher, black_box};
 use http::Request;

@@ -1,7 +1,12 @@
 //! One request after another over one kept connection: straight to the provider's stand-in, and through the gate.
 //!
 //! The `direct` row is the floor; only the difference between rows of one run means anything.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench stops at the first surprise")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench stops at the first surprise"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

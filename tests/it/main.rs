@@ -23,6 +23,7 @@ mod durability;
 mod faults;
 mod floors;
 mod journey;
+mod oracle;
 mod readme;
 mod store_contract;
 mod support;

@@ -179,6 +179,11 @@ impl Guard {
         }
     }
 
+    /// What to record if this is dropped without [`Guard::finish`]; `aborted` until told.
+    pub fn presume(&mut self, outcome: Outcome) {
+        self.fill(|event| event.outcome = outcome);
+    }
+
     /// Records the event with what became of the send.
     pub fn finish(mut self, outcome: Outcome) {
         self.fill(|event| event.outcome = outcome);

@@ -71,6 +71,7 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
     let request = request(worker, parts, target, body);
     let sent = Instant::now();
     worker.metrics.observe_decision(sent - started);
+    entries.leave();
     let answer = match worker.upstream.forward(clearance, request).await {
         Ok(response) => whole_if_short(response, worker.upstream.response_timeout()).await,
         Err(failure) => Err(failure),

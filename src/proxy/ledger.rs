@@ -155,6 +155,14 @@ impl Entries {
         self.speaker().allowed
     }
 
+    /// Notes that the request is about to be written: from here on nobody can say that it was not sent, least of all a drain that cuts it.
+    pub(super) fn leave(&mut self) {
+        let entries = std::iter::once(&mut self.first).chain(&mut self.others);
+        for guard in entries.filter_map(|entry| entry.guard.as_mut()) {
+            guard.presume(Outcome::OutcomeUnknown);
+        }
+    }
+
     /// Fills in the provider's message id, for a request with one send.
     pub(super) fn answered(&mut self, message_id: &str) {
         if let (Some(guard), true) = (&mut self.first.guard, self.others.is_empty()) {

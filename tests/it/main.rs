@@ -23,6 +23,7 @@ mod durability;
 mod faults;
 mod floors;
 mod journey;
+mod oracle;
 mod readme;
 mod redis;
 mod store_contract;

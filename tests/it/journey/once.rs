@@ -2,6 +2,9 @@
 
 use std::net::TcpListener;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 
 use super::*;
@@ -263,4 +266,55 @@ fn a_passthrough_that_fails_is_asked_once_too() {
         UNKNOWN.assert_envelope(&response);
         assert_eq!(scene.upstream.request_count(), before + 1);
     }
+}
+
+/// An HTTP/2 caller that gives one stream up keeps its connection.
+#[test]
+fn a_forward_survives_the_reset_of_its_stream() {
+    let scene = Scene::agreed();
+    scene.upstream.answer(Answer::sent().held());
+    crate::support::runtime().block_on(async {
+        let stream = tokio::net::TcpStream::connect(scene.gate.addr()).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let request = || {
+            http::Request::post(format!("http://{}{}", scene.gate.addr(), edge("messages")))
+                .header("content-type", "application/json")
+                .body(Full::new(Bytes::from(text(ANN).to_string())))
+                .unwrap()
+        };
+        let given_up = tokio::spawn(sender.send_request(request()));
+        tokio::task::block_in_place(|| scene.upstream.wait_for(1));
+        given_up.abort();
+        let second = sender.send_request(request());
+        scene.upstream.release();
+        assert_eq!(second.await.unwrap().status(), 200);
+        driver.abort();
+    });
+    let events = scene.gate.wait_for_decisions(2);
+    assert!(events.iter().all(|event| event["outcome"] == "forwarded"), "{events:?}");
+    assert_eq!(scene.upstream.request_count(), 2);
+}
+
+/// A drain has an end, and what it cuts is recorded as what it is.
+#[test]
+fn a_forward_that_outlasts_the_drain_is_recorded_as_unknown() {
+    let mut scene = Scene::agreed_with(|gate| gate.set("proxy", "drain_seconds", "1"));
+    scene.upstream.answer(Answer::silent());
+    let body = text(ANN).to_string();
+    let mut client = scene.gate.connect();
+    client.send(&[client.head("POST", &edge("messages"), &[JSON], body.len()), body.into_bytes()].concat());
+    scene.upstream.wait_for(1);
+    let asked = std::time::Instant::now();
+    assert_eq!(scene.gate.stop().code(), Some(0), "{:?}", scene.gate.stderr());
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    let events = scene.gate.decision_log();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(
+        (&events[0]["decision"], &events[0]["outcome"]),
+        (&json!("allow"), &json!("outcome_unknown")),
+        "{events:?}"
+    );
+    assert_eq!(scene.upstream.request_count(), 1);
 }

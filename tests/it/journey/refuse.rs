@@ -473,3 +473,37 @@ fn a_label_of_the_caller_never_makes_a_category_milder() {
     disguised["template"] = json!({"name": "marketing", "language": {"code": "en_US"}});
     refused(&scene, &edge("messages"), &disguised, refusal(400, 131_030, "no_consent"));
 }
+
+/// One batch, as a form; each operation posts one message.
+fn batch(recipients: &[&str]) -> String {
+    let operation = |to: &&str| {
+        let body = format!(
+            "messaging_product=whatsapp&to=%2B{}&type=text&text=%7B%22body%22%3A%22x%22%7D",
+            &to[1..]
+        );
+        json!({"method": "POST", "relative_url": format!("v23.0/{SENDER}/messages"), "body": body})
+    };
+    let operations: Vec<Value> = recipients.iter().map(operation).collect();
+    let encoded: String = json!(operations).to_string().bytes().map(|b| format!("%{b:02X}")).collect();
+    format!("batch={encoded}")
+}
+
+#[test]
+fn one_refused_operation_refuses_its_batch() {
+    const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+    let scene = Scene::agreed();
+    let response = request(scene.gate.addr(), "POST", "/", &[FORM], batch(&[ANN, BOB, ANN]).as_bytes());
+    let id = refusal(400, 131_030, "no_consent").assert(&response);
+    assert!(response.text().contains("operation 1"), "{}", response.text());
+    scene.assert_untouched();
+    let events = scene.gate.wait_for_decisions(2);
+    assert!(events.iter().all(|event| event["outcome"] == "refused"), "{events:?}");
+    assert!(events.iter().any(|event| event["id"] == id));
+
+    let permitted = request(scene.gate.addr(), "POST", "/", &[FORM], batch(&[ANN, ANN]).as_bytes());
+    assert_eq!(permitted.header("optgate-decision"), Some("allow; basis=consent"), "{}", permitted.text());
+    let received = scene.upstream.wait_for(1);
+    assert_eq!((received.len(), received[0].payload()), (1, batch(&[ANN, ANN]).as_bytes()));
+    let forwarded = scene.gate.wait_for_decisions(4);
+    assert_eq!(forwarded.iter().filter(|event| event["outcome"] == "forwarded").count(), 2);
+}

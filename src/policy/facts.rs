@@ -38,7 +38,7 @@ pub enum SenderScope {
     Unknown,
 }
 
-/// Everything that [`decide`](super::decide) looks at. There is no default: every stage must have spoken.
+/// Everything that [`decide`](super::decide()) looks at. There is no default: every stage must have spoken.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The moment of the decision.

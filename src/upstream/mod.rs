@@ -1,7 +1,7 @@
 //! The only door to the provider: connections, headers, and at most one try per request.
 //!
 //! One [`Upstream`] belongs to one worker thread and is not shared: its connections are driven where its requests are made, without locks or hops.
-//! Opening the door costs a [`Clearance`](crate::policy::Clearance).
+//! Opening the door costs a [`Clearance`].
 
 pub mod body;
 mod connect;

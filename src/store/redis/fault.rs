@@ -46,11 +46,13 @@ impl RedisFault {
         if error.is_timeout() {
             return Self::TooSlow;
         }
-        match error.kind() {
-            ErrorKind::AuthenticationFailed => Self::Credentials,
-            ErrorKind::RESP3NotSupported => Self::TooOld,
+        if error.kind() == ErrorKind::AuthenticationFailed {
+            Self::Credentials
+        } else if error.kind() == ErrorKind::RESP3NotSupported {
+            Self::TooOld
+        } else {
             // Whatever else goes wrong without a code from the server went wrong on the way.
-            _ => Self::Unreachable,
+            Self::Unreachable
         }
     }
 

@@ -55,7 +55,10 @@ impl Entry {
         if let Some(guard) = &mut self.guard {
             guard.fill(|event| {
                 event.tenant = tenant;
-                event.set_sender(&send.sender);
+                // Digits in the path of an unknown sender could be anything, somebody's number included.
+                if tenant.is_some() {
+                    event.set_sender(&send.sender);
+                }
                 event.readings = readings;
                 event.category = Some(classified.headline);
                 event.window = window;
@@ -76,7 +79,7 @@ impl Entry {
         if let Some(guard) = &mut self.guard {
             guard.fill(|event| {
                 event.tenant = tenant;
-                if let Some(sender) = sender {
+                if let (Some(_), Some(sender)) = (tenant, sender) {
                     event.set_sender(sender);
                 }
                 event.decided(decision, &policy);

@@ -41,7 +41,8 @@ pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unre
         Treatment::SteeringIf(keys) => request.write(request.look(keys)?),
         Treatment::Sample => request.sample(),
         Treatment::Unknown => request.unknown(),
-        Treatment::Safe | Treatment::Members | Treatment::File => request.write(request.look(&[])?),
+        Treatment::Members => request.members(),
+        Treatment::Safe | Treatment::File => request.write(request.look(&[])?),
         Treatment::Opaque | Treatment::Foreign | Treatment::Steering => Err(unrecognized(TELLING)),
     }
 }
@@ -89,16 +90,24 @@ impl<'a> Request<'a, '_> {
         if self.inspect.effect != Effect::Read || !self.body.is_empty() {
             return Ok(false);
         }
-        let sends = matches!(self.inspect.edge.treatment, Treatment::Send(_));
-        Ok(if sends { self.is_silent()? } else { !self.look(&[])?.seen.has(Name::Batch) })
+        Ok(if self.inspect.edge.sends() { self.is_silent()? } else { !self.look(&[])?.seen.has(Name::Batch) })
     }
 
     /// Whether a read or delete names neither recipient nor content nor batch, nor another method in its body.
     fn is_silent(&self) -> Result<bool, Unreadable> {
         let seen = self.look(&[])?.seen;
-        let is_method = seen.has(Name::Method) || seen.has(Name::UnderscoreMethod);
-        // The method in the query was heard with the head.
-        Ok(!is_telling(seen) && (self.body.is_empty() || !is_method))
+        Ok(!is_telling(seen) && !self.names_method(seen))
+    }
+
+    /// Whether the body could name another method; the one in the query was heard with the head.
+    fn names_method(&self, seen: Seen) -> bool {
+        !self.body.is_empty() && (seen.has(Name::Method) || seen.has(Name::UnderscoreMethod))
+    }
+
+    /// Takes people out of a group, unless its body turns it into adding them.
+    fn members(&self) -> Result<Recognized<'a>, Unreadable> {
+        let found = self.look(&[])?;
+        if self.names_method(found.seen) { Err(super::adds_members()) } else { self.write(found) }
     }
 
     /// `POST /{phone_number_id}`: configuration, steering, or a send that stands on the wrong edge.

@@ -42,6 +42,14 @@ pub(super) struct Edge {
 }
 
 impl Edge {
+    /// Whether a recipient or content makes a send of a request to it, whatever its method.
+    pub(super) fn sends(&self) -> bool {
+        matches!(
+            self.treatment,
+            Treatment::Send(_) | Treatment::Opaque | Treatment::Foreign | Treatment::Receipt
+        )
+    }
+
     /// Whether a value that is filled in later could make a send of a request to it, or steer.
     pub(super) fn is_judged(&self) -> bool {
         matches!(
@@ -138,7 +146,7 @@ fn below(id: &str, name: &str) -> &'static Edge {
     match named(name) {
         Some(edge) if is_contacting(edge) && !is_node(id) => &FOREIGN,
         Some(edge) => edge,
-        None if nearly_contacting(name) => &FOREIGN,
+        None if nearly_refused(name) => &FOREIGN,
         None => &UNKNOWN,
     }
 }
@@ -154,10 +162,10 @@ fn named(segment: &str) -> Option<&'static Edge> {
 }
 
 /// `messages.json` and the like: a lenient router could cut the suffix.
-fn nearly_contacting(segment: &str) -> bool {
+fn nearly_refused(segment: &str) -> bool {
     let stem =
         segment.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|stem| !stem.is_empty());
-    stem.and_then(named).is_some_and(is_contacting)
+    stem.and_then(named).is_some_and(|edge| is_contacting(edge) || is_deep(edge))
 }
 
 fn is_contacting(edge: &Edge) -> bool {
@@ -199,6 +207,8 @@ mod tests {
             ("/messages/x", Foreign),
             ("/US.1/messages", Foreign),
             ("/1/messages.json", Foreign),
+            ("/g/participants.json", Foreign),
+            ("/app/subscriptions,x", Foreign),
             ("/1/messages/json", Foreign),
             ("/a/b/messages", Foreign),
             ("/a/b/c/d/messages", Foreign),

@@ -43,7 +43,7 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
     let place = place(&plain, context)?;
     let target = respelled(&place, parts.uri.query())?;
     let (seen, effect) = effect(parts);
-    let sends = matches!(place.edge.treatment, Treatment::Send(_));
+    let sends = place.edge.sends();
     let tells = seen.has_recipient() || seen.has_payload();
     let carries = content::may_follow(parts) || seen.has(Name::Batch) || (sends && tells);
     if effect == Effect::Read && !carries {
@@ -164,12 +164,10 @@ impl Route<'_> {
             Treatment::Foreign => Err(Unreadable { dialect: self.dialect, ..unrecognized(FOREIGN) }),
             Treatment::Steering => Ok(Head::Steering(self.edge.name)),
             Treatment::SteeringIf(_) if self.may_delete() => Ok(Head::Steering(self.edge.name)),
-            Treatment::Members if self.effect == Effect::Write => Err(refused(
-                DenyReason::GroupNotPermitted,
-                "adding people to a group contacts them; share the invite link with people who agreed",
-            )),
-            Treatment::Safe | Treatment::Sample | Treatment::File | Treatment::Members => self.passed_write(),
+            Treatment::Members if self.effect == Effect::Write => Err(super::adds_members()),
+            Treatment::Safe | Treatment::Sample | Treatment::File => self.passed_write(),
             Treatment::Send(_)
+            | Treatment::Members
             | Treatment::SteeringIf(_)
             | Treatment::Node
             | Treatment::Receipt

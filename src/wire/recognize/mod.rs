@@ -172,6 +172,13 @@ fn refused(reason: DenyReason, why: &'static str) -> Unreadable {
     Unreadable { reason, why: Cow::Borrowed(why), operation: None, dialect: Dialect::Cloud, cause }
 }
 
+fn adds_members() -> Unreadable {
+    refused(
+        DenyReason::GroupNotPermitted,
+        "adding people to a group contacts them; share the invite link with people who agreed",
+    )
+}
+
 fn unreadable(why: &'static str) -> Unreadable {
     refused(DenyReason::RequestUnreadable, why)
 }

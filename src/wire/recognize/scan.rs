@@ -77,7 +77,8 @@ pub(super) fn shape(body: &[u8]) -> Result<Shape, &'static str> {
     let trimmed = body.trim_ascii_start();
     Ok(match trimmed {
         [] => Shape::Empty,
-        [b'{' | b'[' | b'"', ..] => Shape::Braces,
+        // A comment and a single quote are where a loose reader of JSON may begin.
+        [b'{' | b'[' | b'"' | b'/' | b'\'', ..] => Shape::Braces,
         [b'-', b'-', ..] => Shape::Dashes,
         // Compressed, or in another encoding of text.
         [0x1f, 0x8b, ..]

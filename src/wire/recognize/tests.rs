@@ -496,6 +496,8 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("POST", "/1/subscribed_apps", JSON, br#"{"method":"d\u0065lete"}"#, "steering subscribed_apps"),
         ("POST", "/1/subscribed_apps", FORM, b"method=post", "pass subscribed_apps"),
         ("GET", "/1/subscribed_apps", JSON, b"", "pass subscribed_apps"),
+        ("GET", "/v1/messages?to=1", JSON, b"", "unrecognized_send"),
+        ("GET", "/v1/messages?after=1", JSON, b"", "pass foreign_messages"),
         ("POST", "/app/subscriptions", FORM, b"object=whatsapp_business_account", "steering subscriptions"),
         ("DELETE", "/app/subscriptions", JSON, b"", "steering subscriptions"),
         ("POST", "/1", JSON, br#"{"webhook_configuration":{"override_callback_uri":"x"}}"#, "steering node"),
@@ -505,6 +507,9 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("DELETE", "/1/signups/2", JSON, b"", "steering signups"),
         ("POST", "/g/participants", JSON, b"{}", "group_not_permitted"),
         ("DELETE", "/g/participants", JSON, b"", "pass participants"),
+        ("DELETE", "/g/participants", JSON, br#"{"participants":[{"user":"1"}]}"#, "pass participants"),
+        ("DELETE", "/g/participants", JSON, br#"{"method":"post","participants":[]}"#, "group_not_permitted"),
+        ("POST", "/1", FORM, b"// x\n{\"to\":\"1\"}", "unrecognized_send"),
     ] {
         assert_eq!(
             at(method, target, kind, body),

@@ -290,7 +290,10 @@ async fn write_chunk(
     changes: Vec<Change>,
 ) -> Result<Vec<Place>, StoreError> {
     let mut writes = Pipeline::with_capacity(changes.len());
-    for (n, Change { place, dossier, gate, seen }) in changes.iter().enumerate() {
+    let mut gates = Vec::with_capacity(changes.len());
+    for (n, Change { place, dossier, seen }) in changes.iter().enumerate() {
+        let gate = dossier.record().gate_record();
+        gates.push(gate);
         // The first of a chunk brings the script along, so that the others find it.
         match n {
             0 => writes.cmd("EVAL").arg(COMPARE_AND_WRITE),
@@ -301,9 +304,9 @@ async fn write_chunk(
     }
     let answers = ask_all(&connection, &writes, PATIENCE).await?;
     let mut lost = Vec::new();
-    for (change, answer) in changes.into_iter().zip(answers) {
+    for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {
         if answer == Value::Int(1) {
-            front.overwritten(&change.place, change.gate);
+            front.overwritten(&change.place, gate);
         } else if answer == Value::Int(0) || is_no_script(&answer) {
             lost.push(change.place);
         } else if let Value::ServerError(error) = answer {

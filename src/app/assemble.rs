@@ -28,8 +28,9 @@ const BODY_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
     let kind = match &config.store.kind {
         config::StoreKind::Embedded { path } => store::Kind::Embedded { path: path.clone() },
-        config::StoreKind::Redis { address, wait_replicas } => {
-            store::Kind::Redis(redis(address, *wait_replicas)?)
+        config::StoreKind::Redis { address, ca_file, wait_replicas } => {
+            let trust = ca_file.clone().map_or(store::redis::Trust::Public, store::redis::Trust::File);
+            store::Kind::Redis(redis(address, trust, *wait_replicas)?)
         }
     };
     Ok(store::Settings {
@@ -40,7 +41,11 @@ pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
     })
 }
 
-fn redis(address: &RedisAddress, wait_replicas: u32) -> Result<store::redis::Settings, AppError> {
+fn redis(
+    address: &RedisAddress,
+    trust: store::redis::Trust,
+    wait_replicas: u32,
+) -> Result<store::redis::Settings, AppError> {
     let (host, port) = match (&address.topology, address.hosts.as_slice()) {
         (Topology::Single, [server]) => server.clone(),
         (Topology::Single | Topology::Cluster | Topology::Sentinel(_), _) => {
@@ -50,7 +55,7 @@ fn redis(address: &RedisAddress, wait_replicas: u32) -> Result<store::redis::Set
     Ok(store::redis::Settings {
         host,
         port,
-        tls: address.tls.then_some(store::redis::Trust::Public),
+        tls: address.tls.then_some(trust),
         username: address.user.clone(),
         password: address.password.clone(),
         database: address.database,

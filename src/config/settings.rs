@@ -181,6 +181,8 @@ pub enum StoreKind {
     Redis {
         /// Where it is.
         address: RedisAddress,
+        /// The only certificate authorities that the server's certificate may be signed by, with `rediss://`; the public ones if none is named.
+        ca_file: Option<PathBuf>,
         /// How many replicas must have a write before it is acknowledged.
         wait_replicas: u32,
     },

@@ -23,6 +23,7 @@ enum Kind {
 /// The section. The data folder is `None` if it could not be read.
 pub(super) fn store(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Store> {
     let kind = section.value("kind", one_of([("embedded", Kind::Embedded), ("redis", Kind::Redis)]));
+    let ca_file = section.optional("ca_file", path);
     let path = section.optional("path", path);
     let url = section.optional("url", parsed_unseen(URL, RedisAddress::parse));
     let wait_replicas = section.value("wait_replicas", number(0..=16));
@@ -33,6 +34,7 @@ pub(super) fn store(section: &Section<'_>, data_dir: Option<&Path>) -> Option<St
         Kind::Redis => refuse_useless(section, "path", kind),
         Kind::Embedded => {
             refuse_useless(section, "url", kind);
+            refuse_useless(section, "ca_file", kind);
             if wait_replicas.is_some_and(|replicas| replicas > 0) {
                 refuse_useless(section, "wait_replicas", kind);
             }
@@ -42,7 +44,7 @@ pub(super) fn store(section: &Section<'_>, data_dir: Option<&Path>) -> Option<St
         Kind::Embedded => StoreKind::Embedded { path: file(path?, data_dir?) },
         Kind::Redis => {
             let wait_replicas = u32::try_from(wait_replicas?).unwrap_or(u32::MAX);
-            StoreKind::Redis { address: address(section, url?)?, wait_replicas }
+            StoreKind::Redis { address: address(section, url?)?, ca_file: ca_file?, wait_replicas }
         }
     };
     Some(Store { kind, lookup_deadline: lookup_deadline?, cache_capacity: cache_capacity? })

@@ -4,6 +4,8 @@
 //! the cache must hold the server's value or nothing.
 
 #![allow(dead_code, reason = "the files serve more than the model asks of them")]
+#![allow(clippy::duplicate_mod, reason = "the second time the files rest on the scheduler's primitives")]
+#![allow(clippy::unused_async, reason = "a fetch is asynchronous")]
 
 #[path = "cache.rs"]
 mod cache;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::consent::GateRecord;
 use crate::consent::dossier::Dossier;
 use crate::consent::event::Kind;
 use crate::consent::{RecipientKey, TenantId};
@@ -40,7 +39,6 @@ pub(super) struct Taught {
 pub(super) struct Change {
     pub(super) place: Place,
     pub(super) dossier: Dossier,
-    pub(super) gate: GateRecord,
     pub(super) seen: Seen,
 }
 
@@ -121,8 +119,7 @@ impl Batch {
         for (place, held) in self.held {
             places.push(place.clone());
             if held.changed {
-                let gate = held.dossier.record().gate_record();
-                changes.push(Change { place, dossier: held.dossier, gate, seen: held.seen });
+                changes.push(Change { place, dossier: held.dossier, seen: held.seen });
             }
         }
         (places, changes)

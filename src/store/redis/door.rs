@@ -87,7 +87,8 @@ fn client(settings: &Settings) -> Result<Client, OpenError> {
     let mut redis = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
         .set_db(i64::from(settings.database))
-        .set_lib_name("optgate", env!("CARGO_PKG_VERSION"));
+        // Naming the library is a command more, which a minimal ACL user may not run.
+        .set_skip_set_lib_name();
     if let Some(username) = &settings.username {
         redis = redis.set_username(username);
     }

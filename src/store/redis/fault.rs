@@ -46,11 +46,13 @@ impl RedisFault {
         if error.is_timeout() {
             return Self::TooSlow;
         }
-        match error.kind() {
-            ErrorKind::AuthenticationFailed => Self::Credentials,
-            ErrorKind::RESP3NotSupported => Self::TooOld,
+        if error.kind() == ErrorKind::AuthenticationFailed {
+            Self::Credentials
+        } else if error.kind() == ErrorKind::RESP3NotSupported {
+            Self::TooOld
+        } else {
             // Whatever else goes wrong without a code from the server went wrong on the way.
-            _ => Self::Unreachable,
+            Self::Unreachable
         }
     }
 
@@ -106,7 +108,7 @@ impl fmt::Display for RedisFault {
                 "fewer replicas than [store] wait_replicas confirmed the write, which is therefore not acknowledged: check the replicas, then repeat the request"
             }
             Self::TenantsChanged => {
-                "the tenants' numbers in Redis are not those that this node began with: check that the database was not replaced, then restart optgate"
+                "the tenants' numbers in Redis are not those that this node knew: check that the database was not replaced by another one; optgate reads them again"
             }
             Self::TooOld => "the server speaks no RESP3: use Redis 6 or later",
             Self::Other(code) => return write!(f, "Redis answered {code}: see its log"),

@@ -195,8 +195,13 @@ impl Redis {
         let key = keys::secret(name);
         let mut find = redis::pipe();
         find.cmd("SET").arg(&key).arg(&fresh[..]).arg("NX").cmd("GET").arg(&key);
-        let answers = ask_all(&self.control().await?, &find, PATIENCE).await?;
-        let known = stored(answers.into_iter().nth(1).unwrap_or_default())?;
+        let mut known = None;
+        for answer in ask_all(&self.control().await?, &find, PATIENCE).await? {
+            if let Value::ServerError(error) = &answer {
+                return Err(RedisFault::of_reply(error).into());
+            }
+            known = door::bytes(&answer).map(<[u8]>::to_vec);
+        }
         known.and_then(|bytes| bytes.try_into().ok()).ok_or(StoreError::Unreadable)
     }
 

@@ -130,7 +130,7 @@ impl Tracking {
         let connection = door
             .connect(move |push| {
                 if let Some(tracking) = heard.upgrade().filter(|t| t.current.load(Ordering::Acquire) == id) {
-                    tracking.pushed(push, &ended);
+                    tracking.pushed(&push, &ended);
                 }
             })
             .await?;
@@ -193,20 +193,21 @@ impl Tracking {
     }
 
     /// Called by the connection's driver for every push, in the order of the wire.
-    fn pushed(&self, push: PushInfo, lost: &Notify) {
+    fn pushed(&self, push: &PushInfo, lost: &Notify) {
         if push.kind == PushKind::Disconnection {
             lost.notify_one();
         }
         if push.kind != PushKind::Invalidate {
             return;
         }
-        match push.data.first() {
-            Some(Value::Array(keys)) => keys.iter().filter_map(bytes).for_each(|key| self.changed(key)),
-            // The whole database was emptied, the tenants' numbers with it: begin anew.
-            Some(_) | None => {
-                self.front.link.renew();
-                lost.notify_one();
+        if let Some(Value::Array(keys)) = push.data.first() {
+            for key in keys.iter().filter_map(bytes) {
+                self.changed(key);
             }
+        } else {
+            // The whole database was emptied, the tenants' numbers with it: begin anew.
+            self.front.link.renew();
+            lost.notify_one();
         }
     }
 

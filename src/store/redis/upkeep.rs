@@ -101,7 +101,7 @@ fn abandoned(stored: &[(Value, Value)]) -> (Vec<Vec<u8>>, Vec<Lesson>) {
                 lessons.push(*lesson);
             }
             Found::Unreadable => {
-                tracing::warn!("an unfinished event in Redis cannot be read and is left as it is")
+                tracing::warn!("an unfinished event in Redis cannot be read and is left as it is");
             }
         }
     }

@@ -217,7 +217,9 @@ impl Writing {
             }
         }
         // What was read here may be newer than what is cached here, even where it needed no change.
-        read.iter().for_each(|place| self.front.forget(place));
+        for place in &read {
+            self.front.forget(place);
+        }
         failed.map_or(Ok(lost), Err)
     }
 
@@ -266,13 +268,19 @@ fn as_read(place: Place, answer: Value) -> Result<(Place, Dossier, Seen), StoreE
 /// The bytes of an answer to GET; `None` if there are none.
 pub(super) fn stored(answer: Value) -> Result<Option<Vec<u8>>, StoreError> {
     if let Value::ServerError(error) = &answer {
-        return Err(RedisFault::of_reply(error).into());
+        Err(RedisFault::of_reply(error).into())
+    } else if answer == Value::Nil {
+        Ok(None)
+    } else if let Value::BulkString(bytes) = answer {
+        Ok(Some(bytes))
+    } else {
+        Err(StoreError::Unreadable)
     }
-    match answer {
-        Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(bytes)),
-        _ => Err(StoreError::Unreadable),
-    }
+}
+
+/// Somebody emptied the server's scripts in between: the next round brings ours again.
+fn is_no_script(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
 /// Writes some dossiers; returns where somebody else was faster.
@@ -282,7 +290,10 @@ async fn write_chunk(
     changes: Vec<Change>,
 ) -> Result<Vec<Place>, StoreError> {
     let mut writes = Pipeline::with_capacity(changes.len());
-    for (n, Change { place, dossier, gate, seen }) in changes.iter().enumerate() {
+    let mut gates = Vec::with_capacity(changes.len());
+    for (n, Change { place, dossier, seen }) in changes.iter().enumerate() {
+        let gate = dossier.record().gate_record();
+        gates.push(gate);
         // The first of a chunk brings the script along, so that the others find it.
         match n {
             0 => writes.cmd("EVAL").arg(COMPARE_AND_WRITE),
@@ -293,14 +304,15 @@ async fn write_chunk(
     }
     let answers = ask_all(&connection, &writes, PATIENCE).await?;
     let mut lost = Vec::new();
-    for (change, answer) in changes.into_iter().zip(answers) {
-        match answer {
-            Value::Int(1) => front.overwritten(&change.place, change.gate),
-            Value::Int(_) => lost.push(change.place),
-            // Somebody emptied the server's scripts in between.
-            Value::ServerError(error) if error.code() == "NOSCRIPT" => lost.push(change.place),
-            Value::ServerError(error) => return Err(RedisFault::of_reply(&error).into()),
-            _ => return Err(StoreError::Unreadable),
+    for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {
+        if answer == Value::Int(1) {
+            front.overwritten(&change.place, gate);
+        } else if answer == Value::Int(0) || is_no_script(&answer) {
+            lost.push(change.place);
+        } else if let Value::ServerError(error) = answer {
+            return Err(RedisFault::of_reply(&error).into());
+        } else {
+            return Err(StoreError::Unreadable);
         }
     }
     Ok(lost)

@@ -1,1 +1,148 @@
-//! later
+//! Figures, printed: what a recipient costs in Redis, and how fast events go in. Run with `cargo test --test it redis::measure -- --ignored --nocapture`.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use optgate::consent::dossier::Provenance;
+use optgate::consent::event::EventAsWritten;
+use optgate::consent::{Clock, Event};
+use optgate::store::{ConsentStore, Incoming};
+
+use crate::journey::{ALL, grant};
+use crate::store_contract::bench::{ACME, redis_settings};
+use crate::support::redis::{Redis, Reply};
+
+const RECIPIENTS: u32 = 1_000_000;
+const IMPORTED: u32 = 200_000;
+const BATCH: u32 = 20_000;
+
+fn number(n: u32) -> String {
+    format!("1555{n:07}")
+}
+
+/// A grant with whole evidence, as a shop would record it.
+fn incoming(n: u32) -> Incoming {
+    let mut written = grant(&format!("+{}", number(n)), &ALL);
+    written.as_object_mut().unwrap().remove("tenant");
+    let written: EventAsWritten = serde_json::from_value(written).unwrap();
+    let event = Event::check(written, Clock::System.now()).unwrap();
+    Incoming { tenant: ACME, event, provenance: Provenance::Declared }
+}
+
+fn used_memory(redis: &Redis) -> i64 {
+    let Reply::Bulk(Some(info)) = redis.command(&["INFO", "memory"]) else { panic!("no INFO") };
+    let info = String::from_utf8(info).unwrap();
+    info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse().unwrap()
+}
+
+/// Fills in a copy of a value under a million keys, and gives how many bytes each of them took.
+fn bytes_for_each(redis: &Redis, prefix: &str, value: &[u8]) -> f64 {
+    let before = used_memory(redis);
+    let fill = "for n = ARGV[3], ARGV[4] do redis.call('SET', ARGV[1] .. string.format('%011d', n + 15550000000) .. '}', ARGV[2]) end";
+    for first in (0..RECIPIENTS).step_by(100_000) {
+        let (from, to) = (first.to_string(), (first + 99_999).to_string());
+        redis.command(&[
+            b"EVAL",
+            fill.as_bytes(),
+            b"0",
+            prefix.as_bytes(),
+            value,
+            from.as_bytes(),
+            to.as_bytes(),
+        ]);
+    }
+    let more = u32::try_from(used_memory(redis) - before).unwrap();
+    f64::from(more) / f64::from(RECIPIENTS)
+}
+
+#[test]
+#[ignore = "a measurement: a minute and more than a gigabyte of memory"]
+fn bytes_per_recipient_at_a_million() {
+    let redis = Redis::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = ConsentStore::open(redis_settings(redis.addr()), Clock::System).await.unwrap();
+        store.apply(vec![incoming(7)]).await.unwrap();
+        store.close().await;
+    });
+    let get = |kind: &str| {
+        let Reply::Bulk(Some(value)) = redis.command(&["GET", &format!("og:{kind}:{{1.{}}}", number(7))])
+        else {
+            panic!("no value")
+        };
+        value
+    };
+    let (gate, dossier) = (get("c"), get("r"));
+    let gate_bytes = bytes_for_each(&redis, "og:c:{1.", &gate);
+    let dossier_bytes = bytes_for_each(&redis, "og:r:{1.", &dossier);
+    eprintln!(
+        "{RECIPIENTS} recipients: {gate_bytes:.0} bytes each for the gate record ({} bytes of value), {dossier_bytes:.0} for the history ({} bytes of value)",
+        gate.len(),
+        dossier.len()
+    );
+}
+
+#[test]
+#[ignore = "a measurement: compare only on a quiet machine and with an optimized build"]
+fn import_rate_against_redis_cli() {
+    let redis = Redis::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let batches: Vec<Vec<Incoming>> =
+        (0..IMPORTED).step_by(20_000).map(|first| (first..first + BATCH).map(incoming).collect()).collect();
+    let took = runtime.block_on(async {
+        let store = ConsentStore::open(redis_settings(redis.addr()), Clock::System).await.unwrap();
+        let began = Instant::now();
+        for batch in batches {
+            store.apply(batch).await.unwrap();
+        }
+        let took = began.elapsed();
+        store.close().await;
+        took
+    });
+    let bare = redis_cli(&redis);
+    let rate = |took: Duration| f64::from(IMPORTED) / took.as_secs_f64();
+    eprintln!(
+        "{IMPORTED} events: {:.0}/s through the store, {:.0}/s by redis-cli --pipe, ratio {:.2}",
+        rate(took),
+        rate(bare),
+        rate(took) / rate(bare)
+    );
+}
+
+/// The same script calls, ready made, by the server's own tool.
+fn redis_cli(redis: &Redis) -> Duration {
+    let Reply::Bulk(Some(dossier)) = redis.command(&["GET", &format!("og:r:{{1.{}}}", number(7))]) else {
+        panic!("no value")
+    };
+    let Reply::Bulk(Some(gate)) = redis.command(&["GET", &format!("og:c:{{1.{}}}", number(7))]) else {
+        panic!("no value")
+    };
+    redis.command(&["FLUSHALL"]);
+    let script = "local s = redis.call('GET', KEYS[1]) if s then if redis.sha1hex(s) ~= ARGV[1] then return 0 end elseif ARGV[1] ~= '' then return 0 end redis.call('SET', KEYS[1], ARGV[2]) redis.call('SET', KEYS[2], ARGV[3]) return 1";
+    let Reply::Bulk(Some(sha)) = redis.command(&["SCRIPT", "LOAD", script]) else { panic!("no script") };
+    let mut calls = Vec::new();
+    for n in 0..IMPORTED {
+        let (dossier_key, gate_key) =
+            (format!("og:r:{{1.{}}}", number(n)), format!("og:c:{{1.{}}}", number(n)));
+        let words: [&[u8]; 8] =
+            [b"EVALSHA", &sha, b"2", dossier_key.as_bytes(), gate_key.as_bytes(), b"", &dossier, &gate];
+        calls.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            calls.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+            calls.extend_from_slice(word);
+            calls.extend_from_slice(b"\r\n");
+        }
+    }
+    let port = redis.addr().port().to_string();
+    let began = Instant::now();
+    let mut cli = Command::new("redis-cli")
+        .args(["-p", &port, "--pipe"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    cli.stdin.take().unwrap().write_all(&calls).unwrap();
+    assert!(cli.wait().unwrap().success());
+    began.elapsed()
+}

@@ -118,7 +118,7 @@ fn a_withdrawal_is_refused_within_50_ms_at_a_gate_under_load() {
         thread.join().unwrap();
     }
     let sent = sent.load(Ordering::Relaxed);
-    let rate = sent as f64 / began.elapsed().as_secs_f64();
+    let rate = f64::from(u32::try_from(sent).unwrap()) / began.elapsed().as_secs_f64();
     tell(&format!("under {rate:.0} sends/s"), &took);
     assert!(sent > 10 * TRIALS, "no load: {sent}");
     assert!(p99(&took) < PROMISED, "{:?}", p99(&took));

@@ -162,12 +162,14 @@ impl Route<'_> {
                 "the message is encrypted for the provider, so nobody can judge it; send it on /messages",
             )),
             Treatment::Foreign => Err(Unreadable { dialect: self.dialect, ..unrecognized(FOREIGN) }),
-            Treatment::Steering => Ok(Head::Steering(self.edge.name)),
-            Treatment::SteeringIf(_) if self.may_delete() => Ok(Head::Steering(self.edge.name)),
+            Treatment::SteeringIf(_) if self.may_delete() && !self.tells() => {
+                Ok(Head::Steering(self.edge.name))
+            }
             Treatment::Members if self.effect == Effect::Write => Err(super::adds_members()),
             Treatment::Safe | Treatment::Sample | Treatment::File => self.passed_write(),
             Treatment::Send(_)
             | Treatment::Members
+            | Treatment::Steering
             | Treatment::SteeringIf(_)
             | Treatment::Node
             | Treatment::Receipt
@@ -178,6 +180,11 @@ impl Route<'_> {
     /// Whether somebody could take the request for a delete: the method says so, or a header could say it in its place.
     fn may_delete(&self) -> bool {
         self.effect == Effect::Delete || OVERRIDES.iter().any(|name| self.parts.headers.contains_key(*name))
+    }
+
+    /// Whether the query alone carries what only a send or a batch carries.
+    fn tells(&self) -> bool {
+        self.seen.has(Name::Batch) || self.seen.has_recipient() || self.seen.has_payload()
     }
 
     /// A write that is known to be harmless unless it carries what it should not.

@@ -15,8 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::support::client::request;
 use crate::support::relay::Relay;
-use crate::support::{eventually, runtime};
 use crate::support::upstream::Answer;
+use crate::support::{eventually, runtime};
 
 #[test]
 fn a_provider_with_a_private_ca_is_reached_and_its_sessions_are_resumed() {

@@ -510,6 +510,7 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("DELETE", "/g/participants", JSON, br#"{"participants":[{"user":"1"}]}"#, "pass participants"),
         ("DELETE", "/g/participants", JSON, br#"{"method":"post","participants":[]}"#, "group_not_permitted"),
         ("POST", "/1", FORM, b"// x\n{\"to\":\"1\"}", "unrecognized_send"),
+        ("POST", "/1", FORM, b"\xc2\xa0\x0b{'to':'1'}", "unrecognized_send"),
     ] {
         assert_eq!(
             at(method, target, kind, body),

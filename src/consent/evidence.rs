@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn blank_text_states_nothing() {
         for (written, empty) in [
-            (r#"{}"#, true),
+            ("{}", true),
             (r#"{"wording":""}"#, true),
             (r#"{"channel":" ","categories_shown":[]}"#, true),
             (r#"{"wording":"I agree"}"#, false),

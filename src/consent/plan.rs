@@ -75,7 +75,7 @@ pub fn is_plain(number: &E164) -> bool {
 
 /// Asks the library, which knows every country's prefixes, whether something would be cut off.
 fn has_no_prefix(number: &E164) -> bool {
-    let Ok(parsed) = PHONE_NUMBER_UTIL.parse(&number.danger_international(), None) else { return false };
+    let Ok(parsed) = PHONE_NUMBER_UTIL.parse(number.danger_international(), None) else { return false };
     let significant = rlibphonenumber::get_national_significant_number_owned(&parsed);
     let plain = E164::from_digits(format!("{}{significant}", parsed.country_code).as_bytes());
     plain.is_some_and(|plain| plain.canonical() == number.canonical())

@@ -79,7 +79,7 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
     match &answer {
         Err(Failure::Overruled(_)) => {}
         Ok(_) | Err(Failure::NotReached(_) | Failure::OutcomeUnknown(_)) => {
-            worker.metrics.request(Kind::Send)
+            worker.metrics.request(Kind::Send);
         }
     }
     match answer {

@@ -58,6 +58,7 @@ pub(super) fn target(parts: &Parts, context: Context<'_>) -> Result<Option<Targe
     respelled(&place(&canonical(parts)?, context)?, parts.uri.query())
 }
 
+#[allow(clippy::ptr_arg, reason = "whether it is borrowed says whether the caller's spelling was canonical")]
 fn place<'p>(plain: &'p Cow<'_, str>, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
     let path = path::under(plain, context.base_path)
         .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;

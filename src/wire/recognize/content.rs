@@ -106,7 +106,9 @@ fn next_parameter(text: &str) -> Result<Option<Parameter<'_>>, &'static str> {
 fn is_found_first(header: &str, boundary: &str) -> bool {
     let words = header.as_bytes().windows(8).filter(|word| word.eq_ignore_ascii_case(b"boundary")).count();
     // Once more within the value (`----WebKitFormBoundary`) does no harm behind a name that is found before it.
-    let is_lower = header.find("boundary").is_some_and(|at| header.get(at + 8..).is_some_and(|rest| rest.starts_with('=')));
+    let is_lower = header
+        .find("boundary")
+        .is_some_and(|at| header.get(at + 8..).is_some_and(|rest| rest.starts_with('=')));
     words == 1 || (words == 2 && is_lower && !boundary.contains('='))
 }
 

@@ -168,9 +168,7 @@ fn is_meant(name: Name, value: &str) -> bool {
 
 /// Seven digits or more between signs; but eight that begin like a year are a date, for no number in +1 or +20 is so short.
 fn is_number(value: &str) -> bool {
-    let digits = || {
-        value.chars().take_while(|c| !c.is_alphabetic()).filter(|c| c.is_numeric())
-    };
+    let digits = || value.chars().take_while(|c| !c.is_alphabetic()).filter(|c| c.is_numeric());
     let count = digits().count();
     let is_date = count == 8 && (digits().take(2).eq("19".chars()) || digits().take(2).eq("20".chars()));
     count >= 7 && !is_date

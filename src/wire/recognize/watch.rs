@@ -176,7 +176,11 @@ impl Multipart {
                 .name()
                 .is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
         };
-        if multipart::is_telling(head, telling) { Err(unrecognized(TELLING)) } else { Ok(()) }
+        if multipart::is_telling(head, telling) {
+            return Err(unrecognized(TELLING));
+        }
+        let is_end = head.strip_prefix(b"--").is_some_and(|rest| rest.trim_ascii().is_empty());
+        if is_end || multipart::is_named(head) { Ok(()) } else { Err(unrecognized(ODD)) }
     }
 }
 
@@ -251,8 +255,9 @@ impl File {
         name.push(byte);
         let is_trimmed = match name.as_slice() {
             [b'%'] | [b'%', _] => false,
-            [b'%', escape @ ..] => super::path::escape(escape)
-                .is_some_and(|(byte, rest)| rest.is_empty() && is_blank(byte)),
+            [b'%', escape @ ..] => {
+                super::path::escape(escape).is_some_and(|(byte, rest)| rest.is_empty() && is_blank(byte))
+            }
             [byte] => is_blank(*byte),
             _ => false,
         };

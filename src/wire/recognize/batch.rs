@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::body::{self, Request};
 use super::content::Content;
 use super::json::{self, Entries, Object, Skip, Text, fail};
-use super::names::{Name, Spelled};
+use super::names::{Name, Seen, Spelled};
 use super::{Context, Head, Passage, Recognized, Unreadable, form, head, multipart, path, unreadable};
 use crate::wire::send::Send;
 
@@ -257,6 +257,9 @@ fn judge(operation: &Operation, context: Context<'_>) -> Result<Outcome, Unreada
         path::canonical(parts.uri.path()).is_ok_and(|plain| path::under(&plain, context.base_path).is_some());
     let context = if under { context } else { Context { base_path: "", ..context } };
     match head::read(&parts, context)? {
+        Head::Passthrough(passage, _) if refers(operation) && !refers_tamely(&parts, passage.edge()) => {
+            Err(unreadable(REFERENCE))
+        }
         Head::Passthrough(..) => Ok(Outcome::Pass),
         Head::Steering(edge) => Ok(Outcome::Steering(edge)),
         Head::Unreadable(unreadable) => Err(unreadable),
@@ -268,10 +271,29 @@ fn judge(operation: &Operation, context: Context<'_>) -> Result<Outcome, Unreada
                 return Err(unreadable(REFERENCE));
             }
             let body = operation.body.as_deref().unwrap_or_default().as_bytes();
+            is_form(&inspect.content, body).map_err(unreadable)?;
             let request = Request { inspect: &inspect, parts: &parts, body, context, nested: true };
             outcome(body::read(&request)?)
         }
     }
+}
+
+/// The body of an operation is documented as a form, so another reading of it counts only where the form says nothing.
+fn is_form(content: &Content, body: &[u8]) -> Result<(), &'static str> {
+    const WHY: &str = "an operation's body could be read as a form and as what its headers declare; encode it as a form, which is what Meta documents";
+    match content {
+        _ if body.is_empty() => Ok(()),
+        Content::Form => Ok(()),
+        Content::Json if form::scan(body, |_, _| {}) == Seen::default() => Ok(()),
+        Content::Json | Content::Multipart(_) | Content::Other => Err(WHY),
+    }
+}
+
+/// Whether a reference in a read can fill in nothing but the value of a parameter, on an edge where that says nothing.
+fn refers_tamely(parts: &Parts, edge: &str) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    let in_value = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| !name.contains(['{', '%']));
+    !super::edges::is_judged(edge) && query.split('&').filter(|pair| pair.contains(['{', '%'])).all(in_value)
 }
 
 fn outcome(recognized: Recognized<'_>) -> Result<Outcome, Unreadable> {

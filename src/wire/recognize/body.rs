@@ -29,6 +29,8 @@ pub(super) struct Request<'a, 'c> {
 const TELLING: &str =
     "the request carries a batch, a recipient or a message where none is expected; send it on its own edge";
 
+const HIDDEN: &str = "a text holds `&to=` or `&batch=` with a value that a reader of forms could take for a recipient or a batch; escape the `&` as \\u0026";
+
 /// Reads a body.
 pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unreadable> {
     if request.is_bare_read()? {
@@ -44,6 +46,7 @@ pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unre
         Treatment::Sample => request.sample(),
         Treatment::Unknown => request.unknown(),
         Treatment::Members => request.members(),
+        Treatment::Groups => request.group(),
         Treatment::Safe | Treatment::File => request.write(request.look(&[])?),
         Treatment::Opaque | Treatment::Foreign => Err(unrecognized(TELLING)),
     }
@@ -66,6 +69,7 @@ impl<'a> Request<'a, '_> {
         }
         match &self.inspect.content {
             _ if self.body.is_empty() => Ok(()),
+            Content::Json if is_telling(scan::hidden(self.body, &[]).seen) => Err(HIDDEN),
             Content::Json => json::read(self.body, &mut fields),
             Content::Form => form::read(self.body, &mut fields),
             Content::Multipart(boundary) => multipart::read(self.body, boundary, &mut fields),
@@ -112,6 +116,12 @@ impl<'a> Request<'a, '_> {
         if self.names_method(found.seen) { Err(super::adds_members()) } else { self.write(found) }
     }
 
+    /// Creates or changes a group, which contacts nobody as long as it names nobody.
+    fn group(&self) -> Result<Recognized<'a>, Unreadable> {
+        let found = self.look(&["participants", "members", "users", "recipients"])?;
+        if found.steers { Err(super::adds_members()) } else { self.write(found) }
+    }
+
     /// `POST /{phone_number_id}`: configuration, steering, or a send that stands on the wrong edge.
     fn node(&self) -> Result<Recognized<'a>, Unreadable> {
         let found = self.look(NODE_KEYS)?;
@@ -119,9 +129,16 @@ impl<'a> Request<'a, '_> {
         let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
         match found {
             _ if sends && !found.steers => self.send(Surface::Messages),
-            _ if self.is_batch(found) => batch::read(self),
+            _ if self.is_batch(found) && !self.hides(id) => batch::read(self),
             _ => self.write(found),
         }
+    }
+
+    /// Whether a form reader could take a JSON batch for a send of the number that the path names.
+    fn hides(&self, id: &str) -> bool {
+        edges::is_number(id)
+            && self.inspect.content == Content::Json
+            && scan::hidden(self.body, &[]).seen.has_recipient()
     }
 
     fn unknown(&self) -> Result<Recognized<'a>, Unreadable> {

@@ -33,15 +33,24 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Content, &'static str> {
     value.to_str().map_or(Err("the Content-Type header is not ASCII"), read)
 }
 
-fn read(value: &str) -> Result<Content, &'static str> {
-    let (essence, mut parameters) = split(value);
+const ODD: &str = "the Content-Type header cannot be read with certainty";
+
+fn read(header: &str) -> Result<Content, &'static str> {
+    let (essence, mut parameters) = split(header);
+    if essence.contains([' ', '\t', ',', '"', '=']) {
+        return Err(ODD);
+    }
     let (mut charset, mut boundary) = (None, None);
+    let mut others = false;
     while let Some((name, value, rest)) = next_parameter(parameters)? {
         parameters = rest;
         let twice = match name {
             _ if name.eq_ignore_ascii_case("charset") => charset.replace(value).is_some(),
             _ if name.eq_ignore_ascii_case("boundary") => boundary.replace(value).is_some(),
-            _ => false,
+            _ => {
+                others = true;
+                false
+            }
         };
         if twice {
             return Err("a parameter of the Content-Type header stands twice");
@@ -52,6 +61,7 @@ fn read(value: &str) -> Result<Content, &'static str> {
     }
     match (essence, boundary) {
         _ if essence.eq_ignore_ascii_case("multipart/form-data") => boundary
+            .filter(|b| !others && is_found_first(header, b))
             .filter(|b| is_boundary(b))
             .map(|b| Content::Multipart(b.into()))
             .ok_or("the multipart boundary is missing or odd; use letters, digits and dashes"),
@@ -72,7 +82,6 @@ type Parameter<'a> = (&'a str, &'a str, &'a str);
 
 /// The next parameter; quotes are taken off, and what they could hide is refused.
 fn next_parameter(text: &str) -> Result<Option<Parameter<'_>>, &'static str> {
-    const ODD: &str = "the Content-Type header cannot be read with certainty";
     let text = text.trim_matches([' ', '\t', ';']);
     if text.is_empty() {
         return Ok(None);
@@ -91,6 +100,16 @@ fn next_parameter(text: &str) -> Result<Option<Parameter<'_>>, &'static str> {
         || name.is_empty()
         || name.contains(['"', ',', ' ']);
     if odd { Err(ODD) } else { Ok(Some((name, value, rest))) }
+}
+
+/// Whether a reader that searches the header for the word `boundary` and takes what follows the next `=`, as PHP does, finds this one.
+fn is_found_first(header: &str, boundary: &str) -> bool {
+    let words = header.as_bytes().windows(8).filter(|word| word.eq_ignore_ascii_case(b"boundary")).count();
+    // Once more within the value (`----WebKitFormBoundary`) does no harm behind a name that is found before it.
+    let is_lower = header
+        .find("boundary")
+        .is_some_and(|at| header.get(at + 8..).is_some_and(|rest| rest.starts_with('=')));
+    words == 1 || (words == 2 && is_lower && !boundary.contains('='))
 }
 
 /// RFC 2046 section 5.1.1 without spaces and signs that readers treat differently.

@@ -103,7 +103,8 @@ fn is_group(fields: &Fields<'_>) -> Result<bool, Unreadable> {
 
 fn payload<'a>(fields: &mut Fields<'a>, surface: Surface) -> Result<Payload<'a>, Unreadable> {
     let label = label(fields)?;
-    let call = surface == Surface::Calls || fields.interactive.is_call_request();
+    let call =
+        surface == Surface::Calls || fields.interactive.is_call_request() || fields.interactive.calls();
     let interactive = fields.seen.has(Name::Interactive) && !fields.interactive.is_call_request();
     let template = std::mem::take(&mut fields.template).named().map_err(unreadable)?;
     let templated = fields.seen.has(Name::Template) || fields.seen.has(Name::Hsm);

@@ -26,6 +26,8 @@ pub(super) enum Treatment {
     Node,
     /// Adds people to a group.
     Members,
+    /// Creates a group; refused if it adds people.
+    Groups,
     /// Marks a message as read on-premises; anything else is refused.
     Receipt,
     /// Inspected: nothing is known about it.
@@ -99,7 +101,7 @@ static EDGES: &[Edge] = &[
     edge("publish", Treatment::Safe),
     edge("deprecate", Treatment::Safe),
     edge("uploads", Treatment::Safe),
-    edge("groups", Treatment::Safe),
+    edge("groups", Treatment::Groups),
     edge("invite_link", Treatment::Safe),
     edge("join_requests", Treatment::Safe),
     edge("assigned_users", Treatment::Safe),
@@ -132,7 +134,9 @@ pub(super) fn find(path: &Segments<'_>) -> &'static Edge {
         0 => &ROOT,
         1 if nearly(id).is_some_and(is_contacting) => &FOREIGN,
         1 if id.starts_with("upload:") => &FILE,
-        1 if id.eq_ignore_ascii_case("contacts") && path.version.is_some() => &CONTACTS,
+        1 if id.eq_ignore_ascii_case("contacts") && path.version.is_some_and(|v| !v.contains('.')) => {
+            &CONTACTS
+        }
         1 if is_node(id) => &NODE,
         2 if nearly(id).is_some_and(is_contacting) => foreign_below(path),
         2 => below(id, name),
@@ -155,6 +159,14 @@ fn below(id: &str, name: &str) -> &'static Edge {
 fn foreign_below(path: &Segments<'_>) -> &'static Edge {
     let on_premises = path.version.is_some() && named(path.at(0)).is_some_and(|edge| edge.name == "messages");
     if on_premises { &RECEIPT } else { &FOREIGN }
+}
+
+/// Whether the edge of this name is judged, whatever the method: a value that is filled in later must not stand there.
+pub(super) fn is_judged(name: &str) -> bool {
+    [&NODE, &FOREIGN, &RECEIPT]
+        .into_iter()
+        .chain(EDGES)
+        .any(|edge| edge.name == name && (edge.is_judged() || edge.sends()))
 }
 
 fn named(segment: &str) -> Option<&'static Edge> {
@@ -217,6 +229,8 @@ mod tests {
             ("/a/b/c/d/messages", Foreign),
             ("/1/messages,x", Foreign),
             ("/v1/contacts", Sample),
+            ("/v23.0/contacts", Unknown),
+            ("/1/groups", Groups),
             ("/", Unknown),
             ("/v23.0", Unknown),
             ("/v23.0/1", Node),

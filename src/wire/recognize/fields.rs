@@ -55,6 +55,8 @@ pub(super) struct InteractiveFields {
     /// Whether it asks for the permission to call, once `type` was seen.
     call_request: Option<bool>,
     has_action: bool,
+    /// Whether its action asks for the permission to call.
+    action_calls: bool,
 }
 
 impl InteractiveFields {
@@ -66,6 +68,16 @@ impl InteractiveFields {
     /// Notes `action`; `false` if it had been seen before.
     pub(super) fn note_action(&mut self) -> bool {
         !std::mem::replace(&mut self.has_action, true)
+    }
+
+    /// Notes that its action asks for the permission to call.
+    pub(super) fn note_call(&mut self) {
+        self.action_calls = true;
+    }
+
+    /// Whether its action asks for the permission to call, whatever its type.
+    pub(super) fn calls(&self) -> bool {
+        self.action_calls
     }
 
     /// Whether it asks for the permission to call.

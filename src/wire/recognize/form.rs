@@ -65,6 +65,22 @@ pub(super) fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
+/// Decodes as PHP does: what can be decoded is, a broken escape stands for itself, and so a name is seen whatever follows it.
+pub(super) fn leniently(text: &[u8]) -> Cow<'_, str> {
+    decode(text).unwrap_or_else(|| {
+        let mut out = Vec::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((&byte, after)) = rest.split_first() {
+            let escaped = if byte == b'%' { escape(after) } else { None };
+            let plain = if byte == b'+' { b' ' } else { byte };
+            let (decoded, after) = escaped.unwrap_or((plain, after));
+            out.push(decoded);
+            rest = after;
+        }
+        Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+    })
+}
+
 /// Reads the pairs of a send into its fields; object parameters hold JSON text.
 ///
 /// # Errors
@@ -100,15 +116,68 @@ pub(super) fn read_parameter<'a>(
 /// The judged names among the parameters, in any spelling and behind any separator; for requests that are not read as sends.
 pub(super) fn scan(text: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
     let mut seen = Seen::default();
-    for part in text.split(|b| matches!(b, b'&' | b';')).filter(|part| !part.is_empty()) {
-        let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
-        let (name, value) = part.split_at_checked(equals).unwrap_or((part, &[]));
-        let lossy = |text| decode(text).unwrap_or_else(|| String::from_utf8_lossy(text).into_owned().into());
-        let (name, value) = (lossy(name), lossy(value.strip_prefix(b"=").unwrap_or(value)));
+    for (name, value) in loose(text) {
         if let Some(judged) = Spelled::of(&name).name() {
             seen.insert(judged);
         }
         on(&name, &value);
     }
     seen
+}
+
+/// The pairs behind any separator, as leniently as can be.
+fn loose(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    text.split(|b| matches!(b, b'&' | b';')).filter(|part| !part.is_empty()).map(loose_pair)
+}
+
+fn loose_pair(part: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
+    let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
+    let (name, value) = part.split_at_checked(equals).unwrap_or((part, &[]));
+    (leniently(name), leniently(value.strip_prefix(b"=").unwrap_or(value)))
+}
+
+/// What a JSON body would say if it were read as a form, as HHVM fills `$_POST` whatever the `Content-Type`.
+///
+/// Texts hold addresses such as `?from=a&to=b`, so a recipient or batch counts only if its value looks like one. A body without `&` costs one search.
+pub(super) fn hidden(body: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
+    let mut seen = Seen::default();
+    let mut rest = body;
+    // What stands before the first `&` begins like JSON, and is no name.
+    while let Some(after) = memchr::memchr(b'&', rest).and_then(|at| rest.get(at + 1..)) {
+        rest = after;
+        let end = memchr::memchr(b'&', rest).unwrap_or(rest.len());
+        let (name, value) = loose_pair(rest.get(..end).unwrap_or_default());
+        if let Some(judged) = Spelled::of(&name).name().filter(|judged| is_meant(*judged, &value)) {
+            seen.insert(judged);
+        }
+        on(&name, &value);
+    }
+    seen
+}
+
+/// Whether a value is one that the name could be sent with, rather than a piece of an address in a text.
+fn is_meant(name: Name, value: &str) -> bool {
+    match name {
+        Name::Batch => value.trim_start().starts_with('['),
+        Name::To | Name::Recipient => is_number(value) || is_user_id(value),
+        Name::RecipientType => value.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("group")),
+        Name::Method | Name::UnderscoreMethod => true,
+        _ => false,
+    }
+}
+
+/// Seven digits or more between signs; but eight that begin like a year are a date, for no number in +1 or +20 is so short.
+fn is_number(value: &str) -> bool {
+    let digits = || value.chars().take_while(|c| !c.is_alphabetic()).filter(|c| c.is_numeric());
+    let count = digits().count();
+    let is_date = count == 8 && (digits().take(2).eq("19".chars()) || digits().take(2).eq("20".chars()));
+    count >= 7 && !is_date
+}
+
+/// `US.13491208655302741918`. Source: Meta, business-scoped user ids.
+fn is_user_id(value: &str) -> bool {
+    value.trim_start().split_once('.').is_some_and(|(country, id)| {
+        let digits = id.bytes().filter(u8::is_ascii_digit).count();
+        country.len() == 2 && country.bytes().all(|b| b.is_ascii_alphabetic()) && digits >= 7
+    })
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::Method;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::content::{self, Content};
 use super::edges::{self, Edge, Treatment};
@@ -116,7 +116,7 @@ fn effect(parts: &Parts) -> (Seen, Effect) {
         Method::DELETE => Effect::Delete,
         _ => Effect::Write,
     };
-    for value in OVERRIDES.iter().flat_map(|name| parts.headers.get_all(*name)) {
+    for value in overrides(&parts.headers) {
         effect = overridden(effect, value.to_str().unwrap_or_default());
     }
     let Some(query) = parts.uri.query() else { return (Seen::default(), effect) };
@@ -127,6 +127,16 @@ fn effect(parts: &Parts) -> (Seen, Effect) {
         }
     });
     (seen, said)
+}
+
+/// The values of every header that could name another method; CGI, and so PHP, reads `_` and `-` alike.
+fn overrides(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
+    let same = |a: &str, b: &str| {
+        a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
+    };
+    let is_override =
+        move |name: &str| name.starts_with('x') && OVERRIDES.iter().any(|known| same(name, known));
+    headers.iter().filter(move |(name, _)| is_override(name.as_str())).map(|(_, value)| value)
 }
 
 fn overridden(effect: Effect, by: &str) -> Effect {
@@ -171,6 +181,7 @@ impl Route<'_> {
             Treatment::Send(_)
             | Treatment::Members
             | Treatment::Steering
+            | Treatment::Groups
             | Treatment::SteeringIf(_)
             | Treatment::Node
             | Treatment::Receipt
@@ -180,7 +191,7 @@ impl Route<'_> {
 
     /// Whether somebody could take the request for a delete: the method says so, or a header could say it in its place.
     fn may_delete(&self) -> bool {
-        self.effect == Effect::Delete || OVERRIDES.iter().any(|name| self.parts.headers.contains_key(*name))
+        self.effect == Effect::Delete || overrides(&self.parts.headers).next().is_some()
     }
 
     /// Whether the query alone carries what only a send or a batch carries.

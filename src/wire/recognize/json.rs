@@ -198,7 +198,7 @@ impl<'de> Entries<'de> for InLanguage<'_, 'de> {
     }
 }
 
-/// The inside of `interactive`, or of its `action`: only whether it asks for the permission to call.
+/// The inside of `interactive`: only whether it asks for the permission to call.
 struct InInteractive<'f, 'de> {
     fields: &'f mut Fields<'de>,
     fault: &'f mut Option<&'static str>,
@@ -209,7 +209,7 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
         match judged(&name, &["type", "action"]) {
             Ok("type") => {
                 let kind = map.next_value_seed(Text)?;
-                let request = kind.trim().eq_ignore_ascii_case("call_permission_request");
+                let request = is_call_request(&kind).map_err(|why| fail(self.fault, why))?;
                 if !self.fields.interactive.note_type(request) {
                     return Err(fail(self.fault, TWICE));
                 }
@@ -218,7 +218,7 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
                 if !self.fields.interactive.note_action() {
                     return Err(fail(self.fault, TWICE));
                 }
-                map.next_value_seed(Skip)?;
+                map.next_value_seed(Object(InAction { fields: self.fields, fault: self.fault }))?;
             }
             Ok(_) => {
                 map.next_value_seed(Skip)?;
@@ -227,6 +227,34 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
         }
         Ok(())
     }
+}
+
+/// The inside of `interactive.action`.
+struct InAction<'f, 'de> {
+    fields: &'f mut Fields<'de>,
+    fault: &'f mut Option<&'static str>,
+}
+
+impl<'de> Entries<'de> for InAction<'_, 'de> {
+    fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
+        if judged(&name, &["name"]).map_err(|why| fail(self.fault, why))? != "name" {
+            return map.next_value_seed(Skip).map(|_| ());
+        }
+        let action = map.next_value_seed(Text)?;
+        if is_call_request(&action).map_err(|why| fail(self.fault, why))? {
+            self.fields.interactive.note_call();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a kind of message asks for the permission to call; a fault if it only looks like it.
+fn is_call_request(kind: &str) -> Result<bool, &'static str> {
+    const NEARLY: &str =
+        "interactive is spelled almost like call_permission_request; write it exactly as documented";
+    let folded = kind.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
+    let is_exact = kind == "call_permission_request";
+    if !is_exact && folded.eq(*b"callpermissionrequest") { Err(NEARLY) } else { Ok(is_exact) }
 }
 
 /// The judged name that this one is, another one, or a fault if it is nearly a judged one.

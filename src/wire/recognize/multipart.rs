@@ -125,20 +125,36 @@ fn name(head: &str) -> Result<Cow<'_, str>, &'static str> {
 
 /// Everything in the head of a part that a reader could take for its name.
 fn names(head: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let is_plainly_quoted = is_plainly_quoted(head);
     let starts =
         head.as_bytes().windows(4).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(b"name"));
-    starts.filter_map(|(at, _)| {
+    starts.filter_map(move |(at, _)| {
         let before = head.get(..at)?;
-        if before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        if before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            || (is_plainly_quoted && is_within_quotes(before))
+        {
             return None;
         }
         name_after(head.get(at + 4..)?)
     })
 }
 
+/// Whether every reader agrees where quoted texts begin and end: no escapes, no single quotes, each one closed on its line.
+fn is_plainly_quoted(head: &str) -> bool {
+    !head.contains(['\\', '\'']) && head.lines().all(|line| line.matches('"').count().is_multiple_of(2))
+}
+
+fn is_within_quotes(before: &str) -> bool {
+    !before.rsplit('\n').next().unwrap_or(before).matches('"').count().is_multiple_of(2)
+}
+
 /// The name in what follows the word `name`.
 fn name_after(text: &str) -> Option<Cow<'_, str>> {
     let extended = text.strip_prefix('*');
+    if extended.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+        // A piece of a name (RFC 2231) is none that can be judged.
+        return Some(Cow::Borrowed(""));
+    }
     let value = extended.unwrap_or(text).trim_start().strip_prefix('=')?.trim_start();
     if extended.is_some() {
         let encoded = value.rsplit('\'').next().unwrap_or(value);
@@ -151,6 +167,15 @@ fn name_after(text: &str) -> Option<Cow<'_, str>> {
         }
     }
     value.split([';', ' ', '\t', '\r', '\n']).next().map(Cow::Borrowed)
+}
+
+/// Whether the head of a part has one name that can be read: not pieces of one, not an encoded word (RFC 2047), no other encoding of text.
+pub(super) fn is_named(head: &[u8]) -> bool {
+    std::str::from_utf8(head)
+        .ok()
+        .filter(|head| !head.contains('\0'))
+        .and_then(|head| name(head).ok())
+        .is_some_and(|name| !name.is_empty() && !name.contains("=?"))
 }
 
 /// Whether the head of a part names something that a watched write must not carry.

@@ -96,16 +96,31 @@ fn is_tame(name: &str) -> bool {
 ///
 /// PHP cuts at NUL and `[`, trims, and writes `_` for spaces and dots; others fold letter case and full-width forms, or drop what they do not know.
 fn near(name: &str) -> Option<Name> {
+    let cut = name.split(['\0', '[']).find(|part| !part.is_empty()).unwrap_or_default();
+    folded(cut, Name::exact)
+}
+
+/// Whether a lenient reader could file a name under a key: cut at `[`, or with `_` in its place where no `]` closes it, as PHP does.
+pub(super) fn is_near(name: &str, key: &str) -> bool {
+    let is_key = |folded: &[u8]| {
+        std::str::from_utf8(folded).ok().filter(|name| name.trim_matches('_') == key).map(|_| ())
+    };
+    let whole = name.split('\0').find(|part| !part.is_empty()).unwrap_or_default();
+    let cut = whole.split('[').find(|part| !part.is_empty()).unwrap_or_default();
+    folded(cut, is_key).or_else(|| folded(whole, is_key)).is_some()
+}
+
+/// Reads a name with everything folded that a reader could fold.
+fn folded<T>(cut: &str, read: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     const ROOM: usize = 32;
     let mut folded = [0_u8; ROOM];
     let mut len = 0;
-    let cut = name.split(['\0', '[']).find(|part| !part.is_empty()).unwrap_or_default();
     let inner = cut.trim_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || is_full_width(c)));
     for c in inner.chars().filter_map(fold) {
         *folded.get_mut(len)? = c;
         len += 1;
     }
-    Name::exact(folded.get(..len)?)
+    read(folded.get(..len)?)
 }
 
 fn is_full_width(c: char) -> bool {
@@ -116,7 +131,7 @@ fn is_full_width(c: char) -> bool {
 fn fold(c: char) -> Option<u8> {
     let c = if is_full_width(c) { char::from_u32(u32::from(c) - 0xfee0)? } else { c };
     match c {
-        '.' | ' ' | '-' => Some(b'_'),
+        '.' | ' ' | '-' | '[' => Some(b'_'),
         _ if c.is_ascii_graphic() => u8::try_from(c.to_ascii_lowercase()).ok(),
         _ => None,
     }

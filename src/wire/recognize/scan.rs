@@ -8,7 +8,7 @@ use super::content::Content;
 use super::form;
 use super::json::{self, Entries, Object, Skip};
 use super::multipart;
-use super::names::{Seen, Spelled};
+use super::names::{Name, Seen, Spelled, is_near};
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,10 +36,10 @@ pub(super) fn look(
     let in_body = match (content, shape(body)?) {
         (_, Shape::Empty) => Found::default(),
         (Content::Multipart(boundary), Shape::Dashes) => parts(body, boundary, keys)?,
-        (Content::Json | Content::Other, Shape::Braces) => object(body, keys)?,
+        (Content::Json, Shape::Braces) => object(body, keys)?.with_hidden(hidden(body, keys))?,
         (Content::Form | Content::Other, Shape::Text) => pairs(body, keys),
         // What `curl -d '{...}'` sends: neither reading may be a send.
-        (Content::Form, Shape::Braces) => object(body, keys)?.and(pairs(body, keys)),
+        (Content::Form | Content::Other, Shape::Braces) => object(body, keys)?.and(pairs(body, keys)),
         (Content::Json | Content::Form | Content::Multipart(_) | Content::Other, _) => {
             return Err(UNREADABLE);
         }
@@ -52,6 +52,15 @@ impl Found {
     fn and(mut self, other: Self) -> Self {
         self.seen.merge(other.seen);
         Self { steers: self.steers || other.steers, ..self }
+    }
+
+    /// Both together; the operations of a batch are forms, so only another batch is hidden among them.
+    fn with_hidden(self, hidden: Self) -> Result<Self, &'static str> {
+        match (self.seen.has(Name::Batch), hidden.seen.has(Name::Batch)) {
+            (true, true) => Err(UNREADABLE),
+            (true, false) => Ok(self),
+            (false, _) => Ok(self.and(hidden)),
+        }
     }
 }
 
@@ -102,6 +111,13 @@ fn without_space(mut text: &[u8]) -> &[u8] {
     text
 }
 
+/// What a JSON body tells a reader of forms.
+pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
+    let mut steers = false;
+    let seen = form::hidden(body, |name, value| steers |= is_steering(name, value, keys));
+    Found { seen, steers }
+}
+
 fn pairs(text: &[u8], keys: &[&str]) -> Found {
     let mut steers = false;
     let seen = form::scan(text, |name, value| steers |= is_steering(name, value, keys));
@@ -129,16 +145,12 @@ fn object(body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
 /// `calling.sip` matches `sip` inside `calling`, and text of `calling` that could hold it.
 fn is_steering(name: &str, value: &str, keys: &[&str]) -> bool {
     keys.iter().any(|key| match key.split_once('.') {
-        None => is_nearly(name, key),
+        None => is_near(name, key),
         Some((outer, inner)) => {
-            is_nearly(name, outer) && (value.to_ascii_lowercase().contains(inner) || value.contains('\\'))
+            let holds = |text: &str| text.to_ascii_lowercase().contains(inner);
+            is_near(name, outer) && (holds(value) || holds(name) || value.contains('\\'))
         }
     })
-}
-
-fn is_nearly(name: &str, key: &str) -> bool {
-    let stem = name.split(['[', '\0']).next().unwrap_or_default();
-    stem.trim_matches(|c: char| !c.is_ascii_alphanumeric()).eq_ignore_ascii_case(key)
 }
 
 struct Looking<'f> {
@@ -151,7 +163,7 @@ impl<'de> Entries<'de> for Looking<'_> {
         if let Some(judged) = Spelled::of(&name).name() {
             self.found.seen.insert(judged);
         }
-        if self.keys.iter().any(|key| key.split_once('.').is_some_and(|(outer, _)| is_nearly(&name, outer))) {
+        if self.keys.iter().any(|key| key.split_once('.').is_some_and(|(outer, _)| is_near(&name, outer))) {
             let value: &'de serde_json::value::RawValue = map.next_value()?;
             json::whole(value.get().as_bytes(), Skip).map_err(|()| A::Error::custom(""))?;
             self.found.steers |= is_steering(&name, value.get(), self.keys);

@@ -687,3 +687,5 @@ proptest! {
         prop_assert!(body.as_bytes().chunks(chunk).try_for_each(|part| watch.feed(part)).is_err());
     }
 }
+
+mod lenient;

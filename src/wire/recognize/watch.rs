@@ -176,7 +176,11 @@ impl Multipart {
                 .name()
                 .is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
         };
-        if multipart::is_telling(head, telling) { Err(unrecognized(TELLING)) } else { Ok(()) }
+        if multipart::is_telling(head, telling) {
+            return Err(unrecognized(TELLING));
+        }
+        let is_end = head.strip_prefix(b"--").is_some_and(|rest| rest.trim_ascii().is_empty());
+        if is_end || multipart::is_named(head) { Ok(()) } else { Err(unrecognized(ODD)) }
     }
 }
 
@@ -199,8 +203,10 @@ impl File {
 
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
         if !self.begun {
+            // White space at the start says nothing, however long it is.
+            let blank = if self.start.is_empty() { chunk.len() - chunk.trim_ascii_start().len() } else { 0 };
             let missing = Self::START.saturating_sub(self.start.len());
-            self.start.extend(chunk.iter().take(missing));
+            self.start.extend(chunk.iter().skip(blank).take(missing));
             if self.start.len() == Self::START {
                 self.begin()?;
             }
@@ -228,26 +234,53 @@ impl File {
     fn field(&mut self, byte: u8) -> Result<(), Unreadable> {
         match byte {
             b'&' | b';' => self.name.get_or_insert_default().clear(),
-            b'=' => {
-                let name = self.name.take().unwrap_or_default();
-                let decoded = form::decode(&name).unwrap_or_else(|| String::from_utf8_lossy(&name));
-                if Spelled::of(&decoded).name() == Some(Name::Batch) {
-                    return Err(unrecognized(TELLING));
-                }
+            b'=' if self.name.take().is_some_and(|name| is_batch(&name)) => {
+                return Err(unrecognized(TELLING));
             }
-            _ => match &mut self.name {
-                Some(name) if name.len() < Self::MAX_NAME => name.push(byte),
-                Some(_) => self.name = None,
-                None => {}
-            },
+            b'=' => {}
+            _ => self.push(byte),
         }
         Ok(())
     }
+
+    /// Keeps a byte of a name: none that a reader trims off its start, and of a long one as much as tells what it is cut to.
+    fn push(&mut self, byte: u8) {
+        let Some(name) = &mut self.name else { return };
+        if name.len() == Self::MAX_NAME {
+            if !is_batch(name) {
+                self.name = None;
+            }
+            return;
+        }
+        name.push(byte);
+        let is_trimmed = match name.as_slice() {
+            [b'%'] | [b'%', _] => false,
+            [b'%', escape @ ..] => {
+                super::path::escape(escape).is_some_and(|(byte, rest)| rest.is_empty() && is_blank(byte))
+            }
+            [byte] => is_blank(*byte),
+            _ => false,
+        };
+        if is_trimmed {
+            name.clear();
+        }
+    }
 }
 
-/// Whether it begins as jpeg and mp4 do, whose first bytes would look like text in another encoding.
+fn is_batch(name: &[u8]) -> bool {
+    Spelled::of(&form::leniently(name)).name() == Some(Name::Batch)
+}
+
+/// What no name begins with.
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii() && !byte.is_ascii_alphanumeric() && byte != b'_'
+}
+
+/// Whether it begins as jpeg, mp4 and webp do, whose first bytes would look like text in another encoding.
 ///
 /// Source: ISO/IEC 10918-1 section B.1.1.3 (SOI and the next marker); ISO/IEC 14496-12 section 4.3 (`ftyp`).
 fn is_media(start: &[u8]) -> bool {
-    start.starts_with(&[0xff, 0xd8, 0xff]) || start.get(4..8) == Some(b"ftyp")
+    let is_mp4 = start.starts_with(&[0, 0]) && start.get(4..8) == Some(b"ftyp");
+    let is_webp = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
+    start.starts_with(&[0xff, 0xd8, 0xff]) || is_mp4 || is_webp
 }

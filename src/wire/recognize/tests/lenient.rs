@@ -1,0 +1,207 @@
+//! What lenient readers (PHP, HHVM) make of a request that others read otherwise, and the ordinary neighbor of each.
+
+use super::*;
+
+const OPS: &str = "%5B%7B%22method%22%3A%22POST%22%7D%5D";
+
+#[test]
+fn a_name_is_seen_whatever_follows_it() {
+    for suffix in ["%00%ff", "%00%zz", "%00%", "%5b%5d%zz", "%ff"] {
+        for (method, target, body) in [
+            ("POST", format!("/?batch{suffix}={OPS}"), String::new()),
+            ("POST", "/".into(), format!("batch{suffix}={OPS}")),
+            ("POST", "/v23.0/me".into(), format!("batch{suffix}={OPS}")),
+            ("POST", format!("/1/media?batch{suffix}={OPS}"), String::new()),
+            ("POST", format!("/{SENDER}"), format!("to{suffix}=1&text{suffix}=%7B%7D")),
+            ("GET", format!("{MESSAGES}?method{suffix}=post&to{suffix}=1"), String::new()),
+            ("POST", "/v23.0/upload:MT".into(), format!("x=1&batch{suffix}={OPS}")),
+        ] {
+            let read = at(method, &target, FORM, body.as_bytes());
+            assert!(
+                read.starts_with("un") || read.starts_with("request"),
+                "{method} {target} {body}: {read}"
+            );
+        }
+    }
+    assert_eq!(at("POST", "/1/feed", FORM, b"message=100%&x%zz=1"), "pass other");
+}
+
+#[test]
+fn a_long_name_in_an_upload_is_cut_as_its_reader_cuts_it() {
+    let (spaces, escaped, tail) = ("+".repeat(70), "%20".repeat(70), "a".repeat(80));
+    for body in [
+        format!("{spaces}batch={OPS}"),
+        format!("{escaped}batch={OPS}"),
+        format!("x=1&batch%00{tail}={OPS}"),
+        format!("{}{{\"batch\":[]}}", " ".repeat(20)),
+    ] {
+        assert_eq!(at("POST", "/v23.0/upload:MT", FORM, body.as_bytes()), "unrecognized_send", "{body}");
+    }
+}
+
+#[test]
+fn ordinary_files_upload() {
+    for start in [
+        &b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01"[..],
+        b"\0\0\0\x20ftypisom\0\0\x02\0isom",
+        b"RIFF\x24\x1a\0\0WEBPVP8 ",
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+    ] {
+        assert_eq!(at("POST", "/v23.0/upload:MT", FORM, start), "watched upload", "{start:?}");
+    }
+}
+
+#[test]
+fn a_header_names_one_boundary() {
+    let body =
+        b"--BB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n--BB--\r\n";
+    for kind in [
+        "multipart/form-data; xboundary=AA; boundary=BB",
+        "multipart/form-data; Boundary=BB; xboundary=AA",
+        "multipart/form-data; boundary-x=AA; boundary=BB",
+        "multipart/form-data; boundary*=AA; boundary=BB",
+        "multipart/form-data; x=boundary; y=AA; boundary=BB",
+        "multipart/form-data; Boundary=xboundary; charset=utf-8",
+        "multipart/form-data boundary=AA",
+        "multipart/form-data, boundary=AA",
+    ] {
+        assert_eq!(at("POST", "/1/media", kind, body), "request_unreadable", "{kind}");
+        assert_eq!(at("POST", MESSAGES, kind, body), "request_unreadable", "{kind}");
+    }
+    for kind in ["multipart/form-data; charset=utf-8; boundary=BB", "multipart/form-data; Boundary=\"BB\""] {
+        assert_eq!(at("POST", "/1/media", kind, body), "watched media", "{kind}");
+    }
+    let webkit = "multipart/form-data; boundary=----WebKitFormBoundaryX";
+    let body = b"------WebKitFormBoundaryX\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx\r\n------WebKitFormBoundaryX--\r\n";
+    assert_eq!(at("POST", "/1/media", webkit, body), "watched media");
+}
+
+#[test]
+fn json_that_a_form_reader_could_take_for_a_send_is_refused() {
+    let text = |text: &str| format!(r#"{{"to":"1","text":{{"body":"{text}"}}}}"#);
+    for hidden in [
+        "x&to=%2B15550000009&text=%7B%7D&z=",
+        "x&to=15550000009",
+        "x&recipient%00%ff=US.13491208655302741918&z=",
+        &format!("x&batch={OPS}&z="),
+    ] {
+        assert_eq!(json(&text(hidden)), "request_unreadable", "{hidden}");
+        let body = format!(r#"{{"name":"{hidden}"}}"#);
+        for target in ["/1/message_templates", "/106540352242922", "/1/whatsapp_business_profile"] {
+            let read = at("POST", target, JSON, body.as_bytes());
+            assert!(read.starts_with("un") || read.starts_with("request"), "{target} {body}: {read}");
+        }
+    }
+    for plain in [
+        "https://a.example/?from=x&to=y",
+        "https://a.example/?from=2026-01-01&to=2026-01-31&batch=7",
+        "a&b &text=x",
+        "\\u0026to=15550000009",
+    ] {
+        assert_eq!(json(&text(plain)), "1| free", "{plain}");
+    }
+    let receipt = r#"{"status":"read","message_id":"x&to=15550000009&text=1"}"#;
+    assert_eq!(json(receipt), "request_unreadable");
+    assert_eq!(at("POST", "/", "text/plain", br#"{"a":"&batch=[]&b="}"#), "request_unreadable");
+    assert_eq!(at("POST", "/1", JSON, br#"{"pin":"x&webhook_configuration=1"}"#), "steering node");
+    let twice = format!(r#"{{"batch":[],"x":"&batch={OPS}"}}"#);
+    assert_eq!(at("POST", "/", JSON, twice.as_bytes()), "unrecognized_send");
+    let forms = br#"{"batch":[{"method":"POST","relative_url":"106540352242922/messages","body":"messaging_product=whatsapp&to=15550000009&text=%7B%7D"}]}"#;
+    assert_eq!(at("POST", "/", JSON, forms), "0: 15550000009| free");
+    assert_eq!(at("POST", "/106540352242922", JSON, forms), "unrecognized_send");
+}
+
+#[test]
+fn an_operation_is_read_as_the_form_that_is_documented() {
+    let operation = |headers: &str, body: &str| {
+        format!(
+            r#"{{"batch":[{{"method":"POST","relative_url":"106540352242922/messages","headers":["{headers}"],"body":{}}}]}}"#,
+            serde_json::to_string(body).unwrap()
+        )
+    };
+    let hidden = r#"{"to":"1","text":{"body":"x&to=2&text=%7B%7D&z="}}"#;
+    for (headers, body, expected) in [
+        ("Content-Type: application/json", hidden, "request_unreadable at 0"),
+        ("Content-Type: text/plain", "to=1", "request_unreadable at 0"),
+        ("Content-Type: application/json", r#"{"to":"1"}"#, "0: 1| free"),
+    ] {
+        assert_eq!(at("POST", "/", JSON, operation(headers, body).as_bytes()), expected, "{body}");
+    }
+    for (url, expected) in [
+        ("106540352242922/messages?{result=a:$.x}", "request_unreadable at 0"),
+        ("106540352242922/messages?x={result=a:$.x}", "request_unreadable at 0"),
+        ("?{result=a:$.x}", "request_unreadable at 0"),
+        ("?ids={result=a:$.data.*.id}", "pass batch"),
+    ] {
+        let body = format!(r#"{{"batch":[{{"method":"GET","relative_url":"{url}"}}]}}"#);
+        assert_eq!(at("POST", "/", JSON, body.as_bytes()), expected, "{url}");
+    }
+}
+
+#[test]
+fn a_steering_key_is_seen_in_every_spelling() {
+    for (target, body) in [
+        ("/1/settings", "calling[sip][status]=ENABLED"),
+        ("/1/settings", "calling%5Bsip%5D=1"),
+        ("/1/settings", "payload.encryption=1"),
+        ("/1/settings", "payload[encryption=1"),
+        ("/1/subscribed_apps", "override.callback.uri=x"),
+        ("/1/subscribed_apps", "override+callback+uri=x"),
+        ("/1", "webhook[configuration=x"),
+        ("/1", "webhook.configuration=x"),
+        ("/1", "override_callback_uri%00%ff=x"),
+    ] {
+        let read = at("POST", target, FORM, body.as_bytes());
+        assert!(read.starts_with("steering"), "{target} {body}: {read}");
+    }
+    assert_eq!(at("POST", "/1/settings", FORM, b"calling[status]=ENABLED"), "pass settings");
+}
+
+#[test]
+fn a_part_of_an_upload_has_one_name_that_can_be_read() {
+    let upload = |head: &str| {
+        format!("--B\r\nContent-Disposition: form-data; {head}\r\n\r\nx\r\n--B--\r\n").into_bytes()
+    };
+    for head in [
+        "name*0=\"bat\"; name*1=\"ch\"",
+        "name=\"file\"; name*0=\"bat\"; name*1=\"ch\"",
+        "n\0a\0m\0e\0=\0b\0",
+        "name=\"=?utf-8?B?YmF0Y2g=?=\"",
+        "name=\"\"",
+        "filename=\"a\\\" name=to\"; name=\"file\"",
+        "filename=\"x",
+    ] {
+        assert_eq!(at("POST", "/1/media", MULTIPART, &upload(head)), "unrecognized_send", "{head}");
+    }
+    for head in ["name=\"file\"; filename=\"invoice name=text v2.pdf\"", "name=file; filename*=UTF-8''a.pdf"]
+    {
+        assert_eq!(at("POST", "/1/media", MULTIPART, &upload(head)), "watched media", "{head}");
+    }
+}
+
+#[test]
+fn other_ways_to_contact_somebody_are_refused() {
+    let overridden = [("content-type", JSON), ("x_http_method_override", "POST")];
+    let written = Written { method: "GET", target: "/1/signups", headers: &overridden, ..Written::default() };
+    assert_eq!(written.read(), "steering signups");
+    for body in [r#"{"subject":"x","participants":["1"]}"#, r#"{"subject":"x","recipients":[]}"#] {
+        assert_eq!(at("POST", "/1/groups", JSON, body.as_bytes()), "group_not_permitted", "{body}");
+    }
+    assert_eq!(at("POST", "/1/groups", JSON, br#"{"subject":"x"}"#), "pass groups");
+    assert_eq!(
+        at("POST", "/WABA/message_campaigns", JSON, br#"{"recipients":[]}"#),
+        "steering message_campaigns"
+    );
+    assert_eq!(at("POST", "/v23.0/contacts", JSON, br#"{"contacts":["1"]}"#), "unrecognized_send");
+    for (interactive, expected) in [
+        (r#"{"type":"button","action":{"name":"call_permission_request"}}"#, "1| free call"),
+        (r#"{"type":"call_permission_request","action":{"name":"call_permission_request"}}"#, "1| call"),
+        (r#"{"type":"button","action":{"buttons":[]}}"#, "1| free"),
+        ("{\"type\":\"call_permission\u{200b}_request\"}", "request_unreadable"),
+        (r#"{"type":"Call_Permission_Request"}"#, "request_unreadable"),
+    ] {
+        let body = format!(r#"{{"to":"1","type":"interactive","interactive":{interactive}}}"#);
+        assert_eq!(json(&body), expected, "{body}");
+    }
+}

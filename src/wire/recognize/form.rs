@@ -65,6 +65,25 @@ pub(super) fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
     String::from_utf8(out).ok().map(Cow::Owned)
 }
 
+/// Decodes as [`decode`] does, and what that refuses as a lenient reader would: broken escapes stand for themselves, other text than UTF-8 for a sign.
+pub(super) fn decode_lossy(text: &[u8]) -> Cow<'_, str> {
+    if let Some(decoded) = decode(text) {
+        return decoded;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (decoded, after) = match byte {
+            b'%' => escape(after).unwrap_or((byte, after)),
+            b'+' => (b' ', after),
+            _ => (byte, after),
+        };
+        out.push(decoded);
+        rest = after;
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
 /// Reads the pairs of a send into its fields; object parameters hold JSON text.
 ///
 /// # Errors
@@ -103,8 +122,8 @@ pub(super) fn scan(text: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
     for part in text.split(|b| matches!(b, b'&' | b';')).filter(|part| !part.is_empty()) {
         let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
         let (name, value) = part.split_at_checked(equals).unwrap_or((part, &[]));
-        let lossy = |text| decode(text).unwrap_or_else(|| String::from_utf8_lossy(text).into_owned().into());
-        let (name, value) = (lossy(name), lossy(value.strip_prefix(b"=").unwrap_or(value)));
+        let value = value.strip_prefix(b"=").unwrap_or(value);
+        let (name, value) = (decode_lossy(name), decode_lossy(value));
         if let Some(judged) = Spelled::of(&name).name() {
             seen.insert(judged);
         }

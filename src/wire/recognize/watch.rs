@@ -194,7 +194,7 @@ struct File {
 impl File {
     /// So many bytes tell what a body is.
     const START: usize = 16;
-    /// No spelling of `batch` that a form reader would take is longer.
+    /// Enough of a name to tell every spelling of `batch` from others, signs before it left out.
     const MAX_NAME: usize = 64;
 
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
@@ -230,19 +230,30 @@ impl File {
             b'&' | b';' => self.name.get_or_insert_default().clear(),
             b'=' => {
                 let name = self.name.take().unwrap_or_default();
-                let decoded = form::decode(&name).unwrap_or_else(|| String::from_utf8_lossy(&name));
-                if Spelled::of(&decoded).name() == Some(Name::Batch) {
+                if Spelled::of(&form::decode_lossy(&name)).name() == Some(Name::Batch) {
                     return Err(unrecognized(TELLING));
                 }
             }
             _ => match &mut self.name {
-                Some(name) if name.len() < Self::MAX_NAME => name.push(byte),
-                Some(_) => self.name = None,
-                None => {}
+                // What is longer may still begin as `batch[` does.
+                Some(name) if name.len() < Self::MAX_NAME => {
+                    name.push(byte);
+                    if is_skipped(name) {
+                        name.clear();
+                    }
+                }
+                Some(_) | None => {}
             },
         }
         Ok(())
     }
+}
+
+/// Whether the start of a name is a sign that some reader skips, however often it stands there.
+fn is_skipped(start: &[u8]) -> bool {
+    let sign = |b: u8| b.is_ascii() && !b.is_ascii_alphanumeric() && !b"_[".contains(&b);
+    matches!(start.len(), 1 | 3)
+        && form::decode(start).is_some_and(|text| matches!(text.as_bytes(), [b] if sign(*b)))
 }
 
 /// Whether it begins as jpeg and mp4 do, whose first bytes would look like text in another encoding.

@@ -53,10 +53,9 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
     loop {
         reader.skip_space();
         match reader.peek() {
-            None => return found,
             Some('{' | '[' | '"' | '\'') => found.extend(reader.value(0)),
             Some('(' | ')' | ',' | ';' | ']' | '}') => reader.at += 1,
-            Some(_) => return found,
+            Some(_) | None => return found,
         }
         if found.len() > 8 {
             return found;

@@ -53,10 +53,9 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
     loop {
         reader.skip_space();
         match reader.peek() {
-            None => return found,
             Some('{' | '[' | '"' | '\'') => found.extend(reader.value(0)),
             Some('(' | ')' | ',' | ';' | ']' | '}') => reader.at += 1,
-            Some(_) => return found,
+            Some(_) | None => return found,
         }
         if found.len() > 8 {
             return found;
@@ -86,19 +85,19 @@ impl Reader<'_> {
         while let Some(c) = self.peek() {
             let after = self.chars.get(self.at + 1);
             match (c, after) {
-                ('/', Some('/')) | ('#', _) => self.skip_until(|text| text.first() == Some(&'\n')),
-                ('/', Some('*')) => self.skip_until(|text| text.starts_with(&['*', '/'])),
+                ('/', Some('/')) | ('#', _) => self.skip_past(&['\n']),
+                ('/', Some('*')) => self.skip_past(&['*', '/']),
                 _ if c.is_whitespace() || c.is_control() || c == '\u{feff}' => self.at += 1,
                 _ => return,
             }
         }
     }
 
-    fn skip_until(&mut self, is_end: impl Fn(&[char]) -> bool) {
-        while self.at < self.chars.len() && !is_end(&self.chars[self.at..]) {
+    fn skip_past(&mut self, end: &[char]) {
+        while self.at < self.chars.len() && !self.chars[self.at..].starts_with(end) {
             self.at += 1;
         }
-        self.at += 1;
+        self.at += end.len();
     }
 
     fn value(&mut self, depth: usize) -> Option<Value> {

@@ -14,7 +14,7 @@ use super::body::{self, Request};
 use super::content::Content;
 use super::json::{self, Entries, Object, Skip, Text, fail};
 use super::names::{Name, Seen, Spelled};
-use super::{Context, Head, Passage, Recognized, Unreadable, form, head, multipart, path, unreadable};
+use super::{Context, Head, Passage, Recognized, Unreadable, form, head, multipart, path, scan, unreadable};
 use crate::wire::send::Send;
 
 /// Source: Meta, "Batch requests", limits.
@@ -58,6 +58,8 @@ fn source<'a>(request: &Request<'a, '_>) -> Result<Cow<'a, str>, &'static str> {
     found.pairs(query.as_bytes())?;
     match &request.inspect.content {
         _ if request.body.is_empty() => {}
+        // Read as JSON, it could hold another batch.
+        Content::Form if scan::shape(request.body)? == scan::Shape::Braces => return Err(PLACE),
         Content::Form => found.pairs(request.body)?,
         Content::Multipart(boundary) => {
             for part in multipart::parts(request.body, boundary) {

@@ -634,6 +634,7 @@ fn each_operation_of_a_batch_is_judged_as_if_alone() {
         ("/", FORM, "batch=[]&batch=[]"),
         ("/", FORM, "batch[]=[]"),
         ("/?batch=[]", FORM, "batch=[]"),
+        ("/?batch=[]", FORM, r#"{"batch":[{"method":"POST","relative_url":"1/messages","body":"to=1"}]}"#),
         ("/", "text/plain", "batch=[]"),
         ("/", FORM, "batch=[{method:'POST'}]"),
     ] {

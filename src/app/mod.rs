@@ -21,7 +21,7 @@ use crate::decision_log::DecisionLog;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 use crate::store::{ConsentStore, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
@@ -188,6 +188,12 @@ pub async fn run(
     }));
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
     let reopening = tokio::spawn(reopen_at(hangups, log.clone()));
+    if config.policy.mode == Mode::Shadow {
+        tracing::warn!(
+            policy.mode = Mode::Shadow.name(),
+            "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
+        );
+    }
     readiness.enter(Phase::Serving);
     tracing::info!(proxy.listen = %addresses.proxy, admin.listen = %addresses.admin, workers, upstream = %config.upstream.url, "serving");
     ready(addresses);

@@ -53,10 +53,19 @@ struct Stored {
 
 impl Dossier {
     /// Adds an event of this recipient or of a linked identity.
-    pub fn learn(&mut self, event: Event) -> Learned {
-        let key = (event.recipient.key(), event.id.clone());
-        if self.events.contains_key(&key) {
-            return Learned::Repeat;
+    ///
+    /// An id that another event has taken does not make this one a repeat: a withdrawal would be lost. It is kept under a name of its own.
+    pub fn learn(&mut self, mut event: Event) -> Learned {
+        let mut key = (event.recipient.key(), event.id.clone());
+        if let Some(known) = self.events.get(&key) {
+            if known.content_id() == event.content_id() {
+                return Learned::Repeat;
+            }
+            event.id = event.content_id();
+            key.1 = event.id.clone();
+            if self.events.contains_key(&key) {
+                return Learned::Repeat;
+            }
         }
         if event.kind == Kind::Inbound && !self.keep_latest_inbound(&event) {
             return Learned::Repeat;
@@ -205,7 +214,7 @@ impl Dossier {
         let mut dossier = Self::default();
         for written in stored.events {
             let far_future = Timestamp::from_secs(u64::from(u32::MAX));
-            let event = Event::check(written, far_future).ok()?;
+            let event = Event::restore(written, far_future).ok()?;
             dossier.events.insert((event.recipient.key(), event.id.clone()), event);
         }
         for (to, observed) in stored.links {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::category::{Category, CategorySet};
 use super::evidence::Evidence;
+use super::plan;
 use super::recipient::Recipient;
 use super::time::Timestamp;
 
@@ -170,7 +171,25 @@ impl Event {
     ///
     /// # Errors
     /// Every broken rule, each with the field at fault and what would be right; the offending values are not repeated.
-    pub fn check(written: EventAsWritten, now: Timestamp) -> Result<Self, Vec<String>> {
+    pub fn check(mut written: EventAsWritten, now: Timestamp) -> Result<Self, Vec<String>> {
+        // An event cannot have been received before it happened; a time that says so would move a withdrawal behind the grant that it ends.
+        let received_first = |received| written.occurred_at.is_some_and(|at| received < at && at <= now);
+        written.received_at = written.received_at.filter(|at| !received_first(*at));
+        let unclear = |recipient: &Recipient| match recipient {
+            Recipient::Phone(number) => !plan::is_plain(number),
+            Recipient::UserId(_) => false,
+        };
+        let event = Self::restore(written, now)?;
+        if unclear(&event.recipient) || event.links.iter().any(unclear) {
+            return Err(vec![
+                "recipient, links: no possible phone number in plain form; write + and the country calling code, then the number without a trunk prefix (+447911123456, not +4407911123456)".to_owned(),
+            ]);
+        }
+        Ok(event)
+    }
+
+    /// Reads an event that was checked before it was stored; `now` bounds when it can have been received.
+    pub(super) fn restore(written: EventAsWritten, now: Timestamp) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let recipient = Recipient::parse(&written.recipient);
         if recipient.is_none() {
@@ -243,7 +262,7 @@ impl Event {
     /// A name from the content, so that the same event sent twice without an id is one event.
     ///
     /// The recipient is left out: ids are unique per recipient only, and must not let anybody guess a number.
-    fn content_id(&self) -> EventId {
+    pub(super) fn content_id(&self) -> EventId {
         let mut written = self.as_written(None);
         written.id = None;
         written.received_at = None;
@@ -342,6 +361,39 @@ mod tests {
         assert!(Event::check(written(&bare), NOW).is_err());
         let revoke = r#"{"recipient":"US.1","kind":"revoke","occurred_at":"2026-01-31T09:30:00Z","actor":"operator","source":"crm"}"#;
         assert_eq!(Event::check(written(revoke), NOW).unwrap().categories, None);
+    }
+
+    #[test]
+    fn an_event_cannot_be_received_before_it_happened() {
+        let early = GRANT.replace(r#""actor""#, r#""received_at":"2024-01-01T00:00:00Z","actor""#);
+        assert_eq!(Event::check(written(&early), NOW).unwrap().received_at, NOW);
+        let exported = GRANT.replace(r#""actor""#, r#""received_at":"2026-02-01T00:00:00Z","actor""#);
+        assert_ne!(Event::check(written(&exported), NOW).unwrap().received_at, NOW);
+    }
+
+    #[test]
+    fn a_number_with_a_trunk_prefix_or_of_no_length_is_nobody() {
+        for number in [
+            "+4407911123456",
+            "+49017012345679",
+            "+541115555500012",
+            "+520445555500011",
+            "+55011987650013",
+            "+1555000",
+        ] {
+            assert!(Event::check(written(&GRANT.replace("+15550000001", number)), NOW).is_err(), "{number}");
+        }
+        for number in [
+            "+447911123456",
+            "+4917012345679",
+            "+541155500012",
+            "+5491155500012",
+            "+5215555500011",
+            "+390612345678",
+            "+2250712345678",
+        ] {
+            assert!(Event::check(written(&GRANT.replace("+15550000001", number)), NOW).is_ok(), "{number}");
+        }
     }
 
     #[test]

@@ -45,9 +45,21 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether nothing at all is stated.
+    /// Whether nothing at all is stated; blank text states nothing.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let texts = [
+            &self.channel,
+            &self.user_action,
+            &self.business_named,
+            &self.wording,
+            &self.wording_version,
+            &self.locale,
+            &self.url,
+        ];
+        texts.into_iter().flatten().all(|text| text.trim().is_empty())
+            && self.name_and_logo_shown.is_none()
+            && self.number_confirmed.is_none()
+            && self.categories_shown.as_ref().is_none_or(Vec::is_empty)
     }
 }
 
@@ -85,6 +97,19 @@ impl std::fmt::Debug for Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blank_text_states_nothing() {
+        for (written, empty) in [
+            (r#"{}"#, true),
+            (r#"{"wording":""}"#, true),
+            (r#"{"channel":" ","categories_shown":[]}"#, true),
+            (r#"{"wording":"I agree"}"#, false),
+            (r#"{"number_confirmed":true}"#, false),
+        ] {
+            assert_eq!(serde_json::from_str::<Evidence>(written).unwrap().is_empty(), empty, "{written}");
+        }
+    }
 
     #[test]
     fn only_an_object_is_evidence() {

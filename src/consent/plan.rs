@@ -68,6 +68,26 @@ pub fn is_possible(number: &E164) -> bool {
     })
 }
 
+/// Whether a number is possible and in its one plain form: with a trunk or carrier prefix behind the calling code it would be another key for the same person.
+pub fn is_plain(number: &E164) -> bool {
+    is_possible(number) && has_no_prefix(number)
+}
+
+/// Asks the library, which knows every country's prefixes, whether something would be cut off.
+fn has_no_prefix(number: &E164) -> bool {
+    let Ok(parsed) = PHONE_NUMBER_UTIL.parse(&number.danger_international(), None) else { return false };
+    let significant = rlibphonenumber::get_national_significant_number_owned(&parsed);
+    let plain = E164::from_digits(format!("{}{significant}", parsed.country_code).as_bytes());
+    plain.is_some_and(|plain| plain.canonical() == number.canonical())
+}
+
+/// Like [`is_plain`], at the price of a table look-up for nearly every number: asks the library only where the national part begins with 0, as trunk prefixes do.
+pub fn is_sendable(number: &E164) -> bool {
+    let digits = number.digits().as_bytes();
+    let begins_with_zero = calling_code(digits).is_some_and(|(_, len)| digits.get(len) == Some(&b'0'));
+    is_possible(number) && (!begins_with_zero || has_no_prefix(number))
+}
+
 /// How digits without `+` could be read by a provider that puts the sender's own calling code in front of what it takes for a national number.
 ///
 /// `None` where that reading does not exist: the digits already begin with the sender's code followed by a possible number, or are no valid number there.

@@ -13,12 +13,12 @@ use crate::consent::tenant::{Sender, Sending, Tenants};
 use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
-use crate::policy::{Addressee, Decision, Facts, Policy, WindowKnowledge, decide};
+use crate::policy::{Addressee, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
 use crate::wire::classify::{Classified, classify};
-use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, identify};
+use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, Readings as People, identify};
 
 /// What a judge works with.
 #[derive(Clone)]
@@ -64,6 +64,25 @@ pub struct Judgement {
     pub policy: Arc<Policy>,
     /// The moment of the decision.
     pub at: Timestamp,
+    /// What a permit rests on, if it rests on people.
+    pub grounds: Option<Grounds>,
+}
+
+/// What a permit rests on, kept in case the send cannot leave at once.
+#[derive(Clone, Debug)]
+pub struct Grounds {
+    tenant: usize,
+    people: People,
+    classified: Classified,
+}
+
+/// A decision with what it was made of.
+struct Decided {
+    decision: Decision,
+    answers: Answers,
+    window: WindowKnowledge,
+    policy: Arc<Policy>,
+    at: Timestamp,
 }
 
 /// The store's answers about everybody whom a send could reach.
@@ -129,30 +148,54 @@ impl Judge {
         let identified =
             identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.settings.bare_numbers);
         let classified = self.classify(send, sender);
-        let answers = self.look_up(tenant, &identified).await;
-        let window = self.window_knowledge(tenant, &classified, &answers).await;
+        let decided = self.decide(tenant, &identified, &classified).await;
+        let answers = decided.answers;
+        Judgement {
+            grounds: grounds(&decided.decision, tenant, &identified, classified),
+            decision: decided.decision,
+            tenant,
+            window: Some(decided.window).filter(|_| classified.needs.contains(Category::Service)),
+            lookup: (answers.count > 0).then_some((answers.source, answers.took)),
+            readings: readings(identified, &answers),
+            classified,
+            policy: decided.policy,
+            at: decided.at,
+        }
+    }
+
+    /// Asks again whether a permit would be given: for a send that had to wait between its decision and its first byte, in which time somebody may have said no.
+    ///
+    /// # Errors
+    /// The denial that the send gets now.
+    pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
+        let people = Identified::Readings(grounds.people.clone());
+        match self.decide(Some(grounds.tenant), &people, &grounds.classified).await.decision {
+            Decision::Allow(_) => Ok(()),
+            Decision::Deny(denial) => Err(denial),
+        }
+    }
+
+    /// ⑤ look up, ⑥ decide.
+    async fn decide(
+        &self,
+        tenant: Option<usize>,
+        identified: &Identified,
+        classified: &Classified,
+    ) -> Decided {
+        let answers = self.look_up(tenant, identified).await;
+        let window = self.window_knowledge(tenant, classified, &answers).await;
         let policy = self.policy();
         let at = self.inner.clock.now();
-        let lookups = answers.lookups.get(..answers.count).unwrap_or_default();
         let facts = Facts {
             now: at,
             sender: if tenant.is_some() { SenderScope::Permitted } else { SenderScope::Unknown },
-            addressee: addressee(&identified, lookups),
+            addressee: addressee(identified, answers.lookups.get(..answers.count).unwrap_or_default()),
             needs: classified.needs,
             headline: classified.headline,
             window,
         };
         let decision = decide(&policy, &facts);
-        Judgement {
-            decision,
-            tenant,
-            window: Some(window).filter(|_| classified.needs.contains(Category::Service)),
-            lookup: (answers.count > 0).then_some((answers.source, answers.took)),
-            readings: readings(identified, &answers),
-            classified,
-            policy,
-            at,
-        }
+        Decided { decision, answers, window, policy, at }
     }
 
     fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> Classified {
@@ -213,6 +256,20 @@ impl Judge {
             }
             Some(_) | None => WindowKnowledge::Learnt,
         }
+    }
+}
+
+fn grounds(
+    decision: &Decision,
+    tenant: Option<usize>,
+    identified: &Identified,
+    classified: Classified,
+) -> Option<Grounds> {
+    match (decision, tenant, identified) {
+        (Decision::Allow(_), Some(tenant), Identified::Readings(people)) => {
+            Some(Grounds { tenant, people: people.clone(), classified })
+        }
+        (Decision::Allow(_) | Decision::Deny(_), _, _) => None,
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Worker;
 use super::answer::Answer;
-use super::deny::{id_value, respond};
+use super::deny::{Refused, id_value, respond};
 use super::ledger::{Allowed, Entries};
 use crate::consent::Basis;
 use crate::decision_log::Outcome;
@@ -50,7 +50,6 @@ pub(super) struct Cleared {
 /// # Cancel safety
 /// Dropped, the forward goes on: the permit is spent.
 pub(super) async fn forward(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
-    worker.metrics.request(Kind::Send);
     let id = cleared.entries.id();
     let (answer, answered) = oneshot::channel();
     let on_its_own = Rc::clone(&worker);
@@ -72,10 +71,17 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
     let sent = Instant::now();
     worker.metrics.observe_decision(sent - started);
     entries.leave();
-    let answer = match worker.upstream.forward(clearance, request).await {
+    let still_cleared = async || entries.still_permitted(worker).await;
+    let answer = match worker.upstream.forward(clearance, request, still_cleared).await {
         Ok(response) => whole_if_short(response, worker.upstream.response_timeout()).await,
         Err(failure) => Err(failure),
     };
+    match &answer {
+        Err(Failure::Overruled(_)) => {}
+        Ok(_) | Err(Failure::NotReached(_) | Failure::OutcomeUnknown(_)) => {
+            worker.metrics.request(Kind::Send)
+        }
+    }
     match answer {
         Ok(mut response) => {
             let took = sent.elapsed();
@@ -100,6 +106,10 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
             worker.metrics.upstream_failed(UpstreamFailure::OutcomeUnknown);
             entries.finish(Outcome::OutcomeUnknown);
             failed(Cause::OutcomeUnknown, &id)
+        }
+        Err(Failure::Overruled(denial)) => {
+            entries.overruled(&denial);
+            Refused { entries, denial, dialect: Dialect::Cloud, started }.answer(worker)
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Worker;
 use crate::consent::{Basis, Category};
-use crate::decision_log::{DecisionId, Guard, Outcome};
-use crate::judge::Judgement;
+use crate::decision_log::{DecisionId, Guard, Outcome, Verdict};
+use crate::judge::{Grounds, Judgement};
 use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};
 use crate::policy::{Decision, Denial};
 use crate::wire::Send;
@@ -16,6 +16,8 @@ pub(super) struct Entry {
     metrics: WorkerMetrics,
     category: Option<Category>,
     allowed: Option<Allowed>,
+    grounds: Option<Grounds>,
+    labels: Option<DecisionLabels>,
     decided: bool,
 }
 
@@ -36,7 +38,16 @@ impl Entry {
             Ok(guard) => (guard.id(), Some(guard)),
             Err(full) => (full.id, None),
         };
-        Self { id, guard, metrics: worker.metrics.clone(), category: None, allowed: None, decided: false }
+        Self {
+            id,
+            guard,
+            metrics: worker.metrics.clone(),
+            category: None,
+            allowed: None,
+            grounds: None,
+            labels: None,
+            decided: false,
+        }
     }
 
     /// Whether the log had no place.
@@ -46,7 +57,9 @@ impl Entry {
 
     /// Notes how a send was judged; gives the decision back.
     pub(super) fn judged(&mut self, send: &Send<'_>, judgement: Judgement) -> Decision {
-        let Judgement { decision, tenant, readings, classified, lookup, window, policy, at: _ } = judgement;
+        let Judgement { decision, tenant, readings, classified, lookup, window, policy, at: _, grounds } =
+            judgement;
+        self.grounds = grounds;
         self.category = Some(classified.headline);
         if let Some((source, took)) = lookup {
             self.metrics.observe_lookup(source, took);
@@ -103,7 +116,9 @@ impl Entry {
             Decision::Deny(denial) => metrics::Outcome::Deny(denial.reason),
         };
         self.decided = true;
-        self.metrics.decision(DecisionLabels { tenant, category: self.category, outcome, mode });
+        let labels = DecisionLabels { tenant, category: self.category, outcome, mode };
+        self.labels = Some(labels);
+        self.metrics.decision(labels);
     }
 
     fn finish(mut self, outcome: Outcome) {
@@ -170,6 +185,27 @@ impl Entries {
     pub(super) fn answered(&mut self, message_id: &str) {
         if let (Some(guard), true) = (&mut self.first.guard, self.others.is_empty()) {
             guard.fill(|event| event.set_message_id(message_id));
+        }
+    }
+
+    /// Whether every permit would be given again.
+    pub(super) async fn still_permitted(&self, worker: &Worker) -> Result<(), Denial> {
+        for grounds in std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref()) {
+            worker.judge.still_permits(grounds).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that what was allowed was denied before anything was written.
+    pub(super) fn overruled(&mut self, denial: &Denial) {
+        let entry = self.others.last_mut().unwrap_or(&mut self.first);
+        if let Some(labels) = entry.labels {
+            entry
+                .metrics
+                .decision(DecisionLabels { outcome: metrics::Outcome::Deny(denial.reason), ..labels });
+        }
+        if let Some(guard) = &mut entry.guard {
+            guard.fill(|event| event.verdict = Some(Verdict::Deny(denial.reason)));
         }
     }
 

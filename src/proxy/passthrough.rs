@@ -1,6 +1,7 @@
 //! What is no send: streams through in both directions, untouched.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -161,7 +162,7 @@ async fn send(
     request: http::Request<Outgoing>,
 ) -> Result<Response<Answer>, Failure> {
     let sent = Instant::now();
-    let mut response = worker.upstream.forward(clearance, request).await?;
+    let mut response = worker.upstream.forward(clearance, request, async || Ok(())).await?;
     worker.metrics.observe_upstream(StatusClass::of(response.status().as_u16()), sent.elapsed());
     headers::prepare_response(response.headers_mut());
     Ok(response.map(|body| Answer::Arriving(Box::new(body))))
@@ -177,6 +178,10 @@ fn answered(worker: &Worker, sent: Result<Response<Answer>, Failure>) -> Respons
     let (cause, kind, error) = match failure {
         Failure::NotReached(error) => (Cause::UpstreamNotReached, UpstreamFailure::NotReached, error),
         Failure::OutcomeUnknown(error) => (Cause::OutcomeUnknown, UpstreamFailure::OutcomeUnknown, error),
+        // What passes is never asked about again.
+        Failure::Overruled(denial) => {
+            (Cause::Denied(denial.reason), UpstreamFailure::NotReached, io::Error::other("overruled"))
+        }
     };
     tracing::warn!(request.id = %id, error = %error, "passthrough failed");
     worker.metrics.upstream_failed(kind);

@@ -20,7 +20,7 @@ pub use body::{Arriving, Outgoing, Progress};
 pub use origin::Origin;
 
 use crate::net::ClientTls;
-use crate::policy::Clearance;
+use crate::policy::{Clearance, Denial};
 
 /// Where the provider is and how long it may take.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub enum Failure {
     NotReached(io::Error),
     /// Something was written and no answer came: it may have been done.
     OutcomeUnknown(io::Error),
+    /// The clearance was taken back while the connection was opened; nothing was written.
+    Overruled(Denial),
 }
 
 /// One worker's door to the provider. Cheap to clone.
@@ -89,13 +91,14 @@ impl Upstream {
         &self,
         _spent: Clearance,
         mut request: Request<Outgoing>,
+        still_cleared: impl AsyncFn() -> Result<(), Denial>,
     ) -> Result<Response<Arriving>, Failure> {
         *request.version_mut() = Version::HTTP_11;
         let progress = request.body().progress();
         loop {
             let (mut sender, reused) = match self.inner.idle.take() {
                 Some(sender) => (sender, true),
-                None => (self.connect().await?, false),
+                None => (self.connect_and_ask(&still_cleared).await?, false),
             };
             match self.exchange(&mut sender, request, &progress).await {
                 Ok(response) => return Ok(self.lease(sender, response)),
@@ -106,6 +109,21 @@ impl Upstream {
                     )));
                 }
                 Err(Unsent::Lost(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    /// Opening a connection takes as long as the provider likes, and somebody may say no meanwhile: the clearance is asked for again before anything is written.
+    async fn connect_and_ask(
+        &self,
+        still_cleared: &impl AsyncFn() -> Result<(), Denial>,
+    ) -> Result<SendRequest<Outgoing>, Failure> {
+        let sender = self.connect().await?;
+        match still_cleared().await {
+            Ok(()) => Ok(sender),
+            Err(denial) => {
+                self.inner.idle.put(sender);
+                Err(Failure::Overruled(denial))
             }
         }
     }

@@ -67,6 +67,7 @@ const NO_RECIPIENT: &str =
     "the send names no recipient; write the number with + and the country calling code in `to`";
 const NOT_A_NUMBER: &str = "the recipient is neither a phone number nor a user id; write + and the country calling code, then digits; spaces, hyphens and parentheses may stand between";
 const TRUNK_ZERO: &str = "the recipient has a trunk zero in parentheses; write + and the country calling code, then the number without it";
+const GROUP_OR_PERSON: &str = "the send goes to a group by its recipient_type and to a person by its recipient; write a group id in `to` and nothing else, or leave recipient_type out";
 const NO_SUCH_NUMBER: &str =
     "the recipient is no possible phone number; write + and the country calling code in front of it";
 
@@ -76,7 +77,7 @@ const NO_SUCH_NUMBER: &str =
 /// may be two people. `to` and `recipient` are both read: which one wins is the provider's choice and has changed before.
 pub fn identify(send: &Send<'_>, sender_phone: Option<&E164>, bare: BareNumbers) -> Identified {
     if send.group {
-        return Identified::Group;
+        return group(send);
     }
     let sender_phone = sender_phone.filter(|_| bare == BareNumbers::AllReadings);
     let mut readings = Readings::default();
@@ -91,17 +92,25 @@ pub fn identify(send: &Send<'_>, sender_phone: Option<&E164>, bare: BareNumbers)
     Identified::Readings(readings)
 }
 
+/// A send that says it goes to a group and names a person is not one.
+fn group(send: &Send<'_>) -> Identified {
+    let person = |field: &str| UserId::parse(field).is_some() || Written::read(field).is_ok();
+    let to_person = send.to.as_deref().is_some_and(person);
+    if to_person || send.to.is_none() || send.recipient.is_some() {
+        return Identified::Unreadable(GROUP_OR_PERSON);
+    }
+    Identified::Group
+}
+
 fn read(field: &str, sender_phone: Option<&E164>, readings: &mut Readings) -> Result<(), &'static str> {
     if let Some(id) = UserId::parse(field) {
         readings.push(Recipient::UserId(id));
         return Ok(());
     }
     let written = Written::read(field)?;
-    let international = E164::from_digits(written.digits()).filter(plan::is_possible);
+    let international = E164::from_digits(written.digits()).filter(plan::is_sendable);
     if written.plus {
-        // Even an impossible number has only one reading when it is written with +; nobody will have agreed under it.
-        let number = E164::from_digits(written.digits()).ok_or(NO_SUCH_NUMBER)?;
-        readings.push(Recipient::Phone(number));
+        readings.push(Recipient::Phone(international.ok_or(NO_SUCH_NUMBER)?));
         return Ok(());
     }
     let digits = std::str::from_utf8(written.digits()).unwrap_or_default();
@@ -304,6 +313,39 @@ mod tests {
         assert_eq!(readings("US.20000000000000000002", "+15550783881").unwrap(), ["US.20000000000000000002"]);
         assert!(people(Some("+15550000001"), Some("?"), "+15550783881", BareNumbers::AllReadings).is_err());
         assert!(people(None, None, "+15550783881", BareNumbers::AllReadings).is_err());
+    }
+
+    #[test]
+    fn trunk_zeros_are_not_part_of_a_number() {
+        for spelling in [
+            "+4407911123456",
+            "+44 0 7911 123456",
+            "+44 ( 0)7911123456",
+            "+49017012345679",
+            "49017012345679",
+            "+5511 0 987650013000",
+        ] {
+            assert!(readings(spelling, "+15550783881").is_err(), "{spelling}");
+        }
+        assert_eq!(readings("+390612345678", "+15550783881").unwrap(), ["+390612345678"]);
+    }
+
+    #[test]
+    fn a_person_is_no_group() {
+        for (to, recipient, group) in [
+            (Some("Y2FwaV9ncm91cDox"), None, true),
+            (Some("+15550000001"), None, false),
+            (Some("US.1"), None, false),
+            (Some("Y2FwaV9ncm91cDox"), Some("+15550000001"), false),
+            (None, Some("Y2FwaV9ncm91cDox"), false),
+        ] {
+            let send = Send { group: true, ..send(to, recipient) };
+            assert_eq!(
+                identify(&send, None, BareNumbers::AllReadings) == Identified::Group,
+                group,
+                "{to:?} {recipient:?}"
+            );
+        }
     }
 
     proptest! {

@@ -70,6 +70,18 @@ fn the_latest_word_counts_and_the_revoke_wins_a_tie() {
 }
 
 #[test]
+fn a_revoke_under_a_used_id_is_not_lost() {
+    let grant = Event { id: EventId("crm-17".into()), ..event(Kind::Grant, 10, Actor::Person) };
+    let revoke = Event { id: EventId("crm-17".into()), ..event(Kind::Revoke, 20, Actor::Person) };
+    for order in [[grant.clone(), revoke.clone()], [revoke.clone(), grant.clone()]] {
+        assert_eq!(state(&order), State::Revoked);
+    }
+    let mut twice = dossier(&[grant, revoke.clone()]);
+    assert_eq!(twice.learn(revoke), Learned::Repeat);
+    assert_eq!(twice.history().len(), 2);
+}
+
+#[test]
 fn a_resume_lifts_only_revokes_of_its_own_source() {
     let mut resume = event(Kind::Resume, 20, Actor::Provider);
     resume.source = "user_preferences".into();

@@ -56,6 +56,9 @@ fn template(item: &Value) -> Result<ListedTemplate, String> {
     if name.len() > 512 || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
         return Err("name: at most 512 of a-z, 0-9 and _".to_owned());
     }
+    if item.get("correct_category").is_some_and(|c| !c.is_string() && !c.is_null()) {
+        return Err("correct_category: write a string such as \"MARKETING\", or leave it out".to_owned());
+    }
     Ok(ListedTemplate {
         name: name.to_owned(),
         language: required("language", "\"en_US\"")?.replace('-', "_"),

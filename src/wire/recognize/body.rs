@@ -41,12 +41,14 @@ pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unre
         Treatment::Node => request.node(),
         Treatment::Receipt => request.receipt(),
         Treatment::SteeringIf(keys) => request.write(request.look(keys)?),
+        // Steering whatever it carries, and refused whatever the policy says of steering if it carries a batch or a send.
+        Treatment::Steering => request.write(Found { steers: true, ..request.look(&[])? }),
         Treatment::Sample => request.sample(),
         Treatment::Unknown => request.unknown(),
         Treatment::Members => request.members(),
         Treatment::Groups => request.group(),
         Treatment::Safe | Treatment::File => request.write(request.look(&[])?),
-        Treatment::Opaque | Treatment::Foreign | Treatment::Steering => Err(unrecognized(TELLING)),
+        Treatment::Opaque | Treatment::Foreign => Err(unrecognized(TELLING)),
     }
 }
 

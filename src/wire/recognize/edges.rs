@@ -132,15 +132,15 @@ pub(super) fn find(path: &Segments<'_>) -> &'static Edge {
     let (id, name) = (path.at(0), path.at(1));
     match path.len {
         0 => &ROOT,
-        1 if named(id).is_some_and(is_contacting) => &FOREIGN,
+        1 if nearly(id).is_some_and(is_contacting) => &FOREIGN,
         1 if id.starts_with("upload:") => &FILE,
         1 if id.eq_ignore_ascii_case("contacts") && path.version.is_some_and(|v| !v.contains('.')) => {
             &CONTACTS
         }
         1 if is_node(id) => &NODE,
-        2 if named(id).is_some_and(is_contacting) => foreign_below(path),
+        2 if nearly(id).is_some_and(is_contacting) => foreign_below(path),
         2 => below(id, name),
-        _ if path.more || path.iter().any(|segment| named(segment).is_some_and(is_contacting)) => &FOREIGN,
+        _ if path.more || path.iter().any(|segment| nearly(segment).is_some_and(is_contacting)) => &FOREIGN,
         3 => named(name).filter(|edge| is_deep(edge)).unwrap_or(&UNKNOWN),
         _ => &UNKNOWN,
     }
@@ -150,7 +150,7 @@ fn below(id: &str, name: &str) -> &'static Edge {
     match named(name) {
         Some(edge) if is_contacting(edge) && !is_node(id) => &FOREIGN,
         Some(edge) => edge,
-        None if nearly_refused(name) => &FOREIGN,
+        None if nearly(name).is_some_and(|edge| is_contacting(edge) || is_deep(edge)) => &FOREIGN,
         None => &UNKNOWN,
     }
 }
@@ -174,10 +174,10 @@ fn named(segment: &str) -> Option<&'static Edge> {
 }
 
 /// `messages.json` and the like: a lenient router could cut the suffix.
-fn nearly_refused(segment: &str) -> bool {
+fn nearly(segment: &str) -> Option<&'static Edge> {
     let stem =
         segment.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|stem| !stem.is_empty());
-    stem.and_then(named).is_some_and(|edge| is_contacting(edge) || is_deep(edge))
+    stem.and_then(named)
 }
 
 fn is_contacting(edge: &Edge) -> bool {
@@ -214,6 +214,9 @@ mod tests {
             ("/1/calls", Send(Surface::Calls)),
             ("/1/messages_encrypted", Opaque),
             ("/messages", Foreign),
+            ("/v1/messages.json", Foreign),
+            ("/v1/messages.json/x", Foreign),
+            ("/a/messages.json/b", Foreign),
             ("/v1/messages", Foreign),
             ("/v1/messages/x", Receipt),
             ("/messages/x", Foreign),

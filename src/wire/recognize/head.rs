@@ -40,7 +40,7 @@ struct Place<'p> {
 /// Reads a head.
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
-    let place = place(&plain, context)?;
+    let place = place(&plain, parts, context)?;
     let target = respelled(&place, parts.uri.query())?;
     let (seen, effect) = effect(parts);
     let sends = place.edge.sends();
@@ -55,14 +55,14 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
 
 /// The one spelling of the target, where the caller's own is another.
 pub(super) fn target(parts: &Parts, context: Context<'_>) -> Result<Option<Target>, Unreadable> {
-    respelled(&place(&canonical(parts)?, context)?, parts.uri.query())
+    respelled(&place(&canonical(parts)?, parts, context)?, parts.uri.query())
 }
 
-fn place<'p>(plain: &'p Cow<'_, str>, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
+fn place<'p>(plain: &'p str, parts: &Parts, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
     let path = path::under(plain, context.base_path)
         .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
     let segments = Segments::of(path);
-    let moved = matches!(plain, Cow::Owned(_)) || path.len() != plain.len();
+    let moved = path != parts.uri.path();
     Ok(Place { path, edge: edges::find(&segments), segments, moved })
 }
 
@@ -172,13 +172,15 @@ impl Route<'_> {
                 "the message is encrypted for the provider, so nobody can judge it; send it on /messages",
             )),
             Treatment::Foreign => Err(Unreadable { dialect: self.dialect, ..unrecognized(FOREIGN) }),
-            Treatment::Steering => Ok(Head::Steering(self.edge.name)),
-            Treatment::SteeringIf(_) if self.may_delete() => Ok(Head::Steering(self.edge.name)),
+            Treatment::SteeringIf(_) if self.may_delete() && !self.tells() => {
+                Ok(Head::Steering(self.edge.name))
+            }
             Treatment::Members if self.effect == Effect::Write => Err(super::adds_members()),
             Treatment::Safe | Treatment::Sample | Treatment::File => self.passed_write(),
             Treatment::Send(_)
             | Treatment::Members
             | Treatment::Groups
+            | Treatment::Steering
             | Treatment::SteeringIf(_)
             | Treatment::Node
             | Treatment::Receipt
@@ -189,6 +191,11 @@ impl Route<'_> {
     /// Whether somebody could take the request for a delete: the method says so, or a header could say it in its place.
     fn may_delete(&self) -> bool {
         self.effect == Effect::Delete || overrides(&self.parts.headers).next().is_some()
+    }
+
+    /// Whether the query alone carries what only a send or a batch carries.
+    fn tells(&self) -> bool {
+        self.seen.has(Name::Batch) || self.seen.has_recipient() || self.seen.has_payload()
     }
 
     /// A write that is known to be harmless unless it carries what it should not.

@@ -84,7 +84,7 @@ pub(super) enum Shape {
 /// It is compressed, or text in another encoding than UTF-8.
 pub(super) fn shape(body: &[u8]) -> Result<Shape, &'static str> {
     let trimmed = body.trim_ascii_start();
-    Ok(match trimmed {
+    Ok(match without_space(trimmed) {
         [] => Shape::Empty,
         // A comment and a single quote are where a loose reader of JSON may begin.
         [b'{' | b'[' | b'"' | b'/' | b'\'', ..] => Shape::Braces,
@@ -104,6 +104,18 @@ pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
     let mut steers = false;
     let seen = form::hidden(body, |name, value| steers |= is_steering(name, value, keys));
     Found { seen, steers }
+}
+
+/// What follows everything that some reader skips as space: control characters, and the spaces of other scripts.
+pub(super) fn without_space(mut text: &[u8]) -> &[u8] {
+    while let [0x01..=0x20 | 0x7f, rest @ ..]
+    | [0xc2, 0x80..=0xa0, rest @ ..]
+    | [0xe2, 0x80, 0x80..=0x8f | 0xa8..=0xaf, rest @ ..]
+    | [0xe3, 0x80, 0x80, rest @ ..] = text
+    {
+        text = rest;
+    }
+    text
 }
 
 fn pairs(text: &[u8], keys: &[&str]) -> Found {

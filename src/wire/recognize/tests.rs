@@ -509,7 +509,10 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("DELETE", "/g/participants", JSON, b"", "pass participants"),
         ("DELETE", "/g/participants", JSON, br#"{"participants":[{"user":"1"}]}"#, "pass participants"),
         ("DELETE", "/g/participants", JSON, br#"{"method":"post","participants":[]}"#, "group_not_permitted"),
+        ("POST", "/1/feed", FORM, b"x=1&%C2,%A0b%61tch=[]", "request_unreadable"),
+        ("POST", "/1/feed?%FFto=1", JSON, b"", "unrecognized_send"),
         ("POST", "/1", FORM, b"// x\n{\"to\":\"1\"}", "unrecognized_send"),
+        ("POST", "/1", FORM, b"\xc2\xa0\x0b{'to':'1'}", "unrecognized_send"),
     ] {
         assert_eq!(
             at(method, target, kind, body),
@@ -550,6 +553,10 @@ fn uploads_stream_and_are_watched() {
         (b"%PDF-1.4", "watched upload"),
         (b"a=b&b%61tch=[]", "unrecognized_send"),
         (b"{\"batch\":[]}", "unrecognized_send"),
+        (&[&b"a=1&"[..], &[b'+'; 99], b"batch=[]"].concat(), "unrecognized_send"),
+        (&[&b"a=1&"[..], "%20".repeat(99).as_bytes(), b"%62atch=[]"].concat(), "unrecognized_send"),
+        (&[&b"a=1&batch["[..], &[b'x'; 99], b"]=[]"].concat(), "unrecognized_send"),
+        (&[&b"a=1&"[..], &[b'x'; 99], b"batch=[]"].concat(), "watched upload"),
     ] {
         assert_eq!(at("POST", "/upload:MTp?sig=x", FORM, body), expected);
     }

@@ -14,8 +14,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::support::client::request;
-use crate::support::runtime;
+use crate::support::relay::Relay;
 use crate::support::upstream::Answer;
+use crate::support::{eventually, runtime};
 
 #[test]
 fn a_provider_with_a_private_ca_is_reached_and_its_sessions_are_resumed() {
@@ -45,6 +46,32 @@ fn a_provider_whose_certificate_nobody_trusts_is_not_reached() {
     assert_eq!(upstream.request_count(), 0);
     let event = &gate.wait_for_decisions(1)[0];
     assert_eq!((&event["decision"], &event["outcome"]), (&json!("allow"), &json!("upstream_not_reached")));
+}
+
+#[test]
+fn a_revoke_while_the_connection_is_opened_stops_the_send() {
+    let upstream = Upstream::start_tls();
+    let relay = Relay::start(upstream.addr());
+    relay.stall();
+    let url = format!("https://{}", relay.addr());
+    let gate = Gate::to(&url).ca_file(upstream.ca_file()).set("proxy", "workers", "1").start();
+    gate.apply(&[grant(ANN, &["marketing", "utility", "service"])]);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| gate.send(&text(ANN)));
+        eventually("the send is permitted and waits for its connection", || {
+            (gate.metric("optgate_decisions_total", &["decision=\"allow\""]) > 0.0).then_some(())
+        });
+        gate.apply(&[revoke(ANN, &["service"])]);
+        relay.mend();
+        refusal(400, 131_030, "consent_revoked").assert(&sending.join().unwrap());
+    });
+    assert_eq!(upstream.request_count(), 0);
+    let event = &gate.wait_for_decisions(1)[0];
+    assert_eq!((&event["decision"], &event["outcome"]), (&json!("deny"), &json!("refused")));
+    // The connection that was opened for nothing serves the next send.
+    gate.apply(&[grant("+15550000077", &["service"])]);
+    assert_eq!(gate.send(&text("+15550000077")).status, 200);
+    assert_eq!((upstream.request_count(), upstream.connection_count()), (1, 1));
 }
 
 #[test]

@@ -187,7 +187,7 @@ const TEMPLATES: [&str; 14] = [
     r#"{"name":"a","language":{"Code":"es","code":"en_US"}}"#,
     r#"{"name":"a","name":"b","language":{"code":"es"}}"#,
     r#"{"name":"a","language":{"code":"es"},"language":{"code":"pt_BR"}}"#,
-    r#"{'name':'a','language':{'code':'es'}}"#,
+    r"{'name':'a','language':{'code':'es'}}",
     "order_update",
     r#"{"n\u0061me":"order_update","language":{"c\u006fde":"en_US"}}"#,
 ];

@@ -76,7 +76,11 @@ fn reached(request: &Request) -> Vec<String> {
         Finding::Send(found) => {
             let content = found.content.iter().map(|content| match content {
                 Content::Template(name, language) => format!("{name}/{language}"),
-                other => format!("{other:?}"),
+                Content::SomeTemplate
+                | Content::FreeForm
+                | Content::Call
+                | Content::Marketing
+                | Content::Label(_) => format!("{content:?}"),
             });
             let at = found.operation.map_or(String::new(), |at| format!("{at}: "));
             format!("{at}{} {}", found.recipient, content.collect::<Vec<_>>().join("+"))

@@ -53,10 +53,9 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
     loop {
         reader.skip_space();
         match reader.peek() {
-            None => return found,
             Some('{' | '[' | '"' | '\'') => found.extend(reader.value(0)),
-            // Whatever this is, a lenient reader may go on behind it.
-            Some(_) => reader.at += 1,
+            Some('(' | ')' | ',' | ';' | ']' | '}') => reader.at += 1,
+            Some(_) | None => return found,
         }
         if found.len() > 8 {
             return found;

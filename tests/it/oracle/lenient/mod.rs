@@ -235,7 +235,9 @@ fn headers(value: &Value) -> Vec<(String, String)> {
                     let leaves = value.leaves();
                     leaves.chunks_exact(2).map(|pair| (pair[0].to_lowercase(), pair[1].clone())).collect()
                 }
-                other => other.leaves().iter().filter_map(|text| line(text)).collect::<Vec<_>>(),
+                Value::Text(_) | Value::Bare(_) | Value::List(_) => {
+                    value.leaves().iter().filter_map(|text| line(text)).collect::<Vec<_>>()
+                }
             })
             .collect(),
         Value::Object(entries) => {
@@ -308,7 +310,7 @@ fn content(place: &Place, parameters: &[Parameter]) -> BTreeSet<Content> {
     for (name, value) in parameters {
         match name.as_str() {
             "template" => {
-                all.extend(value.unwrapped().iter().skip(usize::from(is_json(value))).flat_map(templates))
+                all.extend(value.unwrapped().iter().skip(usize::from(is_json(value))).flat_map(templates));
             }
             "hsm" => all.extend([Content::SomeTemplate]),
             "interactive" => all.extend([interactive(value)]),

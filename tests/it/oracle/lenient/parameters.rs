@@ -92,13 +92,12 @@ fn nested(pairs: impl IntoIterator<Item = (String, Value)>) -> Vec<Parameter> {
         }
         let known =
             all.iter_mut().rev().find(|(other, value)| *other == filed && matches!(value, Value::Object(_)));
-        match known {
-            Some((_, Value::Object(entries))) => put(entries, &inner, value),
-            Some(_) | None => {
-                let mut entries = Vec::new();
-                put(&mut entries, &inner, value);
-                all.push((filed, Value::Object(entries)));
-            }
+        if let Some((_, Value::Object(entries))) = known {
+            put(entries, &inner, value);
+        } else {
+            let mut entries = Vec::new();
+            put(&mut entries, &inner, value);
+            all.push((filed, Value::Object(entries)));
         }
     }
     all

@@ -70,7 +70,7 @@ fn places(segments: &[String]) -> Vec<Place> {
     }
     match rest {
         [only] if all.is_empty() && is_node(only) => {
-            all.push(Place { edge: "node".into(), id: only.clone() })
+            all.push(Place { edge: "node".into(), id: only.clone() });
         }
         _ if all.is_empty() => all.push(Place { edge: String::new(), id: String::new() }),
         _ => {}

@@ -1,0 +1,21 @@
+//! What the fuzz targets run: the floors of optgate that read untrusted bytes, the oracle of the integration tests, and what must hold.
+
+extern crate self as optgate;
+
+#[path = "../../src/consent/mod.rs"]
+pub mod consent;
+#[path = "../../src/wire/mod.rs"]
+pub mod wire;
+#[path = "../../src/policy/mod.rs"]
+pub mod policy;
+#[path = "../../src/config/mod.rs"]
+pub mod config;
+
+#[path = "../it/oracle/lenient/mod.rs"]
+mod lenient;
+#[path = "../it/oracle/assertion.rs"]
+mod assertion;
+#[path = "../it/oracle/choices.rs"]
+mod choices;
+
+pub mod checks;

@@ -46,7 +46,9 @@ const CONTEXT: Context<'static> = Context { is_sender: &|id| id == "106540352242
 fn inspect(parts: &Parts) -> Inspect {
     match recognize::head(parts, CONTEXT) {
         Head::Inspect(inspect) => inspect,
-        other => panic!("a send is inspected, not {other:?}"),
+        other @ (Head::Passthrough(..) | Head::Watched(..) | Head::Steering(_) | Head::Unreadable(_)) => {
+            panic!("a send is inspected, not {other:?}")
+        }
     }
 }
 

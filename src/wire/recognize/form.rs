@@ -66,7 +66,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 /// Decodes as PHP does: what can be decoded is, a broken escape stands for itself, and so a name is seen whatever follows it.
-pub(super) fn leniently(text: &[u8]) -> Cow<'_, str> {
+pub(super) fn decode_lossy(text: &[u8]) -> Cow<'_, str> {
     decode(text).unwrap_or_else(|| {
         let mut out = Vec::with_capacity(text.len());
         let mut rest = text;
@@ -125,7 +125,7 @@ pub(super) fn scan(text: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
     seen
 }
 
-/// The pairs behind any separator, as leniently as can be.
+/// The pairs behind any separator, as decode_lossy as can be.
 fn loose(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     text.split(|b| matches!(b, b'&' | b';')).filter(|part| !part.is_empty()).map(loose_pair)
 }
@@ -133,7 +133,7 @@ fn loose(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
 fn loose_pair(part: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
     let (name, value) = part.split_at_checked(equals).unwrap_or((part, &[]));
-    (leniently(name), leniently(value.strip_prefix(b"=").unwrap_or(value)))
+    (decode_lossy(name), decode_lossy(value.strip_prefix(b"=").unwrap_or(value)))
 }
 
 /// What a JSON body would say if it were read as a form, as HHVM fills `$_POST` whatever the `Content-Type`.
@@ -156,6 +156,10 @@ pub(super) fn hidden(body: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
 }
 
 /// Whether a value is one that the name could be sent with, rather than a piece of an address in a text.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other name is ordinary text in a JSON body, names to come included"
+)]
 fn is_meant(name: Name, value: &str) -> bool {
     match name {
         Name::Batch => value.trim_start().starts_with('['),

@@ -40,7 +40,7 @@ struct Place<'p> {
 /// Reads a head.
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
-    let place = place(&plain, context)?;
+    let place = place(&plain, parts, context)?;
     let target = respelled(&place, parts.uri.query())?;
     let (seen, effect) = effect(parts);
     let sends = place.edge.sends();
@@ -55,15 +55,14 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
 
 /// The one spelling of the target, where the caller's own is another.
 pub(super) fn target(parts: &Parts, context: Context<'_>) -> Result<Option<Target>, Unreadable> {
-    respelled(&place(&canonical(parts)?, context)?, parts.uri.query())
+    respelled(&place(&canonical(parts)?, parts, context)?, parts.uri.query())
 }
 
-#[allow(clippy::ptr_arg, reason = "whether it is borrowed says whether the caller's spelling was canonical")]
-fn place<'p>(plain: &'p Cow<'_, str>, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
+fn place<'p>(plain: &'p str, parts: &Parts, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
     let path = path::under(plain, context.base_path)
         .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
     let segments = Segments::of(path);
-    let moved = matches!(plain, Cow::Owned(_)) || path.len() != plain.len();
+    let moved = path != parts.uri.path();
     Ok(Place { path, edge: edges::find(&segments), segments, moved })
 }
 
@@ -180,8 +179,8 @@ impl Route<'_> {
             Treatment::Safe | Treatment::Sample | Treatment::File => self.passed_write(),
             Treatment::Send(_)
             | Treatment::Members
-            | Treatment::Steering
             | Treatment::Groups
+            | Treatment::Steering
             | Treatment::SteeringIf(_)
             | Treatment::Node
             | Treatment::Receipt

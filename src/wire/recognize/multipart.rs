@@ -159,7 +159,7 @@ fn name_after(text: &str) -> Option<Cow<'_, str>> {
     if extended.is_some() {
         let encoded = value.rsplit('\'').next().unwrap_or(value);
         let encoded = encoded.split([';', ' ', '\t', '\r', '\n']).next().unwrap_or(encoded);
-        return Some(form::leniently(encoded.as_bytes()));
+        return Some(form::decode_lossy(encoded.as_bytes()));
     }
     for quote in ['"', '\''] {
         if let Some(quoted) = value.strip_prefix(quote) {

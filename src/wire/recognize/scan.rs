@@ -99,8 +99,15 @@ pub(super) fn shape(body: &[u8]) -> Result<Shape, &'static str> {
     })
 }
 
+/// What a JSON body tells a reader of forms.
+pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
+    let mut steers = false;
+    let seen = form::hidden(body, |name, value| steers |= is_steering(name, value, keys));
+    Found { seen, steers }
+}
+
 /// What follows everything that some reader skips as space: control characters, and the spaces of other scripts.
-fn without_space(mut text: &[u8]) -> &[u8] {
+pub(super) fn without_space(mut text: &[u8]) -> &[u8] {
     while let [0x01..=0x20 | 0x7f, rest @ ..]
     | [0xc2, 0x80..=0xa0, rest @ ..]
     | [0xe2, 0x80, 0x80..=0x8f | 0xa8..=0xaf, rest @ ..]
@@ -109,13 +116,6 @@ fn without_space(mut text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
-}
-
-/// What a JSON body tells a reader of forms.
-pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
-    let mut steers = false;
-    let seen = form::hidden(body, |name, value| steers |= is_steering(name, value, keys));
-    Found { seen, steers }
 }
 
 fn pairs(text: &[u8], keys: &[&str]) -> Found {

@@ -203,10 +203,16 @@ impl File {
 
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
         if !self.begun {
-            // White space at the start says nothing, however long it is.
-            let blank = if self.start.is_empty() { chunk.len() - chunk.trim_ascii_start().len() } else { 0 };
-            let missing = Self::START.saturating_sub(self.start.len());
-            self.start.extend(chunk.iter().skip(blank).take(missing));
+            for byte in chunk {
+                if self.start.len() == Self::START {
+                    break;
+                }
+                self.start.push(*byte);
+                // Space at the start says nothing, however long it is.
+                if scan::without_space(&self.start).is_empty() {
+                    self.start.clear();
+                }
+            }
             if self.start.len() == Self::START {
                 self.begin()?;
             }
@@ -268,7 +274,7 @@ impl File {
 }
 
 fn is_batch(name: &[u8]) -> bool {
-    Spelled::of(&form::leniently(name)).name() == Some(Name::Batch)
+    Spelled::of(&form::decode_lossy(name)).name() == Some(Name::Batch)
 }
 
 /// What no name begins with.

@@ -34,6 +34,8 @@ fn a_long_name_in_an_upload_is_cut_as_its_reader_cuts_it() {
         format!("{escaped}batch={OPS}"),
         format!("x=1&batch%00{tail}={OPS}"),
         format!("{}{{\"batch\":[]}}", " ".repeat(20)),
+        format!("{}{{\"batch\":[]}}", "\u{1}".repeat(20)),
+        format!("{}{{\"batch\":[]}}", "\u{3000}".repeat(20)),
     ] {
         assert_eq!(at("POST", "/v23.0/upload:MT", FORM, body.as_bytes()), "unrecognized_send", "{body}");
     }

@@ -118,7 +118,8 @@ impl<'a> Parts<'a> {
 fn name(head: &str) -> Result<Cow<'_, str>, &'static str> {
     let mut names = names(head);
     match (names.next(), names.next()) {
-        (Some(name), None) => Ok(name),
+        // A backslash quotes what follows it, to some readers.
+        (Some(name), None) if !name.contains('\\') => Ok(name),
         _ => Err(ODD),
     }
 }

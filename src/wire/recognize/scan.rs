@@ -108,7 +108,7 @@ pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
 
 /// What follows everything that some reader skips as space: control characters, and the spaces of other scripts.
 pub(super) fn without_space(mut text: &[u8]) -> &[u8] {
-    while let [0x01..=0x20 | 0x7f, rest @ ..]
+    while let [0x00..=0x20 | 0x7f, rest @ ..]
     | [0xc2, 0x80..=0xa0, rest @ ..]
     | [0xe2, 0x80, 0x80..=0x8f | 0xa8..=0xaf, rest @ ..]
     | [0xe3, 0x80, 0x80, rest @ ..] = text

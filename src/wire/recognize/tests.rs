@@ -511,6 +511,8 @@ fn writes_pass_unless_they_carry_a_send_or_steer() {
         ("DELETE", "/g/participants", JSON, br#"{"method":"post","participants":[]}"#, "group_not_permitted"),
         ("POST", "/1/feed", FORM, b"x=1&%C2,%A0b%61tch=[]", "request_unreadable"),
         ("POST", "/1/feed?%FFto=1", JSON, b"", "unrecognized_send"),
+        ("POST", "/1/feed", MULTIPART, b"--B\r\nContent-Disposition: form-data; name=\"b\\atch\"\r\n\r\n[]\r\n--B--\r\n", "unrecognized_send"),
+        ("POST", "/1", FORM, b"\x01\x02\x03\x04\x05\x06\x07\x0e\0{\"to\":\"1\"}", "unrecognized_send"),
         ("POST", "/1", FORM, b"// x\n{\"to\":\"1\"}", "unrecognized_send"),
         ("POST", "/1", FORM, b"\xc2\xa0\x0b{'to':'1'}", "unrecognized_send"),
     ] {

@@ -37,7 +37,7 @@ impl Value {
     pub(crate) fn unwrapped(&self) -> Vec<Value> {
         let mut all = vec![self.clone()];
         if let Self::Text(text) = self
-            && text.trim_start().starts_with(['{', '[', '"', '\'', '/', '('])
+            && text.trim_start().starts_with(['{', '[', '"', '\'', '/'])
         {
             all.extend(documents(text).into_iter().filter(|value| value != self));
         }
@@ -54,7 +54,7 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
         reader.skip_space();
         match reader.peek() {
             Some('{' | '[' | '"' | '\'') => found.extend(reader.value(0)),
-            Some('(' | ')' | ',' | ';' | ']' | '}') => reader.at += 1,
+            Some(',' | ';' | ']' | '}') => reader.at += 1,
             Some(_) | None => return found,
         }
         if found.len() > 8 {

@@ -35,7 +35,7 @@ fn in_body(request: &Request) -> Vec<Parameter> {
     let mut all = Vec::new();
     for text in texts(&request.body, &declared) {
         let start = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
-        let braces = start.starts_with(['{', '[', '"', '\'', '/', '(']);
+        let braces = start.starts_with(['{', '[', '"', '\'', '/']);
         let dashes = start.starts_with("--");
         if braces || declared.contains("json") {
             all.extend(documents(&text).iter().flat_map(top_level));

@@ -69,6 +69,28 @@ impl fmt::Debug for EventId {
     }
 }
 
+impl EventId {
+    /// What stands between the name that an event was given and the one of its content, where the given one was taken.
+    const BESIDE: &str = "~";
+
+    /// The name of an event whose own name another event of the recipient has taken.
+    ///
+    /// It keeps the name that it was given in front, so that a grant which confirms that name finds it whichever of the two came first.
+    #[must_use]
+    pub(super) fn beside(&self, content: &Self) -> Self {
+        Self(format!("{}{}{}", self.0, Self::BESIDE, content.0))
+    }
+
+    /// What every name begins with that [`EventId::beside`] made of this one.
+    #[must_use]
+    pub(super) fn besides(&self) -> Self {
+        Self(format!("{}{}{CONTENT}", self.0, Self::BESIDE))
+    }
+}
+
+/// What the names of events begin with that were given none.
+const CONTENT: &str = "c-";
+
 /// An event as a caller writes it, not yet checked.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +131,15 @@ pub struct EventAsWritten {
     /// How a grant came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// Whether a grant still waits for the person's confirmation (double opt-in).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<bool>,
+    /// The id of the pending grant that a grant confirms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirms: Option<String>,
+    /// Whether a grant comes from records that were kept before anybody asked for evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<bool>,
 }
 
 /// A checked event, ready to be stored.
@@ -136,6 +167,12 @@ pub struct Event {
     pub links: Vec<Recipient>,
     /// How a grant came about.
     pub evidence: Option<Evidence>,
+    /// A grant that grants nothing until the person confirms it (double opt-in).
+    pub pending: bool,
+    /// The pending grant that this one confirms; it grants only together with that one.
+    pub confirms: Option<EventId>,
+    /// A grant from records that were kept before anybody asked for evidence; marked so for ever.
+    pub legacy: bool,
 }
 
 impl fmt::Debug for Event {
@@ -160,6 +197,11 @@ impl Event {
     /// Whether the event speaks about a category.
     pub fn covers(&self, category: Category) -> bool {
         self.categories.is_none_or(|set| set.contains(category))
+    }
+
+    /// Whether it is a grant of a category, pending or not.
+    pub(super) fn is_grant_of(&self, category: Category) -> bool {
+        self.kind == Kind::Grant && self.covers(category)
     }
 
     /// When it took effect: never later than we learnt of it, so that a wrong clock cannot open a window for years.
@@ -231,6 +273,9 @@ impl Event {
                     source: written.source.unwrap_or_default(),
                     links,
                     evidence: written.evidence,
+                    pending: written.pending.unwrap_or_default(),
+                    confirms: written.confirms.map(EventId),
+                    legacy: written.legacy.unwrap_or_default(),
                 };
                 if event.id.0.is_empty() {
                     event.id = event.content_id();
@@ -256,6 +301,9 @@ impl Event {
             source: Some(self.source.clone()),
             links: self.links.iter().map(Recipient::danger_string).collect(),
             evidence: self.evidence.clone(),
+            pending: self.pending.then_some(true),
+            confirms: self.confirms.as_ref().map(|id| id.0.clone()),
+            legacy: self.legacy.then_some(true),
         }
     }
 
@@ -270,7 +318,7 @@ impl Event {
         written.links.clear();
         let text = serde_json::to_vec(&written).unwrap_or_default();
         let hash = digest::digest(&digest::SHA256, &text);
-        EventId(format!("c-{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
+        EventId(format!("{CONTENT}{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
     }
 }
 
@@ -286,9 +334,7 @@ fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &m
                     "categories: missing; a grant names what was agreed to, such as [\"utility\"]".to_owned(),
                 );
             }
-            if written.evidence.as_ref().is_none_or(Evidence::is_empty) {
-                problems.push("evidence: missing; a grant must state how the person agreed (channel, user_action, wording, ...)".to_owned());
-            }
+            check_standing(written, problems);
             if written.occurred_at.is_some_and(|at| at > now.plus(CLOCK_SKEW)) {
                 problems.push("occurred_at: lies in the future; write when the person agreed".to_owned());
             }
@@ -309,8 +355,43 @@ fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &m
         }
         Kind::Revoke | Kind::Resume | Kind::Inbound => {}
     }
-    if kind != Kind::Grant && written.expires_at.is_some() {
-        problems.push("expires_at: only a grant can expire".to_owned());
+    if kind != Kind::Grant {
+        let only = [
+            (written.expires_at.is_some(), "expires_at: only a grant can expire"),
+            (
+                written.pending == Some(true),
+                "pending: only a grant can wait for its confirmation; leave it out",
+            ),
+            (written.confirms.is_some(), "confirms: only a grant confirms another; leave it out"),
+            (written.legacy == Some(true), "legacy: only a grant can be without evidence; leave it out"),
+        ];
+        problems.extend(only.into_iter().filter(|(wrong, _)| *wrong).map(|(_, what)| what.to_owned()));
+    }
+}
+
+/// Whether a grant says clearly what it stands on: evidence, the grant that it confirms, or neither because it is old.
+fn check_standing(written: &EventAsWritten, problems: &mut Vec<String>) {
+    let legacy = written.legacy == Some(true);
+    if !legacy && written.evidence.as_ref().is_none_or(Evidence::is_empty) {
+        problems.push(
+            "evidence: missing; a grant must state how the person agreed (channel, user_action, wording, ...)"
+                .to_owned(),
+        );
+    }
+    if written.confirms.as_ref().is_some_and(|id| id.trim().is_empty()) {
+        problems.push("confirms: empty; write the id of the pending grant, or leave it out".to_owned());
+    }
+    if written.pending == Some(true) && written.confirms.is_some() {
+        problems.push(
+            "pending, confirms: a grant that confirms another is not pending itself; write one of the two"
+                .to_owned(),
+        );
+    }
+    if legacy && (written.pending == Some(true) || written.confirms.is_some()) {
+        problems.push(
+            "legacy: a legacy grant neither waits for a confirmation nor is one; leave pending and confirms out"
+                .to_owned(),
+        );
     }
 }
 
@@ -361,6 +442,46 @@ mod tests {
         assert!(Event::check(written(&bare), NOW).is_err());
         let revoke = r#"{"recipient":"US.1","kind":"revoke","occurred_at":"2026-01-31T09:30:00Z","actor":"operator","source":"crm"}"#;
         assert_eq!(Event::check(written(revoke), NOW).unwrap().categories, None);
+    }
+
+    #[test]
+    fn what_a_grant_stands_on_is_told_apart_and_printed_as_it_came() {
+        let with = |fields: &str| written(&GRANT.replace(r#""actor""#, &format!(r#"{fields},"actor""#)));
+        for fields in [r#""pending":true"#, r#""confirms":"e1""#, r#""legacy":true"#] {
+            let event = Event::check(with(fields), NOW).unwrap();
+            assert!(serde_json::to_string(&event.as_written(None)).unwrap().contains(fields), "{fields}");
+            assert_ne!(event.id, Event::check(written(GRANT), NOW).unwrap().id, "{fields}");
+        }
+        let plain = Event::check(with(r#""pending":false,"legacy":false"#), NOW).unwrap();
+        assert_eq!(plain, Event::check(written(GRANT), NOW).unwrap());
+        for (fields, at_fault) in [
+            (r#""pending":true,"confirms":"e1""#, "pending, confirms:"),
+            (r#""pending":true,"legacy":true"#, "legacy:"),
+            (r#""confirms":"e1","legacy":true"#, "legacy:"),
+            (r#""confirms":" ""#, "confirms:"),
+        ] {
+            let problems = Event::check(with(fields), NOW).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].starts_with(at_fault), "{fields}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_legacy_grant_may_be_without_evidence_and_only_a_grant_may_be_one() {
+        let bare = r#"{"recipient":"US.1","kind":"grant","categories":["utility"],"occurred_at":"2026-01-31T09:30:00Z","actor":"operator","source":"crm"}"#;
+        assert!(Event::check(written(bare), NOW).is_err());
+        assert!(
+            Event::check(written(&bare.replace(r#""actor""#, r#""legacy":true,"actor""#)), NOW)
+                .unwrap()
+                .legacy
+        );
+        let revoke = bare.replace("grant", "revoke");
+        for field in ["pending", "legacy"] {
+            let marked = revoke.replace(r#""actor""#, &format!(r#""{field}":true,"actor""#));
+            let problems = Event::check(written(&marked), NOW).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].starts_with(field), "{problems:?}");
+        }
+        let confirming = revoke.replace(r#""actor""#, r#""confirms":"e1","actor""#);
+        assert!(Event::check(written(&confirming), NOW).is_err());
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn near(name: &str) -> Option<Name> {
 }
 
 /// Where a reader could cut a name, in both widths.
-const CUTS: [char; 5] = ['\0', '[', ']', '\u{ff3b}', '\u{ff3d}'];
+pub(super) const CUTS: [char; 5] = ['\0', '[', ']', '\u{ff3b}', '\u{ff3d}'];
 
 /// What is left of a name where a reader first drops the signs before it and then cuts it.
 fn stem<'n>(name: &'n str, cuts: &[char]) -> &'n str {
@@ -128,7 +128,8 @@ fn folded<T>(cut: &str, read: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     read(folded.get(..len)?)
 }
 
-fn is_part(c: char) -> bool {
+/// Whether a reader that drops the signs around a name keeps this character.
+pub(super) fn is_part(c: char) -> bool {
     let c = narrow(c);
     c.is_ascii_alphanumeric() || c == '_'
 }
@@ -144,7 +145,7 @@ fn narrow(c: char) -> char {
 }
 
 /// Folds one character as a lenient reader might; what it would drop is `None`.
-fn fold(c: char) -> Option<u8> {
+pub(super) fn fold(c: char) -> Option<u8> {
     match narrow(c) {
         '.' | ' ' | '-' | '[' => Some(b'_'),
         c if c.is_ascii_graphic() => u8::try_from(c.to_ascii_lowercase()).ok(),

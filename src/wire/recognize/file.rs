@@ -205,7 +205,9 @@ mod tests {
 
     fn streamed(name: &[u8]) -> bool {
         let mut reading = FieldName::default();
-        name.iter().for_each(|byte| reading.byte(*byte));
+        for byte in name {
+            reading.byte(*byte);
+        }
         reading.is_batch()
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::explain::{self, Fields};
 use super::openapi::Description;
 use super::problem::{Fault, Problem};

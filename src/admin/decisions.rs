@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use serde_json::Value;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
 use super::openapi::{AnyObject, Description};
 use super::problem::{Fault, Problem};
 use crate::decision_log::DecisionId;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::ingest::{Ingest, Ingested, Listing, Settled};
 use super::lines::{Line, Lines};
 use super::openapi::Description;
@@ -47,7 +47,7 @@ impl Format {
 #[serde(untagged)]
 #[allow(dead_code, reason = "only its schema is used: the items are read one by one")]
 enum EventsAsWritten {
-    One(EventAsWritten),
+    One(Box<EventAsWritten>),
     Many(Vec<AnyEvent>),
 }
 
@@ -56,7 +56,7 @@ enum EventsAsWritten {
 #[serde(untagged)]
 #[allow(dead_code, reason = "only its schema is used")]
 enum AnyEvent {
-    Event(EventAsWritten),
+    Event(Box<EventAsWritten>),
     #[schema(value_type = Value)]
     Rejected(Value),
 }

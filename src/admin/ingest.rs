@@ -5,7 +5,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
 use super::explain;
 use super::lines::MAX_LINE;
 use super::problem::{Fault, Problem};

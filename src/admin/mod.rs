@@ -5,7 +5,7 @@
 //! To add an operation: write its handler; beside it a `fn described() -> Description` that says what it takes, answers and refuses (the types that it
 //! reads and writes derive `utoipa::ToSchema`); then one line in `routes`, with its name, place, handler and description, `.needs(Scope::..)`, and
 //! `.looks_up()` if it shows a person's data or `.writes()` if it changes anything. A handler that touches a person says so to its `Caller`
-//! (`caller.touches(tenant, recipient)`) before it can fail, so that the access log names them.
+//! (`caller.touches(Some(tenant), &recipient)`) before it can fail, so that the access log names them.
 //! The document, the token's check, the access log and `Idempotency-Key` follow from that line; tests walk the table.
 //!
 //! Knows neither how a send is recognized nor where consent is kept.
@@ -13,6 +13,7 @@
 mod admin_token;
 mod auth;
 mod body;
+mod caller;
 mod check;
 mod decisions;
 mod events;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use crate::consent::dossier::Dossier;
@@ -66,6 +66,7 @@ pub(super) async fn show(
     let Path((tenant, recipient)) = path.map_err(|_| unreadable_recipient())?;
     let place = caller.tenant(&tenant, &control.tenants)?;
     let recipient = Recipient::parse(&recipient).ok_or_else(unreadable_recipient)?;
+    caller.touches(Some(place), &recipient);
     let dossier = control.store.dossier(place, &recipient.key()).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a dossier was not read");
         Problem::new(Fault::StoreUnavailable, "the recipient's record could not be read; try again")

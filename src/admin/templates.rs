@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::openapi::{AnyObject, Description};
 use super::problem::{Fault, Problem};
 use super::{Control, body};

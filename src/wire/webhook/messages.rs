@@ -30,8 +30,11 @@ pub(super) fn read(sender: &str, value: &Value, reading: &mut Reading) {
         if message.get("group_id").is_some() {
             continue;
         }
-        let notice =
-            if text(message, "type") == Some("system") { moved(message) } else { inbound(message, value) };
+        let notice = match text(message, "type") {
+            Some("system") if !tells_of_a_move(message) => continue,
+            Some("system") => moved(message),
+            Some(_) | None => inbound(message, value),
+        };
         take(sender, notice, reading);
     }
     for status in items(value, "statuses") {
@@ -81,9 +84,9 @@ type Told = Option<(Timestamp, Person, What)>;
 fn take(sender: &str, told: Told, reading: &mut Reading) {
     match told {
         Some((at, person, what)) => {
-            reading.notices.push(Notice { sender: sender.to_owned(), at, person, what })
+            reading.notices.push(Notice { sender: sender.to_owned(), at, person, what });
         }
-        None => reading.unreadable += 1,
+        None => reading.unreadable = reading.unreadable.saturating_add(1),
     }
 }
 

@@ -31,7 +31,7 @@ fn message(kind: &str, content: &str) -> String {
 fn texts_of(kind: &str, content: &str) -> (bool, Vec<String>) {
     match notices("messages", &message(kind, content)).remove(0).what {
         What::Inbound(inbound) => (inbound.opens_window, inbound.texts),
-        other => panic!("{other:?}"),
+        other @ (What::Preference(_) | What::Status(_) | What::Moved(_)) => panic!("{other:?}"),
     }
 }
 

@@ -177,7 +177,7 @@ impl Event {
         written.received_at = written.received_at.filter(|at| !received_first(*at));
         let unclear = |recipient: &Recipient| match recipient {
             Recipient::Phone(number) => !plan::is_plain(number),
-            Recipient::UserId(_) => false,
+            Recipient::UserId(_) | Recipient::Hashed(_) => false,
         };
         let event = Self::restore(written, now)?;
         if unclear(&event.recipient) || event.links.iter().any(unclear) {

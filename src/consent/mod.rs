@@ -6,6 +6,7 @@ pub mod category;
 pub mod dossier;
 pub mod event;
 pub mod evidence;
+pub mod keyed;
 pub mod lookup;
 pub mod phone;
 pub mod plan;
@@ -19,6 +20,7 @@ pub mod words;
 
 pub use category::{Category, CategorySet};
 pub use event::{Actor, Event, EventId, Kind};
+pub use keyed::{RecipientHash, RecipientHasher};
 pub use lookup::Lookup;
 pub use phone::E164;
 pub use reason::{Basis, DenyReason};

@@ -56,7 +56,7 @@ pub(super) async fn list(
 }
 
 fn shown(account: &str, list: &AccountList) -> Value {
-    let template = |t: &ListedTemplate| json!({ "name": t.name, "language": t.language, "category": t.category, "correct_category": t.correct_category, "status": t.status });
+    let template = |t: &ListedTemplate| json!({ "name": t.name, "language": t.language, "category": t.category, "correct_category": t.correct_category, "status": t.status, "asks_to_call": t.asks_to_call });
     let templates: Vec<Value> = list.templates.iter().map(template).collect();
     json!({ "account": account, "replaced_at": list.replaced_at, "templates": templates })
 }

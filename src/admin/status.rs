@@ -11,6 +11,10 @@ use serde_json::{Value, json};
 
 use super::Control;
 use crate::metrics;
+use crate::policy::Mode;
+
+/// Easily forgotten after a trial, and then nobody is protected.
+const SHADOW: &str = "[policy] mode is \"shadow\": every send passes and refusals are only recorded; set \"enforce\" to refuse";
 
 /// The description of the API.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
@@ -65,10 +69,14 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
         Phase::Draining => lacking.push("the gate is draining"),
     }
     let policy = control.judge.policy();
+    let mut warnings = health.warnings;
+    if policy.mode() == Mode::Shadow {
+        warnings.push(SHADOW.into());
+    }
     let answer = json!({
         "ready": lacking.is_empty(),
         "not_ready": lacking,
-        "warnings": health.warnings,
+        "warnings": warnings,
         "policy": { "revision": policy.revision(), "mode": policy.mode().name() },
         "templates": { "count": control.catalogue.count(), "oldest_list_seconds": control.catalogue.age().map(|age| age.as_secs()) },
     });

@@ -12,6 +12,7 @@ use super::problem::{Fault, Problem};
 use crate::consent::Event;
 use crate::consent::dossier::Provenance;
 use crate::consent::event::EventAsWritten;
+use crate::policy::opt_in;
 use crate::store::{Incoming, Outcome};
 
 /// How many events go to the store together: enough to share one flush to disk, few enough to hold.
@@ -115,19 +116,19 @@ impl<'a> Ingest<'a> {
     }
 
     fn read(&self, written: &[u8]) -> Result<Incoming, Vec<String>> {
-        let written: EventAsWritten = explain::read(written, explain::EVENT)?;
+        let mut written: EventAsWritten = explain::read(written, explain::EVENT)?;
         let tenant = self.tenant(written.tenant.as_deref());
-        if written.legacy == Some(true) {
-            return Err(vec!["legacy: this gate takes no grants without evidence".to_owned()]);
+        let mut problems: Vec<String> = tenant.as_ref().err().cloned().into_iter().collect();
+        if let Some(rules) = tenant.as_ref().ok().and_then(|place| self.control.tenants.all().get(*place)) {
+            problems.extend(opt_in::admit(rules, &mut written).err().unwrap_or_default());
         }
         // What reaches us here was told to us: even "provider" as the actor makes no link an observed one.
         let provenance = Provenance::Declared;
         match (tenant, Event::check(written, self.control.clock.now())) {
-            (Ok(tenant), Ok(event)) => Ok(Incoming { tenant, event, provenance }),
-            (Err(problem), Ok(_)) => Err(vec![problem]),
-            (Ok(_), Err(problems)) => Err(problems),
-            (Err(problem), Err(mut problems)) => {
-                problems.insert(0, problem);
+            (Ok(tenant), Ok(event)) if problems.is_empty() => Ok(Incoming { tenant, event, provenance }),
+            (_, Ok(_)) => Err(problems),
+            (_, Err(of_shape)) => {
+                problems.extend(of_shape);
                 Err(problems)
             }
         }

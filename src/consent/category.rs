@@ -86,6 +86,11 @@ impl CategorySet {
         self.0 & (1 << category.index()) != 0
     }
 
+    /// Whether every category of this set is in the other.
+    pub const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
     /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

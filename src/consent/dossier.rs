@@ -146,6 +146,7 @@ impl Dossier {
             window_until: inbound.map(|at| at.plus(SERVICE_WINDOW)),
             seq: u32::try_from(self.events.len().saturating_add(self.links.len())).unwrap_or(u32::MAX),
             linked: !self.links.is_empty(),
+            legacy: self.events.values().any(|e| e.legacy),
         }
     }
 
@@ -169,9 +170,12 @@ impl Dossier {
             .filter(|grant| later(Some(grant), revoke) && later(persons_grant, persons_revoke));
         let legacy = || self.latest(|e| self.grants(e, category) && e.legacy).filter(|_| revoke.is_none());
         match (proven.or_else(legacy), revoke) {
-            (Some(grant), _) => {
-                CategoryRecord { until: grant.expires_at, ..Self::resting_on(State::Granted, grant) }
-            }
+            (Some(grant), _) => CategoryRecord {
+                until: grant.expires_at,
+                legacy: grant.legacy,
+                wording: grant.evidence.as_ref().and_then(|evidence| evidence.wording_version.clone()),
+                ..Self::resting_on(State::Granted, grant)
+            },
             (None, Some(revoke)) => Self::resting_on(State::Revoked, revoke),
             (None, None) => {
                 let asked = self.latest(|e| e.is_grant_of(category));
@@ -207,8 +211,8 @@ impl Dossier {
         CategoryRecord {
             state,
             since: Some(event.effective_at()),
-            until: None,
             event: Some(event.id.clone()),
+            ..CategoryRecord::default()
         }
     }
 

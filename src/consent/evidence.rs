@@ -45,7 +45,81 @@ pub struct Evidence {
     pub url: Option<String>,
 }
 
+/// A field of [`Evidence`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EvidenceField {
+    /// [`Evidence::channel`].
+    Channel,
+    /// [`Evidence::user_action`].
+    UserAction,
+    /// [`Evidence::name_and_logo_shown`].
+    NameAndLogoShown,
+    /// [`Evidence::number_confirmed`].
+    NumberConfirmed,
+    /// [`Evidence::categories_shown`].
+    CategoriesShown,
+    /// [`Evidence::business_named`].
+    BusinessNamed,
+    /// [`Evidence::wording`].
+    Wording,
+    /// [`Evidence::wording_version`].
+    WordingVersion,
+    /// [`Evidence::locale`].
+    Locale,
+    /// [`Evidence::url`].
+    Url,
+}
+
+impl EvidenceField {
+    /// Every field, in the order of the events' documentation.
+    pub const ALL: [Self; 10] = [
+        Self::Channel,
+        Self::UserAction,
+        Self::NameAndLogoShown,
+        Self::NumberConfirmed,
+        Self::CategoriesShown,
+        Self::BusinessNamed,
+        Self::Wording,
+        Self::WordingVersion,
+        Self::Locale,
+        Self::Url,
+    ];
+
+    /// Its name within an event's evidence.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::UserAction => "user_action",
+            Self::NameAndLogoShown => "name_and_logo_shown",
+            Self::NumberConfirmed => "number_confirmed",
+            Self::CategoriesShown => "categories_shown",
+            Self::BusinessNamed => "business_named",
+            Self::Wording => "wording",
+            Self::WordingVersion => "wording_version",
+            Self::Locale => "locale",
+            Self::Url => "url",
+        }
+    }
+}
+
 impl Evidence {
+    /// Whether a field says anything; blank text says nothing, and no flag of the evidence counts unless it is true.
+    pub fn states(&self, field: EvidenceField) -> bool {
+        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+        match field {
+            EvidenceField::Channel => text(&self.channel),
+            EvidenceField::UserAction => text(&self.user_action),
+            EvidenceField::NameAndLogoShown => self.name_and_logo_shown == Some(true),
+            EvidenceField::NumberConfirmed => self.number_confirmed == Some(true),
+            EvidenceField::CategoriesShown => self.categories_shown.as_ref().is_some_and(|c| !c.is_empty()),
+            EvidenceField::BusinessNamed => text(&self.business_named),
+            EvidenceField::Wording => text(&self.wording),
+            EvidenceField::WordingVersion => text(&self.wording_version),
+            EvidenceField::Locale => text(&self.locale),
+            EvidenceField::Url => text(&self.url),
+        }
+    }
+
     /// Whether nothing at all is stated; blank text states nothing.
     pub fn is_empty(&self) -> bool {
         let texts = [

@@ -16,6 +16,7 @@ pub mod recipient;
 pub mod record;
 pub mod redact;
 pub mod tenant;
+pub mod terms;
 pub mod time;
 pub mod words;
 
@@ -28,4 +29,5 @@ pub use reason::{Basis, DenyReason};
 pub use recipient::{Recipient, RecipientKey, UserId};
 pub use record::{GateRecord, Standing};
 pub use tenant::TenantId;
+pub use terms::Validity;
 pub use time::{Clock, Timestamp};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::category::Category;
 use super::event::EventId;
+use super::terms::{Validity, WordingNumbers};
 use super::time::Timestamp;
 
 /// How long an inbound message keeps the customer service window open. Source: Meta, "Customer service windows".
@@ -33,6 +34,9 @@ impl State {
             Self::Pending => "pending",
         }
     }
+
+    /// The code of [`State::Granted`] without evidence.
+    const LEGACY_GRANT: u8 = 4;
 
     const fn code(self) -> u8 {
         match self {
@@ -78,6 +82,10 @@ pub struct CategoryRecord {
     pub until: Option<Timestamp>,
     /// The event that it rests on.
     pub event: Option<EventId>,
+    /// Whether it rests on a grant without evidence.
+    pub legacy: bool,
+    /// The version of the wording that a grant was given to.
+    pub wording: Option<String>,
 }
 
 /// A recipient's derived record.
@@ -91,17 +99,22 @@ pub struct Record {
     pub seq: u32,
     /// Whether other identities of the person are known.
     pub linked: bool,
+    /// Whether a grant without evidence is among the events, in force or not.
+    pub legacy: bool,
 }
 
 impl Record {
-    /// The compact form for the hot path.
-    pub fn gate_record(&self) -> GateRecord {
+    /// The compact form for the hot path, by the numbers that the tenant's wordings have in the store.
+    pub fn gate_record(&self, numbers: &WordingNumbers) -> GateRecord {
         let mut gate = GateRecord { seq: self.seq, ..GateRecord::default() };
         gate.window_until = self.window_until.map_or(0, Timestamp::as_secs_u32);
-        gate.flags = if self.linked { GateRecord::LINKED } else { 0 };
+        let flag = |set: bool, flag| if set { flag } else { 0 };
+        gate.flags = flag(self.linked, GateRecord::LINKED) | flag(self.legacy, GateRecord::LEGACY);
         for (slot, category) in gate.slots.iter_mut().zip(&self.categories) {
             slot.state = category.state;
             slot.until = category.until.map_or(0, Timestamp::as_secs_u32);
+            slot.legacy = category.legacy;
+            slot.wording = numbers.of(category.wording.as_deref());
         }
         gate
     }
@@ -114,8 +127,10 @@ pub struct Slot {
     pub state: State,
     /// When a grant ends, in seconds since the epoch; 0 is never.
     pub until: u32,
-    /// Which wording it was given to, by the tenant's table; 0 is unnumbered.
+    /// Which wording it was given to, by the store's number; 0 is unnumbered.
     pub wording: u8,
+    /// Whether a grant rests on no evidence.
+    pub legacy: bool,
 }
 
 /// What the hot path reads about a recipient: 40 bytes, merged over all identities of the person.
@@ -131,6 +146,23 @@ pub struct GateRecord {
     pub seq: u32,
 }
 
+impl Slot {
+    const fn code(self) -> u8 {
+        match self.state {
+            State::Granted if self.legacy => State::LEGACY_GRANT,
+            State::Unstated | State::Granted | State::Revoked | State::Pending => self.state.code(),
+        }
+    }
+
+    const fn from_code(code: u8) -> Option<(State, bool)> {
+        match (code, State::from_code(code)) {
+            (State::LEGACY_GRANT, _) => Some((State::Granted, true)),
+            (_, Some(state)) => Some((state, false)),
+            (_, None) => None,
+        }
+    }
+}
+
 impl GateRecord {
     /// Other identities of the person are known.
     pub const LINKED: u8 = 1;
@@ -143,13 +175,15 @@ impl GateRecord {
     /// The first byte of the stored form.
     const VERSION: u8 = 1;
 
-    /// How the recipient stands to a category now.
-    pub fn standing(&self, category: Category, now: Timestamp) -> Standing {
+    /// How the recipient stands to a category now, by the tenant's terms.
+    pub fn standing(&self, category: Category, validity: &Validity, now: Timestamp) -> Standing {
         let slot = self.slots.get(category.index()).copied().unwrap_or_default();
+        let now = now.as_secs_u32();
         match slot.state {
             State::Unstated | State::Pending => Standing::Absent,
             State::Revoked => Standing::Revoked,
-            State::Granted if slot.until != 0 && slot.until <= now.as_secs_u32() => Standing::Expired,
+            State::Granted if slot.until != 0 && slot.until <= now => Standing::Expired,
+            State::Granted if validity.has_ended(&slot, now) => Standing::Expired,
             State::Granted => Standing::Granted,
         }
     }
@@ -170,7 +204,7 @@ impl GateRecord {
         let fields = [Self::VERSION, self.flags].into_iter();
         let slots = self.slots.iter().flat_map(|slot| {
             let [a, b, c, d] = slot.until.to_le_bytes();
-            [slot.state.code(), a, b, c, d, slot.wording]
+            [slot.code(), a, b, c, d, slot.wording]
         });
         let tail = self.window_until.to_le_bytes().into_iter().chain(self.seq.to_le_bytes());
         for (to, from) in bytes.iter_mut().zip(fields.chain(slots).chain(tail)) {
@@ -188,9 +222,9 @@ impl GateRecord {
         let mut record = Self { flags, ..Self::default() };
         let (slots, tail) = rest.split_at_checked(30)?;
         for (slot, bytes) in record.slots.iter_mut().zip(slots.as_chunks::<6>().0) {
-            let [state, a, b, c, d, wording] = *bytes;
-            *slot =
-                Slot { state: State::from_code(state)?, until: u32::from_le_bytes([a, b, c, d]), wording };
+            let [code, a, b, c, d, wording] = *bytes;
+            let (state, legacy) = Slot::from_code(code)?;
+            *slot = Slot { state, until: u32::from_le_bytes([a, b, c, d]), wording, legacy };
         }
         let (window, seq) = tail.split_first_chunk::<4>()?;
         record.window_until = u32::from_le_bytes(*window);
@@ -206,10 +240,9 @@ mod tests {
     use super::*;
 
     fn any_record() -> impl Strategy<Value = GateRecord> {
-        let slot = (0u8..4, any::<u32>(), any::<u8>()).prop_map(|(state, until, wording)| Slot {
-            state: State::from_code(state).unwrap(),
-            until,
-            wording,
+        let slot = (0u8..5, any::<u32>(), any::<u8>()).prop_map(|(code, until, wording)| {
+            let (state, legacy) = Slot::from_code(code).unwrap();
+            Slot { state, until, wording, legacy }
         });
         (any::<u8>(), prop::array::uniform5(slot), any::<u32>(), any::<u32>())
             .prop_map(|(flags, slots, window_until, seq)| GateRecord { flags, slots, window_until, seq })
@@ -243,9 +276,9 @@ mod tests {
     #[test]
     fn a_grant_ends_at_its_time() {
         let mut record = GateRecord::default();
-        record.slots[Category::Utility.index()] = Slot { state: State::Granted, until: 100, wording: 0 };
-        assert_eq!(record.standing(Category::Utility, Timestamp::from_secs(99)), Standing::Granted);
-        assert_eq!(record.standing(Category::Utility, Timestamp::from_secs(100)), Standing::Expired);
-        assert_eq!(record.standing(Category::Marketing, Timestamp::from_secs(1)), Standing::Absent);
+        record.slots[Category::Utility.index()] = Slot { state: State::Granted, until: 100, ..Slot::default() };
+        assert_eq!(record.standing(Category::Utility, &Validity::UNLIMITED, Timestamp::from_secs(99)), Standing::Granted);
+        assert_eq!(record.standing(Category::Utility, &Validity::UNLIMITED, Timestamp::from_secs(100)), Standing::Expired);
+        assert_eq!(record.standing(Category::Marketing, &Validity::UNLIMITED, Timestamp::from_secs(1)), Standing::Absent);
     }
 }

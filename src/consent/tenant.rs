@@ -1,8 +1,11 @@
 //! The business that an opt-in names, and the numbers it sends from.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use super::evidence::EvidenceField;
 use super::phone::E164;
+use super::terms::Terms;
 
 /// A tenant's number in the store: allocated once, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +31,31 @@ pub struct Tenant {
     pub name: String,
     /// The rules its grants are held to.
     pub opt_in_rules: OptInRules,
+    /// What the evidence of its grants must state beyond the rules.
+    pub required_fields: Vec<EvidenceField>,
+    /// Whether grants that are marked as legacy may come without evidence.
+    pub legacy_imports: bool,
+    /// Whether a grant counts only once the person has confirmed it.
+    pub double_opt_in: bool,
+    /// How long a grant holds at most.
+    pub grants_expire_after: Option<Duration>,
+    /// When its grants end by what the tenant says.
+    pub terms: Terms,
+}
+
+impl Tenant {
+    /// A tenant held to the default rules.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            opt_in_rules: OptInRules::default(),
+            required_fields: Vec::new(),
+            legacy_imports: false,
+            double_opt_in: false,
+            grants_expire_after: None,
+            terms: Terms::default(),
+        }
+    }
 }
 
 /// A business phone number that sends.
@@ -69,7 +97,7 @@ impl Tenants {
         let all = if closed {
             all
         } else {
-            vec![Tenant { name: DEFAULT_TENANT.to_owned(), opt_in_rules: OptInRules::Strict }]
+            vec![Tenant::named(DEFAULT_TENANT)]
         };
         let senders = senders.into_iter().map(|s| (s.phone_number_id.clone(), s)).collect();
         Self { all, senders, closed }
@@ -118,7 +146,7 @@ mod tests {
 
     #[test]
     fn with_tenants_a_sender_of_nobody_is_unknown() {
-        let acme = Tenant { name: "acme".into(), opt_in_rules: OptInRules::Strict };
+        let acme = Tenant::named("acme");
         let sender = Sender { phone_number_id: "1".into(), account: None, phone: None, tenant: 0 };
         let tenants = Tenants::new(vec![acme], vec![sender]);
         assert!(matches!(tenants.sending("1"), Sending::Known(s) if s.tenant == 0));

@@ -106,7 +106,7 @@ fn person(
         Lookup::Absent => GateRecord::default(),
         Lookup::Unavailable => return unavailable(policy, category),
     };
-    match (category, record.standing(category, facts.now)) {
+    match (category, record.standing(category, facts.validity, facts.now)) {
         // A person's own revoke wins over every exemption, the service window included: they said no.
         (_, Standing::Revoked) => Err(DenyReason::ConsentRevoked),
         (Category::Service, _) if record.window_open(facts.now) => Ok(Basis::Window),

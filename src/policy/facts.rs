@@ -1,6 +1,6 @@
 //! What a decision rests on.
 
-use crate::consent::{Category, CategorySet, Lookup, Timestamp};
+use crate::consent::{Category, CategorySet, Lookup, Timestamp, Validity};
 
 /// Whom a send would reach, with what the store says of each.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,8 @@ pub struct Facts<'a> {
     pub needs: CategorySet,
     /// The strictest of them, by which the send is counted.
     pub headline: Category,
+    /// When the tenant's grants end by what the tenant says.
+    pub validity: &'a Validity,
     /// What is known of customer service windows.
     pub window: WindowKnowledge,
 }

@@ -4,7 +4,8 @@
 
 pub mod decide;
 pub mod facts;
-pub mod permit;
+pub pub mod opt_in;
+mod permit;
 pub mod settings;
 
 pub use decide::{Decision, decide, decide_steering, refuse};

@@ -14,6 +14,7 @@ pub mod redis;
 mod stamps;
 mod sync;
 mod tickets;
+mod wordings;
 
 #[cfg(test)]
 mod front_tests;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 
 use crate::consent::dossier::{Dossier, Provenance};
 use crate::consent::lookup::Source;
+use crate::consent::terms::{Terms, Validity};
 use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
@@ -38,6 +40,7 @@ use embedded::Embedded;
 use front::Front;
 use place::Place;
 use redis::Redis;
+use wordings::Wordings;
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ pub struct Settings {
     pub cache_capacity: u64,
     /// The configured tenants' names; a tenant's place in this list names it in every call.
     pub tenants: Vec<String>,
+    /// When their grants end by what they say, in the same order; a tenant beyond the end of the list sets no terms.
+    pub terms: Vec<Terms>,
 }
 
 impl Settings {
@@ -120,6 +125,7 @@ struct Inner {
     tenants: redis::Numbers,
     lookup_deadline: Duration,
     front: Arc<Front>,
+    wordings: Arc<Wordings>,
     backend: Backend,
 }
 
@@ -157,21 +163,24 @@ impl std::fmt::Debug for ConsentStore {
 impl ConsentStore {
     /// Opens the store and allocates the numbers of tenants that it does not know yet.
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
+        let wordings = Arc::new(Wordings::new(settings.terms));
         match settings.kind {
             Kind::Embedded { path } => {
                 // One process owns the file and tells its own cache of every write: entries need no maximum age.
                 let front = Arc::new(Front::new(settings.cache_capacity, None, clock));
-                let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
+                let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
                 let backend = Backend::Embedded(backend);
                 let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                let lookup_deadline = settings.lookup_deadline;
+                let inner = Inner { tenants, lookup_deadline, front, wordings, backend };
                 Ok(Self { inner: Arc::new(inner) })
             }
             Kind::Redis(server) => {
                 let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
-                let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone()).await?;
+                let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
                 let backend = Backend::Redis(backend);
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                let lookup_deadline = settings.lookup_deadline;
+                let inner = Inner { tenants, lookup_deadline, front, wordings, backend };
                 Ok(Self { inner: Arc::new(inner) })
             }
         }
@@ -215,6 +224,11 @@ impl ConsentStore {
                 self.inner.front.fetch(&place, self.inner.lookup_deadline, fetch).await
             }
         }
+    }
+
+    /// When a tenant's grants end by what the tenant says; `None` if it says nothing. Every record that [`ConsentStore::lookup`] gives is judged by it.
+    pub fn validity(&self, tenant: usize) -> Option<Arc<Validity>> {
+        self.inner.wordings.validity(tenant)
     }
 
     /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.

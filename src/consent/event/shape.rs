@@ -66,6 +66,12 @@ fn check_standing(written: &EventAsWritten, problems: &mut Vec<String>) {
     if written.confirms.as_ref().is_some_and(|id| id.trim().is_empty()) {
         problems.push("confirms: empty; write the id of the pending grant, or leave it out".to_owned());
     }
+    if written.confirms.is_some() && written.actor.is_some_and(|actor| !actor.speaks_for_person()) {
+        problems.push(
+            "confirms: only the person confirms; write what they did with \"actor\":\"person\", or leave the field out"
+                .to_owned(),
+        );
+    }
     if written.pending == Some(true) && written.confirms.is_some() {
         problems.push(
             "pending, confirms: a grant that confirms another is not pending itself; write one of the two"

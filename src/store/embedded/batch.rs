@@ -9,6 +9,7 @@ use crate::consent::event::Kind;
 use crate::consent::{GateRecord, RecipientKey, TenantId};
 use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::place::Place;
+use crate::store::wordings::Wordings;
 use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
@@ -25,6 +26,7 @@ pub(super) struct Batch<'t> {
     held: HashMap<Place, Held, ahash::RandomState>,
     /// Tenants for which this batch holds inbound events.
     hearing: Tenants,
+    wordings: &'t Wordings,
 }
 
 #[derive(Default)]
@@ -36,12 +38,13 @@ struct Held {
 }
 
 impl<'t> Batch<'t> {
-    pub(super) fn of(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+    pub(super) fn of(transaction: &'t WriteTransaction, wordings: &'t Wordings) -> Result<Self, StoreError> {
         Ok(Self {
             dossiers: transaction.open_table(DOSSIERS).map_err(write_failed)?,
             gate: transaction.open_table(GATE).map_err(write_failed)?,
             held: HashMap::default(),
             hearing: HashSet::default(),
+            wordings,
         })
     }
 
@@ -141,7 +144,7 @@ impl<'t> Batch<'t> {
             stamps.seal(&mut held.dossier)?;
             let number = held.number.unwrap_or(next);
             next = next.max(number.saturating_add(1));
-            let gate = held.dossier.record().gate_record();
+            let gate = self.wordings.gate_record(place.tenant, &held.dossier);
             self.put_row(&place, Row { gate, dossier: Some(number) })?;
             dossiers.push((number, held.dossier));
             written.push((place, gate));

@@ -19,6 +19,7 @@ use super::front::Front;
 use super::learning::Lesson;
 use super::link::State;
 use super::place::Place;
+use super::wordings::Wordings;
 use super::{Health, OpenError, Outcome, StoreError};
 
 use jobs::{Ask, Job};
@@ -41,10 +42,11 @@ impl Embedded {
         path: PathBuf,
         tenants: Vec<String>,
         front: Arc<Front>,
+        wordings: Arc<Wordings>,
     ) -> Result<(Self, Vec<TenantId>), OpenError> {
-        let at = path.clone();
+        let (at, listed) = (path.clone(), Arc::clone(&wordings));
         // A damaged file can make redb panic rather than fail: the blocking task turns that into an error.
-        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &tenants)).await;
+        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &tenants, &listed)).await;
         let (database, tenants) =
             opened.unwrap_or(Err(OpenError::Unreadable { path: path.clone(), source: None }))?;
         let first = Snapshot::of(&database)
@@ -52,7 +54,7 @@ impl Embedded {
         let snapshot = Arc::new(ArcSwapOption::from_pointee(first));
         let (jobs, queue) = mpsc::channel(QUEUE);
         front.link.go_live();
-        writer::Writer::new(database, snapshot.clone(), front.clone())
+        writer::Writer::new(database, snapshot.clone(), front.clone(), wordings)
             .start(queue)
             .map_err(|source| OpenError::NotAccessible { path, source })?;
         Ok((Self { jobs, snapshot, front }, tenants))

@@ -1,5 +1,6 @@
 //! The tables of the file, how it is opened, and how a snapshot of it is read.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::ops::Bound;
@@ -12,8 +13,10 @@ use redb::{
 };
 
 use crate::consent::dossier::Dossier;
+use crate::consent::terms::WordingNumbers;
 use crate::consent::{RecipientKey, TenantId};
 use crate::store::place::Place;
+use crate::store::wordings::Wordings;
 use crate::store::{OpenError, StoreError};
 
 use super::row::Row;
@@ -26,6 +29,8 @@ pub(super) const GATE: TableDefinition<Bytes, Bytes> = TableDefinition::new("gat
 pub(super) const DOSSIERS: TableDefinition<u64, Bytes> = TableDefinition::new("dossiers");
 /// Tenant's name -> its number. Rows are never removed, so a number is never given twice.
 const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
+/// Tenant's number and wording version -> the version's number. Rows are never removed, so a number is never given twice.
+const WORDINGS: TableDefinition<(u32, &str), u8> = TableDefinition::new("wordings");
 /// Account -> template list.
 pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
 /// Name -> secret.
@@ -38,14 +43,18 @@ const FORMAT: u32 = 1;
 const PAGE_CACHE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Opens or makes the file and gives the tenants their numbers.
-pub(super) fn open(path: &Path, tenants: &[String]) -> Result<(Database, Vec<TenantId>), OpenError> {
+pub(super) fn open(
+    path: &Path,
+    tenants: &[String],
+    wordings: &Wordings,
+) -> Result<(Database, Vec<TenantId>), OpenError> {
     prepare(path).map_err(|source| OpenError::NotAccessible { path: path.to_owned(), source })?;
     let database = Database::builder()
         .set_cache_size(PAGE_CACHE_BYTES)
         .create(path)
         .map_err(|error| refused(path, error))?;
     let unreadable = |source| OpenError::Unreadable { path: path.to_owned(), source: Some(Box::new(source)) };
-    match initialize(&database, tenants).map_err(unreadable)? {
+    match initialize(&database, tenants, wordings).map_err(unreadable)? {
         Ok(numbers) => Ok((database, numbers)),
         Err(found) => Err(OpenError::WrongVersion { path: path.to_owned(), found, known: FORMAT }),
     }
@@ -82,7 +91,11 @@ fn refused(path: &Path, error: DatabaseError) -> OpenError {
 }
 
 /// Makes the tables that are missing; the inner error is the format of a file that another version wrote.
-fn initialize(database: &Database, tenants: &[String]) -> Result<Result<Vec<TenantId>, u32>, redb::Error> {
+fn initialize(
+    database: &Database,
+    tenants: &[String],
+    wordings: &Wordings,
+) -> Result<Result<Vec<TenantId>, u32>, redb::Error> {
     let transaction = begin(database)?;
     let found = {
         let mut meta = transaction.open_table(META)?;
@@ -101,7 +114,9 @@ fn initialize(database: &Database, tenants: &[String]) -> Result<Result<Vec<Tena
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(SECRETS)?;
     let numbers = number(&transaction, tenants)?;
+    let of_wordings = number_wordings(&transaction, &numbers, wordings)?;
     transaction.commit()?;
+    wordings.settle(&numbers, of_wordings);
     Ok(Ok(numbers))
 }
 
@@ -122,6 +137,33 @@ fn number(transaction: &WriteTransaction, tenants: &[String]) -> Result<Vec<Tena
         numbers.push(TenantId(number));
     }
     Ok(numbers)
+}
+
+/// Gives listed versions the numbers that they lack, and reads all there are: a version that is listed no longer keeps its own.
+fn number_wordings(
+    transaction: &WriteTransaction,
+    tenants: &[TenantId],
+    wordings: &Wordings,
+) -> Result<HashMap<TenantId, WordingNumbers, ahash::RandomState>, redb::Error> {
+    let mut table = transaction.open_table(WORDINGS)?;
+    let mut all = HashMap::<TenantId, WordingNumbers, _>::default();
+    for row in table.iter()? {
+        let (key, number) = row?;
+        let (tenant, version) = key.value();
+        all.entry(TenantId(tenant)).or_default().note(version.to_owned(), number.value());
+    }
+    for (place, tenant) in tenants.iter().enumerate() {
+        let known = all.entry(*tenant).or_default();
+        for version in wordings.listed(place) {
+            if known.of(Some(version)) == 0
+                && let Some(number) = known.next()
+            {
+                table.insert((tenant.0, version), number)?;
+                known.note(version.to_owned(), number);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Begins a transaction that is on disk when it is committed, and that costs nothing to recover after a crash.

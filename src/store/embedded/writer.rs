@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::link::State;
 use crate::store::place::Place;
+use crate::store::wordings::Wordings;
 use crate::store::stamps::Stamps;
 
 use super::batch::{Batch, Tenants};
@@ -27,6 +28,7 @@ pub(super) struct Writer {
     database: Database,
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     front: Arc<Front>,
+    wordings: Arc<Wordings>,
     /// Tenants whose own record is known to be written.
     heard: Tenants,
     stamps: Stamps,
@@ -111,7 +113,7 @@ impl Writer {
         transaction: &WriteTransaction,
         group: &mut [Job],
     ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
-        let mut batch = Batch::of(transaction)?;
+        let mut batch = Batch::of(transaction, &self.wordings)?;
         for job in group {
             match job {
                 Job::Apply(ask) => {

@@ -7,6 +7,8 @@ use crate::store::place::Place;
 pub(super) const TRACKED: &str = "og:c:";
 /// Tenant names to numbers.
 pub(super) const TENANTS: &str = "og:tenants:{og}";
+/// Tenants' numbers and wording versions to the versions' numbers.
+pub(super) const WORDINGS: &str = "og:wordings:{og}";
 /// Accounts to template lists.
 pub(super) const TEMPLATES: &str = "og:templates:{og}";
 /// Counts changes of the template lists, under the tracked prefix so that every node hears of them.

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use super::front::Front;
 use super::learning::Lesson;
 use super::place::Place;
+use super::wordings::Wordings;
 use super::{Health, OpenError, Outcome, StoreError};
 
 pub use door::{Settings, Trust};
@@ -75,6 +76,7 @@ struct Shared {
     /// Why the last write failed.
     write_fault: ArcSwapOption<StoreError>,
     wait_replicas: u32,
+    wordings: Arc<Wordings>,
     open: watch::Sender<bool>,
 }
 
@@ -84,11 +86,12 @@ impl Redis {
         settings: &Settings,
         names: Vec<String>,
         front: Arc<Front>,
+        wordings: Arc<Wordings>,
     ) -> Result<(Self, Numbers), OpenError> {
         let door = Arc::new(Door::new(settings)?);
         let node = getrandom::u64().map_err(|source| OpenError::Randomness { source })?;
         let numbers = Numbers::default();
-        let numbering = Arc::new(Numbering::new(names, Arc::clone(&numbers)));
+        let numbering = Arc::new(Numbering::new(names, Arc::clone(&numbers), Arc::clone(&wordings)));
         let (open, opened) = watch::channel(true);
         let tracking = Arc::new(Tracking::new(Arc::clone(&front), numbering, node));
         let control = Lane::start(Arc::clone(&door), opened.clone(), CONTROL_PATIENCE);
@@ -100,6 +103,7 @@ impl Redis {
             findings: Findings::default(),
             write_fault: ArcSwapOption::empty(),
             wait_replicas: settings.wait_replicas,
+            wordings,
             open,
         });
         let first = async { tokio::join!(shared.tracking.live(), shared.control.connection()) };

@@ -1,5 +1,6 @@
-//! The tenants' numbers: allocated once in Redis, shared by all nodes, never reused.
+//! The numbers of tenants and of their wordings: allocated once in Redis, shared by all nodes, never reused.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use crate::consent::TenantId;
+use crate::consent::terms::WordingNumbers;
+use crate::store::wordings::Wordings;
 
-use super::door::ask;
+use super::door::{ask, bytes};
 use super::fault::RedisFault;
 use super::keys;
 
@@ -33,15 +36,43 @@ end
 return numbers
 ";
 
+/// Gives each listed version of a tenant its number and answers with every number there is. As with tenants, a number that a node works with is kept.
+const SETTLE_WORDINGS: &str = r"
+local top = {}
+local function note(field, number)
+  local tenant = string.match(field, '^(%d+)%.')
+  top[tenant] = math.max(top[tenant] or 0, number)
+end
+local stored = redis.call('HGETALL', KEYS[1])
+for i = 1, #stored, 2 do note(stored[i], tonumber(stored[i + 1])) end
+for i = 1, #ARGV, 2 do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 0 then
+    local tenant = string.match(ARGV[i], '^(%d+)%.')
+    local number = tonumber(ARGV[i + 1])
+    if number == 0 then number = (top[tenant] or 0) + 1 end
+    if number <= 255 then
+      redis.call('HSET', KEYS[1], ARGV[i], number)
+      note(ARGV[i], number)
+    end
+  end
+end
+return redis.call('HGETALL', KEYS[1])
+";
+
 /// The configured tenants and, once Redis has told them, their numbers.
 pub(super) struct Numbering {
     names: Vec<String>,
     numbers: Arc<ArcSwapOption<Vec<TenantId>>>,
+    wordings: Arc<Wordings>,
 }
 
 impl Numbering {
-    pub(super) fn new(names: Vec<String>, numbers: Arc<ArcSwapOption<Vec<TenantId>>>) -> Self {
-        Self { names, numbers }
+    pub(super) fn new(
+        names: Vec<String>,
+        numbers: Arc<ArcSwapOption<Vec<TenantId>>>,
+        wordings: Arc<Wordings>,
+    ) -> Self {
+        Self { names, numbers, wordings }
     }
 
     /// Learns the numbers, or makes sure that they are still the same.
@@ -60,9 +91,52 @@ impl Numbering {
             self.numbers.store(None);
             return Err(RedisFault::TenantsChanged);
         }
+        // Records are judged by the wordings' numbers as soon as they can be found.
+        self.settle_wordings(connection, &numbers).await?;
         self.numbers.store(Some(Arc::new(numbers)));
         Ok(())
     }
+
+    /// Learns the numbers of wordings again: other nodes may list versions that this one does not.
+    pub(super) async fn refresh_wordings(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+        match self.numbers.load_full() {
+            Some(tenants) => self.settle_wordings(connection, &tenants).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn settle_wordings(
+        &self,
+        connection: &MultiplexedConnection,
+        tenants: &[TenantId],
+    ) -> Result<(), RedisFault> {
+        let mut eval = redis::cmd("EVAL");
+        eval.arg(SETTLE_WORDINGS).arg(1).arg(keys::WORDINGS);
+        for (place, tenant) in tenants.iter().enumerate() {
+            for version in self.wordings.listed(place) {
+                let field = format!("{}.{version}", tenant.0);
+                eval.arg(field).arg(self.wordings.number(*tenant, version));
+            }
+        }
+        let answer = ask(connection, &eval, PATIENCE).await?;
+        self.wordings.settle(tenants, wordings(&answer).ok_or(RedisFault::TenantsChanged)?);
+        Ok(())
+    }
+}
+
+type OfWordings = HashMap<TenantId, WordingNumbers, ahash::RandomState>;
+
+fn wordings(answer: &Value) -> Option<OfWordings> {
+    let Value::Array(flat) = answer else { return None };
+    let mut all = OfWordings::default();
+    for row in flat.chunks_exact(2) {
+        let [field, number] = row else { return None };
+        let field = std::str::from_utf8(bytes(field)?).ok()?;
+        let number = std::str::from_utf8(bytes(number)?).ok()?.parse().ok()?;
+        let (tenant, version) = field.split_once('.')?;
+        all.entry(TenantId(tenant.parse().ok()?)).or_default().note(version.to_owned(), number);
+    }
+    Some(all)
 }
 
 fn numbers(answer: &Value) -> Option<Vec<TenantId>> {

@@ -18,6 +18,8 @@ use super::{Shared, keys};
 const CANARY_EVERY: Duration = Duration::from_secs(1);
 /// Abandoned intents are looked for every so many canaries.
 const INTENTS_EVERY: u64 = 10;
+/// The numbers of wordings are learnt again every so many canaries.
+const WORDINGS_EVERY: u64 = 5;
 /// The server's configuration is looked at every so many canaries.
 const INSPECTION_EVERY: u64 = 30;
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,6 +61,9 @@ async fn look_after(shared: &Arc<Shared>) {
         // While Redis is away nothing is due, and what was missed is done when it is back.
         let Ok(connection) = shared.control.connection().await else { continue };
         let _ = shared.tracking.sing(&connection).await;
+        if tick % WORDINGS_EVERY == 0 {
+            shared.tracking.refresh_wordings(&connection).await;
+        }
         if tick >= intents_due && finish_abandoned(shared, &connection).await.is_ok() {
             intents_due = tick.saturating_add(INTENTS_EVERY);
         }

@@ -18,6 +18,7 @@ use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
 use crate::store::place::Place;
 use crate::store::stamps::Stamps;
+use crate::store::wordings::Wordings;
 use crate::store::{Outcome, StoreError};
 
 use super::batch::{Batch, Change, Seen, Taught};
@@ -60,6 +61,7 @@ fn sha1hex(bytes: &[u8]) -> String {
 pub(super) struct Writing {
     pub(super) connection: MultiplexedConnection,
     pub(super) front: Arc<Front>,
+    pub(super) wordings: Arc<Wordings>,
     pub(super) wait_replicas: u32,
 }
 

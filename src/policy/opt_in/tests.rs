@@ -1,0 +1,269 @@
+use std::time::Duration;
+
+use super::*;
+use crate::consent::evidence::EvidenceField;
+use crate::consent::{Category, Timestamp};
+
+const GRANTED: CategorySet = CategorySet::of(Category::Marketing).with(Category::Utility);
+
+/// Evidence that keeps every rule of both sets, in a channel of its own.
+fn whole(channel: &str) -> Evidence {
+    let spoken = channel == "phone";
+    let printed = channel == "paper";
+    Evidence {
+        channel: Some(channel.into()),
+        user_action: Some(if spoken { "said_yes" } else if printed { "signed" } else { "checked_box" }.into()),
+        name_and_logo_shown: (!spoken && !printed).then_some(true),
+        number_confirmed: Some(true),
+        categories_shown: Some(vec![Category::Utility, Category::Marketing, Category::Call]),
+        business_named: Some("Acme".into()),
+        wording: Some("I agree to receive offers from Acme on WhatsApp".into()),
+        ..Evidence::default()
+    }
+}
+
+fn names(rules: OptInRules, evidence: &Evidence) -> Vec<&'static str> {
+    broken(rules, &Claim::new(GRANTED, evidence)).map(|rule| rule.name).collect()
+}
+
+const STRICT: OptInRules = OptInRules::Strict;
+const GENERAL: OptInRules = OptInRules::General;
+
+type Change = fn(&mut Evidence);
+
+#[test]
+fn whole_evidence_keeps_every_rule_in_every_channel() {
+    for channel in channel::THIRD_PARTY {
+        assert!(names(STRICT, &whole(channel)).is_empty(), "{channel}");
+        assert!(names(GENERAL, &whole(channel)).is_empty(), "{channel}");
+    }
+    for channel in ["whatsapp", "ivr", "qr_code", "click_to_chat", "social", "other"] {
+        assert!(names(GENERAL, &whole(channel)).is_empty(), "{channel}");
+        assert!(names(STRICT, &whole(channel)).contains(&"third_party_channel"), "{channel}");
+    }
+}
+
+/// One change to whole evidence, and the rules of each set that it breaks, whatever the channel.
+const BREAKS: &[(&str, Change, &[&str], &[&str])] = &[
+    ("no channel", |e| e.channel = None, &["third_party_channel"], &["known_channel"]),
+    ("another word", |e| e.channel = Some("Website".into()), &["third_party_channel"], &["known_channel"]),
+    ("no action", |e| e.user_action = None, &["active_opt_in"], &["active_opt_in"]),
+    ("silence", |e| e.user_action = Some("silence".into()), &["active_opt_in"], &["active_opt_in"]),
+    ("pre-ticked", |e| e.user_action = Some("pre_ticked_box".into()), &["active_opt_in"], &["active_opt_in"]),
+    ("no number", |e| e.number_confirmed = None, &["number_confirmed"], &["number_given"]),
+    ("their number", |e| e.number_confirmed = Some(false), &["number_confirmed"], &["number_given"]),
+    ("no types", |e| e.categories_shown = None, &["categories_shown"], &[]),
+    ("one type", |e| e.categories_shown = Some(vec![Category::Utility]), &["categories_shown"], &[]),
+    ("nameless", |e| e.business_named = None, &["business_named"], &["business_named"]),
+    ("blank name", |e| e.business_named = Some("  ".into()), &["business_named"], &["business_named"]),
+    ("a chat link", |e| e.url = Some("https://wa.me/15550783881".into()), &["no_click_to_chat"], &[]),
+];
+
+#[test]
+fn each_rule_is_broken_alone_in_every_channel() {
+    for at in channel::THIRD_PARTY {
+        for (what, change, strict, general) in BREAKS {
+            let mut evidence = whole(at);
+            change(&mut evidence);
+            let mut found = names(STRICT, &evidence);
+            // A channel that is gone takes its exemption along.
+            if evidence.channel.as_deref() != Some(at) {
+                found.retain(|name| *name != "name_and_logo_shown");
+            }
+            assert_eq!(found, *strict, "strict, {at}: {what}");
+            assert_eq!(names(GENERAL, &evidence), *general, "general, {at}: {what}");
+        }
+    }
+}
+
+#[test]
+fn the_logo_is_asked_where_it_can_be_shown_and_the_name_in_words_where_it_cannot() {
+    let shown = ["website", "app", "email", "sms", "in_person"];
+    for at in channel::THIRD_PARTY {
+        for stated in [None, Some(false)] {
+            let evidence = Evidence { name_and_logo_shown: stated, ..whole(at) };
+            let expected: &[&str] = if shown.contains(&at) { &["name_and_logo_shown"] } else { &[] };
+            assert_eq!(names(STRICT, &evidence), expected, "{at}");
+            assert!(names(GENERAL, &evidence).is_empty(), "{at}");
+        }
+        let unnamed = Evidence { wording: Some("I agree to receive offers from Acme".into()), ..whole(at) };
+        let expected: &[&str] = if shown.contains(&at) { &[] } else { &["whatsapp_named"] };
+        assert_eq!(names(STRICT, &unnamed), expected, "{at}");
+        for nothing in [None, Some(" ".to_owned())] {
+            let wordless = Evidence { wording: nothing, ..whole(at) };
+            assert!(names(STRICT, &wordless).contains(&"wording_kept"), "{at}");
+            assert!(names(GENERAL, &wordless).is_empty(), "{at}");
+        }
+    }
+    let spoken = Evidence {
+        user_action: Some("said_yes".into()),
+        name_and_logo_shown: None,
+        ..whole("in_person")
+    };
+    assert!(names(STRICT, &spoken).is_empty());
+    assert_eq!(names(STRICT, &Evidence { wording: Some("Yes".into()), ..spoken }), ["whatsapp_named"]);
+}
+
+#[test]
+fn every_active_opt_in_counts_in_every_channel_and_no_other_word_does() {
+    for at in channel::THIRD_PARTY {
+        for action in ["checked_box", "pressed_button", "signed", "said_yes", "texted_keyword", "filled_form"] {
+            let evidence = Evidence { user_action: Some(action.into()), ..whole(at) };
+            assert!(names(STRICT, &evidence).is_empty() && names(GENERAL, &evidence).is_empty(), "{at} {action}");
+        }
+        for action in ["", "Checked_box", "checked box", "messaged_us", "opened_chat", "none"] {
+            let evidence = Evidence { user_action: Some(action.into()), ..whole(at) };
+            assert_eq!(names(STRICT, &evidence), ["active_opt_in"], "{at} {action}");
+            assert_eq!(names(GENERAL, &evidence), ["active_opt_in"], "{at} {action}");
+        }
+    }
+}
+
+#[test]
+fn links_into_a_chat_are_no_opt_in_however_they_are_written() {
+    for url in [
+        "https://wa.me/15550783881",
+        "http://WA.ME/15550783881?text=hi",
+        "wa.me/15550783881",
+        "//wa.me/1",
+        "https://www.wa.me./1",
+        "https://user@wa.me:443/1",
+        " https:\\\\wa.me\\1",
+        "https://wa\t.me/1",
+        "https:wa.me/1",
+        "https://wa.link/abc",
+        "https://api.whatsapp.com/send?phone=15550783881",
+        "https://whatsapp.com/channel/0029",
+        "https://chat.whatsapp.com/abc",
+        "https://web.whatsapp.com",
+        "whatsapp://send?phone=1",
+        "whatsapp:send",
+        "whatsapp-consumer://send",
+        "intent://send/1#Intent;scheme=whatsapp;end",
+        "https://m.me/acme",
+    ] {
+        let evidence = Evidence { url: Some(url.into()), ..whole("website") };
+        assert_eq!(names(STRICT, &evidence), ["no_click_to_chat"], "{url}");
+        assert!(names(GENERAL, &evidence).is_empty(), "{url}");
+    }
+    for url in [
+        "https://acme.example/whatsapp",
+        "https://acme.example/opt-in?via=wa.me",
+        "acme.example:8443/wa.me",
+        "https://notwa.me/",
+        "https://whatsapp.com.acme.example/",
+        "app://opt-in",
+        "",
+    ] {
+        let evidence = Evidence { url: Some(url.into()), ..whole("website") };
+        assert!(names(STRICT, &evidence).is_empty(), "{url}");
+    }
+    for name in ["click_to_chat", "Click-to-chat", "click to chat", "wa.me", "ctwa"] {
+        let evidence = Evidence { channel: Some(name.into()), ..whole("website") };
+        assert_eq!(names(STRICT, &evidence), ["third_party_channel", "no_click_to_chat"], "{name}");
+    }
+}
+
+#[test]
+fn nothing_at_all_breaks_every_rule_that_asks_for_something() {
+    let nothing = Evidence::default();
+    let expected = [
+        "third_party_channel",
+        "active_opt_in",
+        "name_and_logo_shown",
+        "number_confirmed",
+        "categories_shown",
+        "business_named",
+        "wording_kept",
+    ];
+    assert_eq!(names(STRICT, &nothing), expected);
+    assert_eq!(names(GENERAL, &nothing), ["known_channel", "active_opt_in", "number_given", "business_named"]);
+}
+
+#[test]
+fn every_rule_names_its_source_its_field_and_a_remedy() {
+    for (at, rule) in RULES.iter().enumerate() {
+        assert!(RULES.iter().skip(at + 1).all(|other| other.name != rule.name), "{}", rule.name);
+        assert!(rule.source.starts_with("Meta, Get opt-in for WhatsApp"));
+        assert!(rule.asked_by(STRICT) || rule.asked_by(GENERAL));
+        let fields: Vec<_> = rule.field.split(", ").map(|field| field.strip_prefix("evidence.").unwrap()).collect();
+        assert!(fields.iter().all(|name| EvidenceField::ALL.iter().any(|field| field.name() == *name)));
+        assert!(rule.problem().ends_with(&format!("[{}]", rule.name)) && rule.remedy.len() > 40);
+    }
+}
+
+fn grant(evidence: Option<Evidence>) -> EventAsWritten {
+    EventAsWritten {
+        kind: Some(Kind::Grant),
+        categories: Some(GRANTED.iter().collect()),
+        occurred_at: Some(Timestamp::from_secs(1_000)),
+        evidence,
+        ..EventAsWritten::default()
+    }
+}
+
+#[test]
+fn a_grant_is_admitted_as_it_is_or_refused_with_every_broken_rule() {
+    let tenant = Tenant::named("acme");
+    let mut written = grant(Some(whole("website")));
+    admit(&tenant, &mut written).unwrap();
+    assert_eq!((written.pending, written.expires_at), (None, None));
+    let broken = Evidence { user_action: None, number_confirmed: None, business_named: None, ..whole("website") };
+    let problems = admit(&tenant, &mut grant(Some(broken))).unwrap_err();
+    let fields: Vec<_> = problems.iter().map(|p| p.split(':').next().unwrap()).collect();
+    assert_eq!(fields, ["evidence.user_action", "evidence.number_confirmed", "evidence.business_named"]);
+    assert_eq!(admit(&tenant, &mut grant(None)).unwrap_err().len(), 7);
+    let mut revoke = EventAsWritten { kind: Some(Kind::Revoke), ..grant(None) };
+    admit(&tenant, &mut revoke).unwrap();
+}
+
+#[test]
+fn a_tenant_may_ask_for_more() {
+    let tenant = Tenant { required_fields: vec![EvidenceField::Locale, EvidenceField::Url], ..Tenant::named("acme") };
+    let problems = admit(&tenant, &mut grant(Some(whole("website")))).unwrap_err();
+    assert!(problems[0].starts_with("evidence.locale: missing") && problems.len() == 2, "{problems:?}");
+    let full = Evidence {
+        locale: Some("en".into()),
+        url: Some("https://acme.example/".into()),
+        ..whole("website")
+    };
+    admit(&tenant, &mut grant(Some(full))).unwrap();
+}
+
+#[test]
+fn legacy_grants_enter_only_where_the_tenant_takes_them() {
+    let mut tenant = Tenant { double_opt_in: true, ..Tenant::named("acme") };
+    let mut legacy = EventAsWritten { legacy: Some(true), ..grant(None) };
+    let refused = admit(&tenant, &mut legacy).unwrap_err();
+    assert!(refused.len() == 1 && refused[0].contains("legacy_imports = true"), "{refused:?}");
+    tenant.legacy_imports = true;
+    admit(&tenant, &mut legacy).unwrap();
+    assert_eq!((legacy.legacy, legacy.pending), (Some(true), None));
+    // Taking them does not excuse a grant that is not marked as one.
+    assert!(admit(&tenant, &mut grant(None)).is_err());
+}
+
+#[test]
+fn with_double_opt_in_every_grant_waits_but_its_confirmation() {
+    let tenant = Tenant { double_opt_in: true, ..Tenant::named("acme") };
+    for pending in [None, Some(false), Some(true)] {
+        let mut first = EventAsWritten { pending, ..grant(Some(whole("website"))) };
+        admit(&tenant, &mut first).unwrap();
+        assert_eq!(first.pending, Some(true));
+    }
+    let mut second = EventAsWritten { confirms: Some("e1".into()), ..grant(Some(whole("email"))) };
+    admit(&tenant, &mut second).unwrap();
+    assert_eq!(second.pending, None);
+}
+
+#[test]
+fn a_tenant_that_lets_grants_expire_ends_them_at_the_latest_then() {
+    let tenant =
+        Tenant { grants_expire_after: Some(Duration::from_secs(100)), ..Tenant::named("acme") };
+    for (stated, expected) in [(None, 1_100), (Some(1_050), 1_050), (Some(9_000), 1_100)] {
+        let expires_at = stated.map(Timestamp::from_secs);
+        let mut written = EventAsWritten { expires_at, ..grant(Some(whole("website"))) };
+        admit(&tenant, &mut written).unwrap();
+        assert_eq!(written.expires_at, Some(Timestamp::from_secs(expected)));
+    }
+}

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::auth::Caller;
-use super::ingest::{Ingest, Listing, Settled};
+use super::ingest::{Ingest, Manner};
 use super::lines::{Line, Lines};
 use super::problem::{Fault, Problem};
-use super::{Control, body, explain};
+use super::tally::{Listing, Tally};
+use super::{Control, body, explain, export};
 
 /// How the events are written.
 enum Format {
@@ -38,23 +41,40 @@ impl Format {
     }
 }
 
+/// What may stand in the query.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Options {
+    /// Check everything and store nothing.
+    dry_run: bool,
+    /// The tenant of events that name none.
+    tenant: Option<String>,
+}
+
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
+    options: Result<Query<Options>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
+    let Query(Options { dry_run, tenant }) = options.map_err(|_| {
+        Problem::new(Fault::Unreadable, "the query takes dry_run=true or false and tenant=NAME, nothing else")
+    })?;
     match Format::of(request.headers())? {
-        Format::Json => whole(&control, &caller, request.into_body()).await.map(Json),
+        Format::Json => {
+            let ingest = Ingest::new(&control, &caller, Manner { listing: Listing::All, dry_run, tenant });
+            whole(ingest, request.into_body()).await.map(Json)
+        }
         Format::Lines => {
-            let ingest = Ingest::new(&control, &caller, Listing::NotApplied);
+            let manner = Manner { listing: Listing::NotApplied, dry_run, tenant };
+            let ingest = Ingest::new(&control, &caller, manner);
             stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_json()))
         }
     }
 }
 
-async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Value, Problem> {
+async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Value, Problem> {
     let bytes = body::whole(body).await?;
-    let mut ingest = Ingest::new(control, caller, Listing::All);
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         ingest.offer(1, &bytes).await?;
         return ingest.finish().await?.into_single();
@@ -68,7 +88,7 @@ async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Value, 
 }
 
 /// Takes lines in while they arrive; what was complete when a stream broke off is kept.
-async fn stream(mut ingest: Ingest<'_>, mut body: Body) -> Result<Settled, Problem> {
+async fn stream(mut ingest: Ingest<'_>, mut body: Body) -> Result<Tally, Problem> {
     let mut lines = Lines::default();
     loop {
         match body::piece(&mut body).await {
@@ -88,6 +108,8 @@ async fn stream(mut ingest: Ingest<'_>, mut body: Body) -> Result<Settled, Probl
 
 async fn take(ingest: &mut Ingest<'_>, number: u64, line: Line) -> Result<(), Problem> {
     match line {
+        // Where an export is imported, its end is no event.
+        Line::Whole(written) if export::is_end(&written) => Ok(()),
         Line::Whole(written) => ingest.offer(number, &written).await,
         Line::TooLong => ingest.reject_too_long(number).await,
     }

@@ -10,11 +10,13 @@ mod check;
 mod decisions;
 mod events;
 mod explain;
+mod export;
 mod ingest;
 mod lines;
 mod problem;
 mod recipients;
 mod status;
+mod tally;
 mod templates;
 
 use std::future::Future;
@@ -90,6 +92,7 @@ fn routes() -> Vec<Route> {
             Some(Scope::ConsentRead),
             get(recipients::show),
         ),
+        route("get", "/v1/export", Some(Scope::ConsentRead), get(export::stream)),
         route("post", "/v1/check", Some(Scope::ConsentRead), post(check::post)),
         route("put", "/v1/templates/{account}", Some(Scope::TemplatesWrite), put(templates::replace)),
         route("get", "/v1/templates", Some(Scope::TemplatesWrite), get(templates::list)),

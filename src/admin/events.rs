@@ -9,15 +9,19 @@ use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::ingest::{Ingest, Manner};
 use super::lines::{Line, Lines};
+use super::openapi::Description;
 use super::problem::{Fault, Problem};
-use super::tally::{Listing, Tally};
+use super::tally::{Ingested, Listing, Tally};
 use super::{Control, body, explain, export};
+use crate::consent::event::EventAsWritten;
 
 /// How the events are written.
 enum Format {
@@ -41,6 +45,60 @@ impl Format {
     }
 }
 
+/// One event or many. Of many, what is no [`EventAsWritten`] is rejected by itself, by its place.
+#[derive(ToSchema)]
+#[schema(as = Events)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used: the items are read one by one")]
+enum EventsAsWritten {
+    One(Box<EventAsWritten>),
+    Many(Vec<AnyEvent>),
+}
+
+/// An event among others, which does not keep them from being taken in if it is none.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+enum AnyEvent {
+    Event(Box<EventAsWritten>),
+    #[schema(value_type = Value)]
+    Rejected(Value),
+}
+
+/// One event a line.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct EventLines(String);
+
+pub(super) fn described() -> Description {
+    let example = json!({
+        "recipient": "+15550000001", "kind": "grant", "categories": ["marketing", "utility"],
+        "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "website",
+        "evidence": { "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
+            "categories_shown": ["marketing", "utility"], "business_named": "Acme",
+            "wording": "I agree to receive offers and order updates from Acme on WhatsApp", "wording_version": "2026-01", "locale": "en" },
+    });
+    Description::of("Write consent events")
+        .at_length(
+            "One event, an array, or one event a line (`application/x-ndjson`), without limit and streamed. A single event that is rejected is a 422; \
+             of several, each is applied, ignored or rejected by itself. The answer comes when the events are stored and enforced on this node. \
+             An event's `id`, or without one its content, makes a repeat harmless.",
+        )
+        .in_query("dry_run", "Check everything and store nothing; the answer counts what is `valid`", ObjectBuilder::new().schema_type(Type::Boolean))
+        .in_query("tenant", "The tenant of events that name none", ObjectBuilder::new().schema_type(Type::String))
+        .takes::<EventsAsWritten>(example.clone())
+        .takes_as::<EventLines>("application/x-ndjson", Some(Value::from(format!("{example}\n"))))
+        .answers::<Ingested>(200, "What became of them; of lines, results lists those that were not applied")
+        .faults(&[
+            Fault::MediaType,
+            Fault::BodyTooLarge,
+            Fault::BodyTimeout,
+            Fault::Unreadable,
+            Fault::Invalid,
+            Fault::StoreUnavailable,
+        ])
+}
+
 /// What may stand in the query.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,7 +114,7 @@ pub(super) async fn post(
     Extension(caller): Extension<Caller>,
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Ingested>, Problem> {
     let Query(Options { dry_run, tenant }) = options.map_err(|_| {
         Problem::new(Fault::Unreadable, "the query takes dry_run=true or false and tenant=NAME, nothing else")
     })?;
@@ -68,12 +126,12 @@ pub(super) async fn post(
         Format::Lines => {
             let manner = Manner { listing: Listing::NotApplied, dry_run, tenant };
             let ingest = Ingest::new(&control, &caller, manner);
-            stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_json()))
+            stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_answer()))
         }
     }
 }
 
-async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Value, Problem> {
+async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Ingested, Problem> {
     let bytes = body::whole(body).await?;
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         ingest.offer(1, &bytes).await?;
@@ -84,7 +142,7 @@ async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Value, Problem> {
     for (line, event) in (1..).zip(events) {
         ingest.offer(line, event.get().as_bytes()).await?;
     }
-    Ok(ingest.finish().await?.into_json())
+    Ok(ingest.finish().await?.into_answer())
 }
 
 /// Takes lines in while they arrive; what was complete when a stream broke off is kept.

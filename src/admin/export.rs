@@ -18,9 +18,12 @@ use http::header::CONTENT_TYPE;
 use http_body::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
+use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use crate::consent::dossier::Dossier;
 use crate::consent::event::EventAsWritten;
@@ -47,6 +50,22 @@ pub(super) fn is_end(line: &[u8]) -> bool {
 pub(super) struct Options {
     /// The one tenant whose events are wanted.
     tenant: Option<String>,
+}
+
+/// One event a line, and a last line `{"export":"complete","events":n}`.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct ExportedLines(String);
+
+pub(super) fn described() -> Description {
+    Description::of("Every consent event")
+        .at_length(
+            "One event a line, as `POST /v1/events` takes them, streamed. The last line is `{\"export\":\"complete\",\"events\":n}`; \
+             an answer without it was cut off.",
+        )
+        .in_query("tenant", "Only this tenant; without it all that the token may touch", ObjectBuilder::new().schema_type(Type::String))
+        .answers_as::<ExportedLines>(200, "The events", "application/x-ndjson")
+        .faults(&[Fault::Unreadable, Fault::NotFound, Fault::TenantForbidden, Fault::StoreUnavailable])
 }
 
 pub(super) async fn stream(

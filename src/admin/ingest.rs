@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tokio::task::JoinHandle;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
 use super::explain;
 use super::lines::MAX_LINE;
 use super::problem::Problem;

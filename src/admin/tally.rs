@@ -1,7 +1,8 @@
 //! Keeping count of what became of events, and the answers that tell it.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::problem::{Fault, Problem};
 use crate::store::Outcome;
@@ -30,12 +31,38 @@ pub(super) enum Done {
 }
 
 /// What became of one event.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LineResult {
+    /// Its place, from 1.
     line: u64,
+    /// `applied`, `ignored` or `rejected`; `valid` in a dry run.
+    #[schema(example = "rejected")]
     result: &'static str,
+    /// Why it was not applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
+}
+
+/// What became of the events.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ingested {
+    /// How many changed what is stored.
+    applied: u64,
+    /// How many said nothing new.
+    ignored: u64,
+    /// How many were not taken in.
+    rejected: u64,
+    /// What became of each.
+    results: Vec<LineResult>,
+    /// There were more results than an answer lists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    results_truncated: bool,
+    /// Nothing was stored, because the query asked for a dry run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+    /// Of a dry run: with how many nothing is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid: Option<u64>,
 }
 
 /// The counts so far.
@@ -127,30 +154,17 @@ impl Tally {
     }
 
     /// The answer's body.
-    pub(super) fn into_json(self) -> Value {
-        let mut answer = json!({
-            "applied": self.applied,
-            "ignored": self.ignored,
-            "rejected": self.rejected,
-            "results": self.results,
-        });
-        if let Some(members) = answer.as_object_mut() {
-            if self.truncated {
-                members.insert("results_truncated".to_owned(), Value::Bool(true));
-            }
-            if let Some(valid) = self.valid {
-                members.insert("dry_run".to_owned(), Value::Bool(true));
-                members.insert("valid".to_owned(), Value::from(valid));
-            }
-        }
-        answer
+    pub(super) fn into_answer(self) -> Ingested {
+        let Self { applied, ignored, rejected, results, truncated, valid, .. } = self;
+        let dry_run = valid.is_some();
+        Ingested { applied, ignored, rejected, results, results_truncated: truncated, dry_run, valid }
     }
 
     /// The answer for a caller who sent just one event, to whom its rejection is an error.
-    pub(super) fn into_single(self) -> Result<Value, Problem> {
+    pub(super) fn into_single(self) -> Result<Ingested, Problem> {
         let reasons = self.results.first().map(|only| only.reasons.clone()).unwrap_or_default();
         if self.rejected == 0 {
-            return Ok(self.into_json());
+            return Ok(self.into_answer());
         }
         let problem = Problem::new(Fault::Invalid, "the event was rejected and nothing was stored");
         let problem = problem.listing(reasons);

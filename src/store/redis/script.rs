@@ -11,6 +11,7 @@ use crate::consent::GateRecord;
 use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 
 use super::batch::Change;
 use super::door::ask_all;
@@ -47,9 +48,11 @@ pub(super) type Lost = HashMap<Place, Option<Vec<u8>>, ahash::RandomState>;
 pub(super) async fn write(
     connection: MultiplexedConnection,
     front: Arc<Front>,
-    changes: Vec<Change>,
+    mut changes: Vec<Change>,
     patience: Duration,
 ) -> Result<Lost, StoreError> {
+    let mut stamps = Stamps::new(front.cache.clock());
+    changes.iter_mut().try_for_each(|change| stamps.seal(&mut change.dossier))?;
     let (calls, gates) = calls(&changes);
     let answers = match ask_all(&connection, &calls, patience).await {
         Ok(answers) => answers,

@@ -84,7 +84,7 @@ pub(super) async fn stream(
     // The first page tells whether the store answers, while an error can still be one.
     let store = export.control.store.clone();
     for tenant in &tenants {
-        store.page(*tenant, None, 1).await.map_err(unavailable)?;
+        store.page(*tenant, None, 1).await.map_err(|error| unavailable(&error))?;
     }
     tokio::spawn(async move {
         if let Err(error) = export.all(tenants).await {
@@ -96,8 +96,8 @@ pub(super) async fn stream(
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::new(Pages(reader))).into_response())
 }
 
-fn unavailable(error: StoreError) -> Problem {
-    tracing::warn!(error = &error as &dyn std::error::Error, "an export did not begin");
+fn unavailable(error: &StoreError) -> Problem {
+    tracing::warn!(error = error as &dyn std::error::Error, "an export did not begin");
     Problem::new(Fault::StoreUnavailable, "the consent store could not be read; try again")
 }
 

@@ -78,10 +78,10 @@ impl Tally {
             text += "nothing was stored: this was a dry run\n";
         }
         if let Some(path) = rejects {
-            text += &format!(
-                "what was rejected stands in {} with the reasons: correct it there and import that file\n",
-                path.display()
-            );
+            let path = path.display().to_string();
+            text += "what was rejected stands in ";
+            text += &path;
+            text += " with the reasons: correct it there and import that file\n";
         }
         text
     }

@@ -58,7 +58,9 @@ pub(super) async fn write(
         Ok(answers) => answers,
         Err(fault) => {
             // What came through is not known: whoever was concerned is asked for again.
-            changes.iter().for_each(|change| front.forget(&change.place));
+            for change in &changes {
+                front.forget(&change.place);
+            }
             return Err(fault.into());
         }
     };

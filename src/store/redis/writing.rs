@@ -219,7 +219,9 @@ impl Writing {
             }
         }
         // What was read here may be newer than what is cached here, even where it needed no change.
-        unchanged.iter().for_each(|place| self.front.forget(place));
+        for place in &unchanged {
+            self.front.forget(place);
+        }
         failed.map_or(Ok(lost), Err)
     }
 

@@ -10,7 +10,7 @@ use divan::{Bencher, black_box};
 use http::Request;
 use http::request::Parts;
 use optgate::consent::record::{Slot, State};
-use optgate::consent::{Category, CategorySet, E164, GateRecord, Lookup, Timestamp, plan};
+use optgate::consent::{Category, CategorySet, E164, GateRecord, Lookup, Timestamp, Validity, plan};
 use optgate::policy::facts::SenderScope;
 use optgate::policy::{Addressee, Facts, Policy, Settings, WindowKnowledge, decide};
 use optgate::wire::classify::{CatalogueAnswer, TemplateEntry, classify};
@@ -101,6 +101,7 @@ fn decide_one_grant(bencher: Bencher) {
                 addressee: Addressee::People { lookups: black_box(&lookups), ambiguous: false },
                 needs: CategorySet::of(Category::Utility),
                 headline: Category::Utility,
+                validity: &Validity::UNLIMITED,
                 window: WindowKnowledge::NotLearnt,
             },
         )
@@ -128,6 +129,7 @@ fn all_stages_but_the_lookup(bencher: Bencher) {
             addressee: Addressee::People { lookups: &lookups, ambiguous: false },
             needs: classified.needs,
             headline: classified.headline,
+            validity: &Validity::UNLIMITED,
             window: WindowKnowledge::NotLearnt,
         };
         (identified, decide(&policy, &facts))

@@ -62,7 +62,7 @@ fn world() -> &'static World {
             runtime.block_on(app::run(config, std::future::pending(), ready)).expect("the gate runs");
         });
         let gate = gate.recv().expect("the gate's addresses");
-        let event = r#"{"recipient":"+15550000001","kind":"grant","categories":["utility","marketing"],"occurred_at":"2026-01-01T00:00:00Z","actor":"person","source":"bench","evidence":{"channel":"website","wording":"I agree"}}"#;
+        let event = r#"{"recipient":"+15550000001","kind":"grant","categories":["utility","marketing"],"occurred_at":"2026-01-01T00:00:00Z","actor":"person","source":"bench","evidence":{"channel":"website","user_action":"checked_box","name_and_logo_shown":true,"number_confirmed":true,"categories_shown":["utility","marketing"],"business_named":"Acme","wording":"I agree"}}"#;
         let head = format!("POST /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{event}", event.len());
         let answer = Caller::to(gate.admin).exchange(head.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use crate::consent::dossier::Dossier;
-use crate::consent::{Category, EventId, Kind, Recipient, Standing, Timestamp};
+use crate::consent::{Category, EventId, GateRecord, Lookup, Recipient, Standing, Timestamp, Validity};
 
 /// How a person stands to one tenant.
 #[derive(Serialize, ToSchema)]
@@ -71,10 +71,34 @@ pub(super) async fn show(
         tracing::warn!(error = &error as &dyn std::error::Error, "a dossier was not read");
         Problem::new(Fault::StoreUnavailable, "the recipient's record could not be read; try again")
     })?;
-    match dossier.filter(|dossier| !dossier.is_empty()) {
-        Some(dossier) => Ok(Json(record(&tenant, &recipient, &dossier, control.clock.now()))),
-        None => Err(Problem::new(Fault::NotFound, "nothing is known about this recipient for this tenant")),
-    }
+    let Some(dossier) = dossier.filter(|dossier| !dossier.is_empty()) else {
+        return Err(Problem::new(Fault::NotFound, "nothing is known about this recipient for this tenant"));
+    };
+    // What sends are judged by may be stricter than what follows from the events by the configuration of today.
+    let standing = match control.store.lookup(place, &recipient.key()).await.lookup {
+        Lookup::Found(gate) => gate,
+        Lookup::Absent => GateRecord::default(),
+        Lookup::Unavailable => {
+            return Err(Problem::new(
+                Fault::StoreUnavailable,
+                "the recipient's record could not be read; try again",
+            ));
+        }
+    };
+    let validity = control.store.validity(place);
+    let judged = Judged {
+        gate: standing,
+        validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED),
+        now: control.clock.now(),
+    };
+    Ok(Json(record(&tenant, &recipient, &dossier, &judged)))
+}
+
+/// How the hot path sees a person now.
+struct Judged<'a> {
+    gate: GateRecord,
+    validity: &'a Validity,
+    now: Timestamp,
 }
 
 fn unreadable_recipient() -> Problem {
@@ -85,25 +109,23 @@ fn unreadable_recipient() -> Problem {
 }
 
 /// The record as the API writes it, with expiry applied as the hot path applies it.
-fn record(tenant: &str, recipient: &Recipient, dossier: &Dossier, now: Timestamp) -> Record {
+fn record(tenant: &str, recipient: &Recipient, dossier: &Dossier, judged: &Judged<'_>) -> Record {
     let record = dossier.record();
-    let gate = record.gate_record();
     let of_category = |category: Category| {
         let own = record.categories.get(category.index()).cloned().unwrap_or_default();
-        let state = match gate.standing(category, now) {
+        let state = match judged.gate.standing(category, judged.validity, judged.now) {
             Standing::Expired => "expired",
             Standing::Absent | Standing::Granted | Standing::Revoked => own.state.name(),
         };
         let state = CategoryState { state, since: own.since, until: own.until, event: own.event };
         (category.name(), state)
     };
-    let without_evidence = |kind, evidence: bool| kind == Kind::Grant && !evidence;
     Record {
         recipient: recipient.danger_string(),
         tenant: tenant.to_owned(),
         categories: Category::ALL.into_iter().map(of_category).collect(),
         window_until: record.window_until,
         links: dossier.links().filter_map(|(key, _)| Some(key.recipient()?.danger_string())).collect(),
-        legacy: dossier.history().iter().any(|e| without_evidence(e.kind, e.evidence.is_some())),
+        legacy: record.legacy,
     }
 }

@@ -2,19 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::Uri;
 
-use crate::consent::E164;
+use crate::consent::evidence::EvidenceField;
 use crate::consent::tenant::{DEFAULT_TENANT, OptInRules, Sender, Tenant, Tenants};
+use crate::consent::terms::{MAX_WORDINGS, Terms, Wording};
+use crate::consent::{E164, Timestamp};
 
 use super::section::{Section, Wrong};
-use super::value::{one_of, parsed, parsed_unseen, web_address};
+use super::value::{non_empty_list, one_of, owned, parsed, parsed_unseen, switch, web_address};
 
 /// A tenant as written.
 pub(super) struct Written {
-    name: String,
-    opt_in_rules: OptInRules,
+    tenant: Tenant,
     senders: Vec<WrittenSender>,
 }
 
@@ -57,16 +59,66 @@ pub(super) fn tenants(root: &Section<'_>) -> Option<Vec<Written>> {
     let relayed = root.place_of("webhook").is_some();
     root.tables("tenants", |section| {
         let name = section.value("name", parsed(NAME, name));
-        let rules = [("strict", OptInRules::Strict), ("general", OptInRules::General)];
-        let opt_in_rules = section.optional("opt_in_rules", one_of(rules));
+        let tenant = tenant(section, name.clone());
         let senders = section.tables("senders", |section| {
             let sender = sender(section, relayed);
             ids.check(section, "phone_number_id", sender.as_ref().map(|s| &s.phone_number_id));
             sender
         });
         names.check(section, "name", name.as_ref());
-        Some(Written { name: name?, opt_in_rules: opt_in_rules?.unwrap_or_default(), senders: senders? })
+        Some(Written { tenant: tenant?, senders: senders? })
     })
+}
+
+/// What a tenant asks of its grants, and when they end.
+fn tenant(section: &Section<'_>, name: Option<String>) -> Option<Tenant> {
+    let rules = [("strict", OptInRules::Strict), ("general", OptInRules::General)];
+    let opt_in_rules = section.optional("opt_in_rules", one_of(rules));
+    let fields = EvidenceField::ALL.map(|field| (field.name(), field));
+    let required_fields = section.optional("required_fields", non_empty_list(one_of(fields)));
+    let legacy_imports = section.optional("legacy_imports", switch);
+    let legacy_until = section.optional("legacy_until", parsed(TIME, Timestamp::parse_rfc3339));
+    let double_opt_in = section.optional("double_opt_in", switch);
+    let grants_expire_after = section.optional("grants_expire_after", parsed(LENGTH, length));
+    let wordings = wordings(section);
+    Some(Tenant {
+        opt_in_rules: opt_in_rules?.unwrap_or_default(),
+        required_fields: required_fields?.unwrap_or_default(),
+        legacy_imports: legacy_imports?.unwrap_or_default(),
+        double_opt_in: double_opt_in?.unwrap_or_default(),
+        grants_expire_after: grants_expire_after?,
+        terms: Terms { wordings: wordings?, legacy_until: legacy_until? },
+        ..Tenant::named(name?)
+    })
+}
+
+fn wordings(section: &Section<'_>) -> Option<Vec<Wording>> {
+    let versions = Unique::default();
+    let wordings = section.tables("wordings", |section| {
+        let version = section.value("version", owned);
+        let expires_older_at = section.optional("expires_older_at", parsed(TIME, Timestamp::parse_rfc3339));
+        let ends_at = section.optional("ends_at", parsed(TIME, Timestamp::parse_rfc3339));
+        versions.check(section, "version", version.as_ref());
+        Some(Wording { version: version?, expires_older_at: expires_older_at?, ends_at: ends_at? })
+    })?;
+    if wordings.len() > MAX_WORDINGS {
+        let right =
+            format!("list at most {MAX_WORDINGS}; an unlisted version counts as older than all listed");
+        section.reject("wordings", Wrong::new(format!("has {} versions", wordings.len()), right));
+        return None;
+    }
+    Some(wordings)
+}
+
+const TIME: &str = "write RFC 3339 with an offset in quotes, such as \"2026-06-01T00:00:00Z\"";
+const LENGTH: &str = "write days, weeks or years of 365 days: \"90d\", \"26w\" or \"2y\"";
+
+fn length(text: &str) -> Option<Duration> {
+    const DAY: u64 = 24 * 60 * 60;
+    let days = [("d", 1), ("w", 7), ("y", 365)];
+    let (digits, days) = days.iter().find_map(|(unit, days)| Some((text.strip_suffix(unit)?, days)))?;
+    let count: u64 = digits.parse().ok().filter(|count| (1..=36_500).contains(count))?;
+    Some(Duration::from_secs(count * days * DAY))
 }
 
 const NAME: &str = "write 1 to 63 of a-z, 0-9, - and _, beginning with a letter or digit";
@@ -106,14 +158,14 @@ fn digits(text: &str) -> Option<String> {
 
 /// The names by which other sections may refer to a tenant.
 pub(super) fn names(written: &[Written]) -> Vec<&str> {
-    if written.is_empty() { vec![DEFAULT_TENANT] } else { written.iter().map(|t| &*t.name).collect() }
+    if written.is_empty() { vec![DEFAULT_TENANT] } else { written.iter().map(|t| &*t.tenant.name).collect() }
 }
 
 /// The tenants that the program runs on, and where each sender's webhooks go.
 pub(super) fn compile(written: Vec<Written>) -> (Tenants, BTreeMap<String, Uri>) {
     let (mut all, mut senders, mut webhook_urls) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (tenant, Written { name, opt_in_rules, senders: of_tenant }) in written.into_iter().enumerate() {
-        all.push(Tenant { name, opt_in_rules });
+    for (tenant, Written { tenant: rules, senders: of_tenant }) in written.into_iter().enumerate() {
+        all.push(rules);
         for WrittenSender { phone_number_id, account, phone, webhook_url } in of_tenant {
             webhook_urls.extend(webhook_url.map(|url| (phone_number_id.clone(), url)));
             senders.push(Sender { phone_number_id, account, phone, tenant });

@@ -68,6 +68,17 @@ pub(super) fn address(entry: &Entry) -> Result<SocketAddr, Wrong> {
     parsed("write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080", |text| text.parse().ok())(entry)
 }
 
+/// Yes or no.
+pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
+    if let Node::Switch(on) = &entry.node {
+        return Ok(*on);
+    }
+    let Node::Untyped(text) = &entry.node else {
+        return Err(wrong_type(entry, "true or false", "write true or false without quotes"));
+    };
+    text.trim().parse().map_err(|_| Wrong::new("is neither true nor false", "write true or false"))
+}
+
 /// A whole number within limits.
 pub(super) fn number(limits: RangeInclusive<u64>) -> impl Fn(&Entry) -> Result<u64, Wrong> {
     move |entry| {

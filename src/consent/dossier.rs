@@ -188,7 +188,10 @@ impl Dossier {
     fn grants(&self, event: &Event, category: Category) -> bool {
         event.is_grant_of(category)
             && !event.pending
-            && event.confirms.as_ref().is_none_or(|first| self.asked(first, event, category))
+            && event
+                .confirms
+                .as_ref()
+                .is_none_or(|first| event.actor.speaks_for_person() && self.asked(first, event, category))
     }
 
     /// Whether the grant of that name is there, pending, of the same identity and no later than its confirmation.

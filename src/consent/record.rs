@@ -276,9 +276,19 @@ mod tests {
     #[test]
     fn a_grant_ends_at_its_time() {
         let mut record = GateRecord::default();
-        record.slots[Category::Utility.index()] = Slot { state: State::Granted, until: 100, ..Slot::default() };
-        assert_eq!(record.standing(Category::Utility, &Validity::UNLIMITED, Timestamp::from_secs(99)), Standing::Granted);
-        assert_eq!(record.standing(Category::Utility, &Validity::UNLIMITED, Timestamp::from_secs(100)), Standing::Expired);
-        assert_eq!(record.standing(Category::Marketing, &Validity::UNLIMITED, Timestamp::from_secs(1)), Standing::Absent);
+        record.slots[Category::Utility.index()] =
+            Slot { state: State::Granted, until: 100, ..Slot::default() };
+        assert_eq!(
+            record.standing(Category::Utility, &Validity::UNLIMITED, Timestamp::from_secs(99)),
+            Standing::Granted
+        );
+        assert_eq!(
+            record.standing(Category::Utility, &Validity::UNLIMITED, Timestamp::from_secs(100)),
+            Standing::Expired
+        );
+        assert_eq!(
+            record.standing(Category::Marketing, &Validity::UNLIMITED, Timestamp::from_secs(1)),
+            Standing::Absent
+        );
     }
 }

@@ -94,11 +94,7 @@ impl Tenants {
     /// The tenants as configured; with none, the single default tenant to which every sender belongs.
     pub fn new(all: Vec<Tenant>, senders: Vec<Sender>) -> Self {
         let closed = !all.is_empty();
-        let all = if closed {
-            all
-        } else {
-            vec![Tenant::named(DEFAULT_TENANT)]
-        };
+        let all = if closed { all } else { vec![Tenant::named(DEFAULT_TENANT)] };
         let senders = senders.into_iter().map(|s| (s.phone_number_id.clone(), s)).collect();
         Self { all, senders, closed }
     }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::tenant::{Sender, Sending, Tenants};
-use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp};
+use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp, Validity};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
 use crate::policy::{Addressee, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
@@ -186,12 +186,14 @@ impl Judge {
         let window = self.window_knowledge(tenant, classified, &answers).await;
         let policy = self.policy();
         let at = self.inner.clock.now();
+        let validity = tenant.and_then(|tenant| self.inner.store.validity(tenant));
         let facts = Facts {
             now: at,
             sender: if tenant.is_some() { SenderScope::Permitted } else { SenderScope::Unknown },
             addressee: addressee(identified, answers.lookups.get(..answers.count).unwrap_or_default()),
             needs: classified.needs,
             headline: classified.headline,
+            validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED),
             window,
         };
         let decision = decide(&policy, &facts);

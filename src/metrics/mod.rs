@@ -36,6 +36,8 @@ struct Hub {
     store_up: AtomicBool,
     invalidation_up: AtomicBool,
     decision_log_dropped: AtomicU64,
+    /// By tenant, in configured order.
+    legacy_grants: Vec<AtomicU64>,
     /// By [`WebhookOutcome`].
     webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
     webhook_items_unreadable: AtomicU64,
@@ -53,6 +55,7 @@ impl Metrics {
             store_up: AtomicBool::new(false),
             invalidation_up: AtomicBool::new(false),
             decision_log_dropped: AtomicU64::new(0),
+            legacy_grants: tenants.iter().map(|_| AtomicU64::new(0)).collect(),
             webhooks: Default::default(),
             webhook_items_unreadable: AtomicU64::new(0),
             propagation: Histogram::default(),
@@ -99,6 +102,11 @@ impl Metrics {
     /// Counts items of genuine webhooks from which nothing could be learnt.
     pub fn webhook_items_unreadable(&self, items: u32) {
         self.0.webhook_items_unreadable.fetch_add(items.into(), Ordering::Relaxed);
+    }
+
+    /// Counts a grant without evidence that was taken in from old records, by its tenant's place.
+    pub fn legacy_grant(&self, tenant: usize) {
+        bump(self.0.legacy_grants.get(tenant));
     }
 
     /// The page, in OpenMetrics text; see [`CONTENT_TYPE`].

@@ -94,6 +94,11 @@ impl Page<'_, '_> {
             let count = total(hub, |cells| cells.fail_open.get(category.index()));
             counter(&mut family, &[("category", category.name())], count)?;
         }
+        let help = "Grants without evidence that were taken in from old records.";
+        let mut family = self.family("optgate_legacy_grants", help, MetricType::Counter)?;
+        for (tenant, count) in hub.tenants.iter().zip(&hub.legacy_grants) {
+            counter(&mut family, &[("tenant", tenant.as_str())], count.load(Ordering::Relaxed))?;
+        }
         Ok(())
     }
 

@@ -4,8 +4,8 @@
 
 pub mod decide;
 pub mod facts;
-pub pub mod opt_in;
-mod permit;
+pub mod opt_in;
+pub mod permit;
 pub mod settings;
 
 pub use decide::{Decision, decide, decide_steering, refuse};

@@ -168,7 +168,8 @@ impl ConsentStore {
             Kind::Embedded { path } => {
                 // One process owns the file and tells its own cache of every write: entries need no maximum age.
                 let front = Arc::new(Front::new(settings.cache_capacity, None, clock));
-                let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
+                let (backend, tenants) =
+                    Embedded::open(path, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
                 let backend = Backend::Embedded(backend);
                 let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
                 let lookup_deadline = settings.lookup_deadline;
@@ -177,7 +178,8 @@ impl ConsentStore {
             }
             Kind::Redis(server) => {
                 let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
-                let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
+                let (backend, tenants) =
+                    Redis::open(&server, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
                 let backend = Backend::Redis(backend);
                 let lookup_deadline = settings.lookup_deadline;
                 let inner = Inner { tenants, lookup_deadline, front, wordings, backend };

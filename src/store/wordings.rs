@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::consent::dossier::Dossier;
 use crate::consent::terms::{Terms, Validity, WordingNumbers};
 use crate::consent::{GateRecord, TenantId};
-use crate::consent::dossier::Dossier;
 
 /// Every configured tenant's wordings. Until the store has told their numbers, none has one: everything counts as unlisted, which is stricter.
 pub(super) struct Wordings {

@@ -11,6 +11,7 @@ async fn store(folder: &Path) -> ConsentStore {
         lookup_deadline: Settings::LOOKUP_DEADLINE,
         cache_capacity: 10,
         tenants: vec!["acme".to_owned()],
+        terms: Vec::new(),
     };
     ConsentStore::open(settings, Clock::System).await.unwrap()
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use optgate::consent::dossier::Dossier;
 use optgate::consent::event::Kind;
-use optgate::consent::{Category, Clock, EventId, Lookup, RecipientKey, Standing};
+use optgate::consent::terms::WordingNumbers;
+use optgate::consent::{Category, Clock, EventId, Lookup, RecipientKey, Standing, Validity};
 use optgate::store::ConsentStore;
 
 use crate::store_contract::bench::{ACME, settings};
@@ -156,11 +157,11 @@ fn verify(file: &Path, acknowledged: &[String]) {
         for (key, dossier) in &all {
             let answer = store.lookup(ACME, key).await.lookup;
             let Lookup::Found(gate) = answer else { panic!("a dossier without a gate record") };
-            assert_eq!(gate, dossier.record().gate_record());
+            assert_eq!(gate, dossier.record().gate_record(&WordingNumbers::default()));
             // Both identities share every event here, so the latest word is the same whichever is asked.
             let latest = dossier.history().last().map(|e| e.kind);
             let expected = if latest == Some(Kind::Revoke) { Standing::Revoked } else { Standing::Granted };
-            assert_eq!(gate.standing(Category::Marketing, NOW), expected);
+            assert_eq!(gate.standing(Category::Marketing, &Validity::UNLIMITED, NOW), expected);
         }
         store.close().await;
     });

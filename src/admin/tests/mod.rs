@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::consent::Timestamp;
-use crate::consent::tenant::{OptInRules, Sender, Tenant};
+use crate::consent::tenant::{Sender, Tenant};
 use crate::policy::{Policy, Settings as PolicySettings};
 use crate::store::{Kind, Settings as StoreSettings};
 use crate::wire::identify::BareNumbers;
@@ -55,7 +55,7 @@ fn token(secret: &str, scopes: &[Scope], tenants: Option<Vec<usize>>) -> Token {
 }
 
 fn tenants(names: &[&str]) -> Tenants {
-    let tenant = |name: &&str| Tenant { name: (*name).to_owned(), opt_in_rules: OptInRules::Strict };
+    let tenant = |name: &&str| Tenant::named(*name);
     let sender = |(place, _): (usize, _)| Sender {
         phone_number_id: if place == 0 { SENDER.to_owned() } else { format!("{place}") },
         account: Some(if place == 0 { ACCOUNT.to_owned() } else { format!("{place}") }),
@@ -79,6 +79,7 @@ impl Plane {
             kind: Kind::Embedded { path: folder.path().join("consent.redb") },
             lookup_deadline: StoreSettings::LOOKUP_DEADLINE,
             cache_capacity: 1000,
+            terms: Vec::new(),
             tenants: names.clone(),
         };
         let store = ConsentStore::open(settings, clock.clone()).await.unwrap();

@@ -144,6 +144,7 @@ fn a_pending_grant_waits_for_the_person_and_overrides_nothing() {
         (vec![pending("a", 10), confirming("a", 5)], State::Pending),
         (vec![Event { categories: utility, ..pending("a", 10) }, confirming("a", 20)], State::Pending),
         (vec![event(Grant, 10, Person), confirming(&event(Grant, 10, Person).id.0, 20)], State::Granted),
+        (vec![pending("a", 10), Event { actor: Operator, ..confirming("a", 20) }], State::Pending),
         // A grant that is not pending confirms by itself; a pending one never takes a grant back.
         (vec![pending("a", 10), event(Grant, 20, Person)], State::Granted),
         (vec![event(Grant, 10, Person), pending("a", 20)], State::Granted),
@@ -394,7 +395,8 @@ fn shaped(event: Event, shape: Shape, first: &str) -> Event {
     match shape {
         Shape::Full => event,
         Shape::Pending => Event { id, pending: true, ..event },
-        Shape::Confirms => Event { id, confirms: Some(EventId(first.into())), ..event },
+        // Nobody else can confirm: such an event never gets as far as a dossier.
+        Shape::Confirms => Event { id, confirms: Some(EventId(first.into())), actor: Actor::Person, ..event },
         Shape::Legacy => Event { id, legacy: true, evidence: None, ..event },
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::consent::record::{Slot, State};
-use crate::consent::{CategorySet, Timestamp};
+use crate::consent::{CategorySet, Timestamp, Validity};
 use crate::policy::settings::Settings;
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -21,6 +21,7 @@ fn facts(lookups: &[Lookup], needs: Category) -> Facts<'_> {
         addressee: Addressee::People { lookups, ambiguous: false },
         needs: CategorySet::of(needs),
         headline: needs,
+        validity: &Validity::UNLIMITED,
         window: WindowKnowledge::Learnt,
     }
 }

@@ -28,8 +28,8 @@ impl<'a> Claim<'a> {
 }
 
 /// Every rule of a set that a claim breaks.
-pub fn broken<'a>(rules: OptInRules, claim: &Claim<'a>) -> impl Iterator<Item = &'static Rule> + use<'a, '_> {
-    RULES.iter().filter(move |rule| rule.asked_by(rules) && !rule.is_kept(claim))
+pub fn broken(rules: OptInRules, claim: &Claim<'_>) -> Vec<&'static Rule> {
+    RULES.iter().filter(|rule| rule.asked_by(rules) && !rule.is_kept(claim)).collect()
 }
 
 /// Holds a written event to a tenant's rules and marks it as the tenant wants its grants: pending until confirmed, ending by themselves.
@@ -57,10 +57,10 @@ fn problems(tenant: &Tenant, written: &EventAsWritten) -> Vec<String> {
     let nothing = Evidence::default();
     let evidence = written.evidence.as_ref().unwrap_or(&nothing);
     let granted = written.categories.iter().flatten().copied().collect();
-    let broken = broken(tenant.opt_in_rules, &Claim::new(granted, evidence)).map(Rule::problem);
+    let broken = broken(tenant.opt_in_rules, &Claim::new(granted, evidence));
     let required = tenant.required_fields.iter().filter(|field| !evidence.states(**field));
     let missing = |name| format!("evidence.{name}: missing; this tenant requires it [required_fields]");
-    broken.chain(required.map(|field| missing(field.name()))).collect()
+    broken.into_iter().map(Rule::problem).chain(required.map(|field| missing(field.name()))).collect()
 }
 
 const NO_LEGACY: &str = "legacy: this tenant takes no grants without evidence; state in evidence how the person agreed and leave legacy out, \

@@ -12,7 +12,16 @@ fn whole(channel: &str) -> Evidence {
     let printed = channel == "paper";
     Evidence {
         channel: Some(channel.into()),
-        user_action: Some(if spoken { "said_yes" } else if printed { "signed" } else { "checked_box" }.into()),
+        user_action: Some(
+            if spoken {
+                "said_yes"
+            } else if printed {
+                "signed"
+            } else {
+                "checked_box"
+            }
+            .into(),
+        ),
         name_and_logo_shown: (!spoken && !printed).then_some(true),
         number_confirmed: Some(true),
         categories_shown: Some(vec![Category::Utility, Category::Marketing, Category::Call]),
@@ -23,7 +32,7 @@ fn whole(channel: &str) -> Evidence {
 }
 
 fn names(rules: OptInRules, evidence: &Evidence) -> Vec<&'static str> {
-    broken(rules, &Claim::new(GRANTED, evidence)).map(|rule| rule.name).collect()
+    broken(rules, &Claim::new(GRANTED, evidence)).into_iter().map(|rule| rule.name).collect()
 }
 
 const STRICT: OptInRules = OptInRules::Strict;
@@ -95,11 +104,8 @@ fn the_logo_is_asked_where_it_can_be_shown_and_the_name_in_words_where_it_cannot
             assert!(names(GENERAL, &wordless).is_empty(), "{at}");
         }
     }
-    let spoken = Evidence {
-        user_action: Some("said_yes".into()),
-        name_and_logo_shown: None,
-        ..whole("in_person")
-    };
+    let spoken =
+        Evidence { user_action: Some("said_yes".into()), name_and_logo_shown: None, ..whole("in_person") };
     assert!(names(STRICT, &spoken).is_empty());
     assert_eq!(names(STRICT, &Evidence { wording: Some("Yes".into()), ..spoken }), ["whatsapp_named"]);
 }
@@ -107,9 +113,13 @@ fn the_logo_is_asked_where_it_can_be_shown_and_the_name_in_words_where_it_cannot
 #[test]
 fn every_active_opt_in_counts_in_every_channel_and_no_other_word_does() {
     for at in channel::THIRD_PARTY {
-        for action in ["checked_box", "pressed_button", "signed", "said_yes", "texted_keyword", "filled_form"] {
+        for action in ["checked_box", "pressed_button", "signed", "said_yes", "texted_keyword", "filled_form"]
+        {
             let evidence = Evidence { user_action: Some(action.into()), ..whole(at) };
-            assert!(names(STRICT, &evidence).is_empty() && names(GENERAL, &evidence).is_empty(), "{at} {action}");
+            assert!(
+                names(STRICT, &evidence).is_empty() && names(GENERAL, &evidence).is_empty(),
+                "{at} {action}"
+            );
         }
         for action in ["", "Checked_box", "checked box", "messaged_us", "opened_chat", "none"] {
             let evidence = Evidence { user_action: Some(action.into()), ..whole(at) };
@@ -177,7 +187,10 @@ fn nothing_at_all_breaks_every_rule_that_asks_for_something() {
         "wording_kept",
     ];
     assert_eq!(names(STRICT, &nothing), expected);
-    assert_eq!(names(GENERAL, &nothing), ["known_channel", "active_opt_in", "number_given", "business_named"]);
+    assert_eq!(
+        names(GENERAL, &nothing),
+        ["known_channel", "active_opt_in", "number_given", "business_named"]
+    );
 }
 
 #[test]
@@ -186,7 +199,8 @@ fn every_rule_names_its_source_its_field_and_a_remedy() {
         assert!(RULES.iter().skip(at + 1).all(|other| other.name != rule.name), "{}", rule.name);
         assert!(rule.source.starts_with("Meta, Get opt-in for WhatsApp"));
         assert!(rule.asked_by(STRICT) || rule.asked_by(GENERAL));
-        let fields: Vec<_> = rule.field.split(", ").map(|field| field.strip_prefix("evidence.").unwrap()).collect();
+        let fields: Vec<_> =
+            rule.field.split(", ").map(|field| field.strip_prefix("evidence.").unwrap()).collect();
         assert!(fields.iter().all(|name| EvidenceField::ALL.iter().any(|field| field.name() == *name)));
         assert!(rule.problem().ends_with(&format!("[{}]", rule.name)) && rule.remedy.len() > 40);
     }
@@ -208,7 +222,8 @@ fn a_grant_is_admitted_as_it_is_or_refused_with_every_broken_rule() {
     let mut written = grant(Some(whole("website")));
     admit(&tenant, &mut written).unwrap();
     assert_eq!((written.pending, written.expires_at), (None, None));
-    let broken = Evidence { user_action: None, number_confirmed: None, business_named: None, ..whole("website") };
+    let broken =
+        Evidence { user_action: None, number_confirmed: None, business_named: None, ..whole("website") };
     let problems = admit(&tenant, &mut grant(Some(broken))).unwrap_err();
     let fields: Vec<_> = problems.iter().map(|p| p.split(':').next().unwrap()).collect();
     assert_eq!(fields, ["evidence.user_action", "evidence.number_confirmed", "evidence.business_named"]);
@@ -219,14 +234,12 @@ fn a_grant_is_admitted_as_it_is_or_refused_with_every_broken_rule() {
 
 #[test]
 fn a_tenant_may_ask_for_more() {
-    let tenant = Tenant { required_fields: vec![EvidenceField::Locale, EvidenceField::Url], ..Tenant::named("acme") };
+    let tenant =
+        Tenant { required_fields: vec![EvidenceField::Locale, EvidenceField::Url], ..Tenant::named("acme") };
     let problems = admit(&tenant, &mut grant(Some(whole("website")))).unwrap_err();
     assert!(problems[0].starts_with("evidence.locale: missing") && problems.len() == 2, "{problems:?}");
-    let full = Evidence {
-        locale: Some("en".into()),
-        url: Some("https://acme.example/".into()),
-        ..whole("website")
-    };
+    let full =
+        Evidence { locale: Some("en".into()), url: Some("https://acme.example/".into()), ..whole("website") };
     admit(&tenant, &mut grant(Some(full))).unwrap();
 }
 
@@ -258,8 +271,7 @@ fn with_double_opt_in_every_grant_waits_but_its_confirmation() {
 
 #[test]
 fn a_tenant_that_lets_grants_expire_ends_them_at_the_latest_then() {
-    let tenant =
-        Tenant { grants_expire_after: Some(Duration::from_secs(100)), ..Tenant::named("acme") };
+    let tenant = Tenant { grants_expire_after: Some(Duration::from_secs(100)), ..Tenant::named("acme") };
     for (stated, expected) in [(None, 1_100), (Some(1_050), 1_050), (Some(9_000), 1_100)] {
         let expires_at = stated.map(Timestamp::from_secs);
         let mut written = EventAsWritten { expires_at, ..grant(Some(whole("website"))) };

@@ -9,8 +9,8 @@ use crate::consent::event::Kind;
 use crate::consent::{GateRecord, RecipientKey, TenantId};
 use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::place::Place;
-use crate::store::wordings::Wordings;
 use crate::store::stamps::Stamps;
+use crate::store::wordings::Wordings;
 use crate::store::{Outcome, StoreError};
 
 use super::row::Row;

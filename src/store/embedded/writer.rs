@@ -13,8 +13,8 @@ use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::link::State;
 use crate::store::place::Place;
-use crate::store::wordings::Wordings;
 use crate::store::stamps::Stamps;
+use crate::store::wordings::Wordings;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
@@ -35,9 +35,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(database: Database, snapshot: Arc<ArcSwapOption<Snapshot>>, front: Arc<Front>) -> Self {
+    pub(super) fn new(
+        database: Database,
+        snapshot: Arc<ArcSwapOption<Snapshot>>,
+        front: Arc<Front>,
+        wordings: Arc<Wordings>,
+    ) -> Self {
         let stamps = Stamps::new(front.cache.clock());
-        Self { database, snapshot, front, heard: Tenants::default(), stamps }
+        Self { database, snapshot, front, wordings, heard: Tenants::default(), stamps }
     }
 
     /// Starts the thread, which ends with the queue or with the first job that closes it.

@@ -10,6 +10,7 @@ mod intents;
 mod keys;
 mod lane;
 mod scan;
+mod script;
 mod tenants;
 mod tracking;
 mod upkeep;
@@ -261,7 +262,8 @@ impl Shared {
     async fn write(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
         let connection = self.control.connection().await?;
         let front = Arc::clone(&self.front);
-        let written = Writing { connection, front, wait_replicas: self.wait_replicas }.apply(lessons).await;
+        let (wordings, wait_replicas) = (Arc::clone(&self.wordings), self.wait_replicas);
+        let written = Writing { connection, front, wordings, wait_replicas }.apply(lessons).await;
         self.write_fault.store(written.as_ref().err().cloned().map(Arc::new));
         written
     }

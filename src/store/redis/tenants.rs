@@ -98,7 +98,10 @@ impl Numbering {
     }
 
     /// Learns the numbers of wordings again: other nodes may list versions that this one does not.
-    pub(super) async fn refresh_wordings(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+    pub(super) async fn refresh_wordings(
+        &self,
+        connection: &MultiplexedConnection,
+    ) -> Result<(), RedisFault> {
         match self.numbers.load_full() {
             Some(tenants) => self.settle_wordings(connection, &tenants).await,
             None => Ok(()),

@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
-use crate::support::free_addr;
 use crate::support::gate::{ACCOUNT, Gate, GateBuilder, SENDER};
 use crate::support::upstream::{Answer, Upstream};
+use crate::support::{evidence, free_addr};
 
 pub(super) const AGREED: &str = "+15550000001";
 const STRANGER: &str = "+15550000002";
@@ -77,11 +77,7 @@ pub(super) fn grant(recipient: &str) -> Value {
     json!({
         "recipient": recipient, "kind": "grant", "categories": ["service", "utility", "marketing"],
         "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "website",
-        "evidence": {
-            "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
-            "categories_shown": ["service", "utility", "marketing"], "business_named": "Acme",
-            "wording": "I agree to receive messages from Acme on WhatsApp", "wording_version": "1", "locale": "en",
-        },
+        "evidence": evidence(&["service", "utility", "marketing"]),
     })
 }
 

@@ -93,7 +93,10 @@ fn a_store_that_cannot_write_raises_the_alarm_and_still_judges() {
     let upstream = Upstream::start();
     let house = House::new(&upstream);
     let mut gate = house.serve();
-    assert!(house.consent(&["grant", AGREED, "--category", "service", "--channel", "website"]).success());
+    let mut agrees = vec!["grant", AGREED, "--category", "service", "--categories-shown", "service"];
+    agrees.extend(["--channel", "website", "--user-action", "checked_box", "--business", "Acme"]);
+    agrees.extend(["--wording", "I agree", "--name-and-logo-shown", "--number-confirmed"]);
+    assert!(house.consent(&agrees).success());
     let prometheus = Prometheus::start(&[house.admin], &impatient_rules());
     let raised = |alert: &str| prometheus.firing().contains(&alert.to_owned());
     assert!(!raised("OptgateStoreDown"));

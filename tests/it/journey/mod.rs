@@ -18,6 +18,7 @@ use optgate::consent::{Clock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::client::Response;
+use crate::support::evidence;
 use crate::support::gate::{Gate, GateBuilder, SENDER};
 use crate::support::upstream::Upstream;
 
@@ -158,11 +159,7 @@ fn event(kind: &str, recipient: &str) -> Value {
 pub(crate) fn grant(recipient: &str, categories: &[&str]) -> Value {
     let mut grant = event("grant", recipient);
     grant["categories"] = json!(categories);
-    grant["evidence"] = json!({
-        "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
-        "categories_shown": categories, "business_named": "Acme", "wording_version": "2026-01", "locale": "en",
-        "wording": "I agree to receive messages from Acme on WhatsApp", "url": "https://acme.example/checkout",
-    });
+    grant["evidence"] = evidence(categories);
     grant
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use optgate::consent::{Category, Clock, Lookup, Standing};
+use optgate::consent::{Category, Clock, Lookup, Standing, Validity};
 use optgate::store::ConsentStore;
 
 use crate::store_contract::bench::{ACME, redis_settings};
@@ -101,7 +101,7 @@ fn withdrawn(runtime: &tokio::runtime::Runtime, store: &ConsentStore, person: us
     let is_withdrawn = |n: &usize| {
         let lookup = runtime.block_on(store.lookup(ACME, &key(&identity(person, *n)))).lookup;
         let Lookup::Found(record) = lookup else { panic!("no record: {lookup:?}") };
-        record.standing(Category::Marketing, NOW) == Standing::Revoked
+        record.standing(Category::Marketing, &Validity::UNLIMITED, NOW) == Standing::Revoked
     };
     (0..IDENTITIES).filter(is_withdrawn).count()
 }

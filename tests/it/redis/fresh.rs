@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use optgate::consent::lookup::Source;
-use optgate::consent::{Category, Clock, Lookup, Standing};
+use optgate::consent::{Category, Clock, Lookup, Standing, Validity};
 use optgate::store::ConsentStore;
 
 use super::person;
@@ -82,7 +82,7 @@ fn no_key_stays_stale_though_the_tracking_link_is_killed_at_random() {
 
 async fn standing(store: &ConsentStore, who: &str) -> Option<Standing> {
     match store.lookup(ACME, &key(who)).await.lookup {
-        Lookup::Found(record) => Some(record.standing(Category::Marketing, NOW)),
+        Lookup::Found(record) => Some(record.standing(Category::Marketing, &Validity::UNLIMITED, NOW)),
         Lookup::Absent | Lookup::Unavailable => None,
     }
 }

@@ -96,6 +96,7 @@ pub(crate) fn settings(file: &Path) -> Settings {
         lookup_deadline: Duration::from_secs(10),
         cache_capacity: 100_000,
         tenants: vec!["acme".into(), "umbrella".into()],
+        terms: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use optgate::consent::dossier::Provenance;
 use optgate::consent::event::EventAsWritten;
-use optgate::consent::{Category, Event, Lookup, Recipient, RecipientKey, Standing, Timestamp};
+use optgate::consent::{Category, Event, Lookup, Recipient, RecipientKey, Standing, Timestamp, Validity};
 use optgate::store::{ConsentStore, Incoming, Outcome, StoreError};
 
 use super::bench::ACME;
@@ -123,7 +123,7 @@ pub(crate) async fn standing(store: &ConsentStore, recipient: &str) -> Standing 
 
 pub(crate) fn standing_in(lookup: Lookup) -> Standing {
     match lookup {
-        Lookup::Found(record) => record.standing(Category::Marketing, NOW),
+        Lookup::Found(record) => record.standing(Category::Marketing, &Validity::UNLIMITED, NOW),
         Lookup::Absent => Standing::Absent,
         Lookup::Unavailable => panic!("the store is unavailable"),
     }

@@ -64,3 +64,12 @@ pub(crate) fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) ->
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// Evidence that keeps every opt-in rule for these categories.
+pub(crate) fn evidence(categories: &[&str]) -> serde_json::Value {
+    serde_json::json!({
+        "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
+        "categories_shown": categories, "business_named": "Acme", "wording_version": "2026-01", "locale": "en",
+        "wording": "I agree to receive messages from Acme on WhatsApp", "url": "https://acme.example/checkout",
+    })
+}

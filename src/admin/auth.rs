@@ -127,7 +127,7 @@ impl Caller {
 
     /// The names that this caller may be told of.
     pub(super) fn tenant_names(&self, tenants: &Tenants) -> String {
-        let own = tenants.all().iter().enumerate().filter(|(at, _)| self.may_touch(*at));
+        let own = tenants.current().filter(|(at, _)| self.may_touch(*at));
         own.map(|(_, tenant)| tenant.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 

@@ -14,6 +14,7 @@ mod ingest;
 mod lines;
 mod problem;
 mod recipients;
+mod reloading;
 mod status;
 mod templates;
 
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 
 pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
+pub use reloading::{Desk, Reloads};
 pub use status::{Phase, Readiness};
 
 use crate::consent::Clock;
@@ -66,6 +68,8 @@ pub struct Control {
     pub clock: Clock,
     /// Whether the gate as a whole is starting, serving or draining.
     pub readiness: Readiness,
+    /// What the last reload of the configuration left to say.
+    pub reloads: Reloads,
 }
 
 /// One operation of the API.
@@ -101,7 +105,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// The router of the admin API.
+/// The router of the admin API. A reload builds another ([`Desk`]): what must outlive one stands in [`Control`].
 pub fn router(control: Control, settings: Settings) -> Router {
     let tokens: Arc<[Token]> = settings.tokens.into();
     let mut router = Router::new();

@@ -51,7 +51,8 @@ pub(super) async fn healthz() -> Json<Value> {
 
 /// Whether sends can be judged, and what an operator should know even if they can.
 pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, Json<Value>) {
-    let health = control.store.health();
+    let mut health = control.store.health();
+    health.warnings.extend(control.reloads.warnings());
     let mut lacking = Vec::new();
     if !health.up {
         lacking.push("the consent store does not answer");

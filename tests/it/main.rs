@@ -26,5 +26,6 @@ mod journey;
 mod oracle;
 mod readme;
 mod redis;
+mod reload;
 mod store_contract;
 mod support;

@@ -3,9 +3,11 @@
 //! Pure: no I/O, no async, no provider's wire format. Every other module speaks in these words.
 
 pub mod category;
+pub mod chain;
 pub mod dossier;
 pub mod event;
 pub mod evidence;
+pub mod keyed;
 pub mod lookup;
 pub mod phone;
 pub mod plan;
@@ -18,6 +20,7 @@ pub mod time;
 
 pub use category::{Category, CategorySet};
 pub use event::{Actor, Event, EventId, Kind};
+pub use keyed::{RecipientHash, RecipientHasher};
 pub use lookup::Lookup;
 pub use phone::E164;
 pub use reason::{Basis, DenyReason};

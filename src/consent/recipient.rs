@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::keyed::RecipientHash;
 use super::phone::E164;
 
 /// A business-scoped user id (BSUID) or parent BSUID, kept byte for byte.
@@ -40,12 +41,17 @@ pub enum Recipient {
     Phone(E164),
     /// A user id.
     UserId(UserId),
+    /// Somebody of whom a store keeps no more than a keyed hash: how people are named in a store that hashes recipients, and in its exports.
+    Hashed(RecipientHash),
 }
 
 impl Recipient {
-    /// Reads `+E.164` or a BSUID, the two forms of the admin API.
+    /// Reads `+E.164`, a BSUID or `hash:...`, the forms of the admin API.
     pub fn parse(text: &str) -> Option<Self> {
-        E164::parse(text).map(Self::Phone).or_else(|| UserId::parse(text).map(Self::UserId))
+        E164::parse(text)
+            .map(Self::Phone)
+            .or_else(|| UserId::parse(text).map(Self::UserId))
+            .or_else(|| RecipientHash::parse(text).map(Self::Hashed))
     }
 
     /// The key that all spellings of this recipient share.
@@ -53,6 +59,7 @@ impl Recipient {
         match self {
             Self::Phone(number) => RecipientKey::Phone(number.canonical()),
             Self::UserId(id) => RecipientKey::UserId(id.clone()),
+            Self::Hashed(hash) => RecipientKey::Hashed(*hash),
         }
     }
 
@@ -61,6 +68,7 @@ impl Recipient {
         match self {
             Self::Phone(number) => number.danger_international(),
             Self::UserId(id) => id.danger_str().to_owned(),
+            Self::Hashed(hash) => hash.danger_string(),
         }
     }
 }
@@ -72,16 +80,19 @@ pub enum RecipientKey {
     Phone(E164),
     /// A user id.
     UserId(UserId),
+    /// A keyed hash of one of the above.
+    Hashed(RecipientHash),
     /// No person: the record of the tenant itself, whose window says that inbound events have ever been learnt for it.
     Tenant,
 }
 
 impl RecipientKey {
-    /// The bytes of the key: digits, the user id, or `*` for the tenant. The three never meet.
+    /// The bytes of the key: digits, the user id, `#` and the hash, or `*` for the tenant. The four never meet.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Phone(number) => number.digits().as_bytes(),
             Self::UserId(id) => id.danger_str().as_bytes(),
+            Self::Hashed(hash) => hash.key_bytes(),
             Self::Tenant => b"*",
         }
     }
@@ -93,6 +104,7 @@ impl RecipientKey {
         }
         E164::from_digits(bytes)
             .map(Self::Phone)
+            .or_else(|| RecipientHash::from_key_bytes(bytes).map(Self::Hashed))
             .or_else(|| UserId::parse(std::str::from_utf8(bytes).ok()?).map(Self::UserId))
     }
 
@@ -101,6 +113,7 @@ impl RecipientKey {
         match self {
             Self::Phone(number) => Some(Recipient::Phone(*number)),
             Self::UserId(id) => Some(Recipient::UserId(id.clone())),
+            Self::Hashed(hash) => Some(Recipient::Hashed(*hash)),
             Self::Tenant => None,
         }
     }
@@ -109,6 +122,8 @@ impl RecipientKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HASH: &str = "hash:35303030303530303030353030303035";
 
     #[test]
     fn user_ids_are_kept_byte_for_byte() {
@@ -132,17 +147,21 @@ mod tests {
 
     #[test]
     fn keys_round_trip_through_their_bytes() {
-        for text in ["+15550000001", "+525555500011", "US.13491208655302741918"] {
+        for text in ["+15550000001", "+525555500011", "US.13491208655302741918", HASH] {
             let key = Recipient::parse(text).unwrap().key();
             assert_eq!(RecipientKey::from_bytes(key.bytes()), Some(key.clone()));
         }
         assert_eq!(RecipientKey::from_bytes(RecipientKey::Tenant.bytes()), Some(RecipientKey::Tenant));
-        assert_eq!(RecipientKey::from_bytes(b"+1"), None);
+        for bad in [&b"+1"[..], b"#", b"#short", b"#one byte too long.", HASH.as_bytes()] {
+            assert_eq!(RecipientKey::from_bytes(bad), None, "{bad:?}");
+        }
     }
 
     #[test]
     fn debug_hides_the_person() {
-        let shown = format!("{:?}", [Recipient::parse("+15550000001"), Recipient::parse("US.987654321")]);
-        assert!(!shown.contains("5550") && !shown.contains("98765"), "{shown}");
+        let shown = format!("{:?}", ["+15550000001", "US.987654321", HASH].map(Recipient::parse));
+        for secret in ["5550", "98765", "5000", "3530", "53, 48"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
     }
 }

@@ -125,6 +125,12 @@ impl Tenants {
         self.current().find(|(_, t)| t.name == name).map(|(place, _)| place)
     }
 
+    /// The place of the configured tenant where there is one alone.
+    pub fn only(&self) -> Option<usize> {
+        let mut current = self.current();
+        current.next().filter(|_| current.next().is_none()).map(|(place, _)| place)
+    }
+
     /// The place of the tenant whose message a phone number id sends.
     pub fn tenant_of(&self, phone_number_id: &str) -> Option<usize> {
         match self.sending(phone_number_id) {

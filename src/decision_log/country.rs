@@ -11,6 +11,7 @@ pub(super) fn of(recipient: &Recipient) -> Option<Text<2>> {
         Recipient::Phone(number) => of_number(number),
         // A user id starts with its country. Source: Meta, "Business-scoped user IDs".
         Recipient::UserId(id) => Text::plain(id.danger_str().split_once('.')?.0),
+        Recipient::Hashed(_) => None,
     }
 }
 

@@ -29,6 +29,7 @@ mod json;
 mod form;
 mod multipart;
 mod scan;
+mod file;
 mod watch;
 mod decide;
 mod head;

@@ -96,8 +96,16 @@ fn is_tame(name: &str) -> bool {
 ///
 /// PHP cuts at NUL and `[`, trims, and writes `_` for spaces and dots; others fold letter case and full-width forms, or drop what they do not know.
 fn near(name: &str) -> Option<Name> {
-    let cut = name.split(['\0', '[']).find(|part| !part.is_empty()).unwrap_or_default();
-    folded(cut, Name::exact)
+    folded(stem(name, &CUTS), Name::exact)
+}
+
+/// Where a reader could cut a name, in both widths.
+pub(super) const CUTS: [char; 5] = ['\0', '[', ']', '\u{ff3b}', '\u{ff3d}'];
+
+/// What is left of a name where a reader first drops the signs before it and then cuts it.
+fn stem<'n>(name: &'n str, cuts: &[char]) -> &'n str {
+    let start = name.trim_start_matches(|c: char| !is_part(c));
+    start.split(cuts).next().unwrap_or_default()
 }
 
 /// Whether a lenient reader could file a name under a key: cut at `[`, or with `_` in its place where no `]` closes it, as PHP does.
@@ -105,9 +113,7 @@ pub(super) fn is_near(name: &str, key: &str) -> bool {
     let is_key = |folded: &[u8]| {
         std::str::from_utf8(folded).ok().filter(|name| name.trim_matches('_') == key).map(|_| ())
     };
-    let whole = name.split('\0').find(|part| !part.is_empty()).unwrap_or_default();
-    let cut = whole.split('[').find(|part| !part.is_empty()).unwrap_or_default();
-    folded(cut, is_key).or_else(|| folded(whole, is_key)).is_some()
+    folded(stem(name, &CUTS), is_key).or_else(|| folded(stem(name, &['\0']), is_key)).is_some()
 }
 
 /// Reads a name with everything folded that a reader could fold.
@@ -115,24 +121,34 @@ fn folded<T>(cut: &str, read: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     const ROOM: usize = 32;
     let mut folded = [0_u8; ROOM];
     let mut len = 0;
-    let inner = cut.trim_matches(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || is_full_width(c)));
-    for c in inner.chars().filter_map(fold) {
+    for c in cut.trim_matches(|c: char| !is_part(c)).chars().filter_map(fold) {
         *folded.get_mut(len)? = c;
         len += 1;
     }
     read(folded.get(..len)?)
 }
 
-fn is_full_width(c: char) -> bool {
-    ('\u{ff01}'..='\u{ff5e}').contains(&c)
+/// Whether a reader that drops the signs around a name keeps this character.
+pub(super) fn is_part(c: char) -> bool {
+    let c = narrow(c);
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The ASCII character that another one is a wide or compatible form of. Source: Unicode, NFKC and case folding.
+fn narrow(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        _ => c,
+    }
 }
 
 /// Folds one character as a lenient reader might; what it would drop is `None`.
-fn fold(c: char) -> Option<u8> {
-    let c = if is_full_width(c) { char::from_u32(u32::from(c) - 0xfee0)? } else { c };
-    match c {
+pub(super) fn fold(c: char) -> Option<u8> {
+    match narrow(c) {
         '.' | ' ' | '-' | '[' => Some(b'_'),
-        _ if c.is_ascii_graphic() => u8::try_from(c.to_ascii_lowercase()).ok(),
+        c if c.is_ascii_graphic() => u8::try_from(c.to_ascii_lowercase()).ok(),
         _ => None,
     }
 }
@@ -248,6 +264,19 @@ mod tests {
         assert_eq!(Spelled::of("recipient.type"), Spelled::Nearly(Name::RecipientType));
         assert_eq!(Spelled::of("t\u{200b}o"), Spelled::Nearly(Name::To));
         assert_eq!(Spelled::of("\u{ff54}\u{ff4f}"), Spelled::Nearly(Name::To));
+        assert_eq!(Spelled::of("hs\u{ff2d}"), Spelled::Nearly(Name::Hsm));
+        assert_eq!(Spelled::of("h\u{17f}m"), Spelled::Nearly(Name::Hsm));
+    }
+
+    #[test]
+    fn a_name_is_cut_behind_the_signs_that_stand_before_it() {
+        for name in ["-[to", "-\n[*\"to\":\"[x", "[]to[]", "\0-to]x", "\u{ff3b}to\u{ff3b}x", "[\u{e9}[to"] {
+            assert_eq!(Spelled::of(name), Spelled::Nearly(Name::To), "{name:?}");
+            assert!(is_near(name, "to"), "{name:?}");
+        }
+        for name in ["-[auto", "-[x[to", "to_[x"] {
+            assert!(!matches!(Spelled::of(name), Spelled::Nearly(_)), "{name:?}");
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 use memchr::memmem::Finder;
 
+use super::file::File;
 use super::names::{Name, Spelled};
-use super::scan::{self, Shape};
-use super::{Unreadable, form, multipart, unrecognized};
+use super::{Unreadable, multipart, unrecognized};
 
-const TELLING: &str = "an upload carries a batch, a recipient or a message; send those on their own edge";
+pub(super) const TELLING: &str =
+    "an upload carries a batch, a recipient or a message; send those on their own edge";
 const ODD: &str = "the upload is not the multipart body that its Content-Type declares";
 
 /// What watches one body. Feed every chunk before it is forwarded.
@@ -39,7 +40,7 @@ impl Watch {
 
     /// Watches a body that is a file by itself.
     pub(super) fn file() -> Self {
-        Self(Kind::File(File { start: Vec::new(), begun: false, name: Some(Vec::new()) }))
+        Self(Kind::File(File::new()))
     }
 
     /// Looks at the next bytes of the body.
@@ -182,111 +183,4 @@ impl Multipart {
         let is_end = head.strip_prefix(b"--").is_some_and(|rest| rest.trim_ascii().is_empty());
         if is_end || multipart::is_named(head) { Ok(()) } else { Err(unrecognized(ODD)) }
     }
-}
-
-/// A file on its way.
-///
-/// The provider's own sample declares it as a form (`curl --data-binary`), so a batch in it is looked for as in a form.
-/// Source: Meta, "Resumable Upload API": pdf, jpeg, png and mp4; none of them begins like JSON, a multipart body or a compressed one.
-struct File {
-    start: Vec<u8>,
-    begun: bool,
-    /// The name of a field, as long as it could be one.
-    name: Option<Vec<u8>>,
-}
-
-impl File {
-    /// So many bytes tell what a body is.
-    const START: usize = 16;
-    /// No spelling of `batch` that a form reader would take is longer.
-    const MAX_NAME: usize = 64;
-
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
-        if !self.begun {
-            for byte in chunk {
-                if self.start.len() == Self::START {
-                    break;
-                }
-                self.start.push(*byte);
-                // Space at the start says nothing, however long it is.
-                if scan::without_space(&self.start).is_empty() {
-                    self.start.clear();
-                }
-            }
-            if self.start.len() == Self::START {
-                self.begin()?;
-            }
-        }
-        chunk.iter().try_for_each(|byte| self.field(*byte))
-    }
-
-    fn finish(mut self) -> Result<(), Unreadable> {
-        if self.begun { Ok(()) } else { self.begin() }
-    }
-
-    fn begin(&mut self) -> Result<(), Unreadable> {
-        self.begun = true;
-        if is_media(&self.start) {
-            return Ok(());
-        }
-        match scan::shape(&self.start).map_err(unrecognized)? {
-            Shape::Empty | Shape::Text => Ok(()),
-            Shape::Braces | Shape::Dashes => {
-                Err(unrecognized("the upload looks like a request of its own; upload pdf, jpeg, png or mp4"))
-            }
-        }
-    }
-
-    fn field(&mut self, byte: u8) -> Result<(), Unreadable> {
-        match byte {
-            b'&' | b';' => self.name.get_or_insert_default().clear(),
-            b'=' if self.name.take().is_some_and(|name| is_batch(&name)) => {
-                return Err(unrecognized(TELLING));
-            }
-            b'=' => {}
-            _ => self.push(byte),
-        }
-        Ok(())
-    }
-
-    /// Keeps a byte of a name: none that a reader trims off its start, and of a long one as much as tells what it is cut to.
-    fn push(&mut self, byte: u8) {
-        let Some(name) = &mut self.name else { return };
-        if name.len() == Self::MAX_NAME {
-            if !is_batch(name) {
-                self.name = None;
-            }
-            return;
-        }
-        name.push(byte);
-        let is_trimmed = match name.as_slice() {
-            [b'%'] | [b'%', _] => false,
-            [b'%', escape @ ..] => {
-                super::path::escape(escape).is_some_and(|(byte, rest)| rest.is_empty() && is_blank(byte))
-            }
-            [byte] => is_blank(*byte),
-            _ => false,
-        };
-        if is_trimmed {
-            name.clear();
-        }
-    }
-}
-
-fn is_batch(name: &[u8]) -> bool {
-    Spelled::of(&form::decode_lossy(name)).name() == Some(Name::Batch)
-}
-
-/// What no name begins with.
-fn is_blank(byte: u8) -> bool {
-    byte.is_ascii() && !byte.is_ascii_alphanumeric() && byte != b'_'
-}
-
-/// Whether it begins as jpeg, mp4 and webp do, whose first bytes would look like text in another encoding.
-///
-/// Source: ISO/IEC 10918-1 section B.1.1.3 (SOI and the next marker); ISO/IEC 14496-12 section 4.3 (`ftyp`).
-fn is_media(start: &[u8]) -> bool {
-    let is_mp4 = start.starts_with(&[0, 0]) && start.get(4..8) == Some(b"ftyp");
-    let is_webp = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
-    start.starts_with(&[0xff, 0xd8, 0xff]) || is_mp4 || is_webp
 }

@@ -26,6 +26,8 @@ pub(crate) fn of(target: &str) -> Vec<Place> {
         all.extend(places(&plain));
         all.extend(places(&without_dots(&text)));
     }
+    // Nobody has such an id.
+    all.retain(|place| !place.id.contains('%'));
     all.dedup();
     all
 }

@@ -1,0 +1,242 @@
+//! Watching the file of a resumable upload while it streams.
+//!
+//! The provider's own sample declares it as a form (`curl --data-binary`), so a batch in it is looked for as in a form.
+//! Holds the first bytes and a few counters, however long a name in it is.
+//! Source: Meta, "Resumable Upload API": pdf, jpeg, png and mp4; none of them begins like JSON, a multipart body or a compressed one.
+
+use super::names::{CUTS, fold, is_part};
+use super::scan::{self, Shape};
+use super::watch::TELLING;
+use super::{Unreadable, path, unrecognized};
+
+/// A file on its way.
+pub(super) struct File {
+    start: Vec<u8>,
+    begun: bool,
+    /// The name of a field, where one is on its way.
+    name: Option<FieldName>,
+}
+
+impl File {
+    /// So many bytes tell what a body is.
+    const START: usize = 16;
+
+    pub(super) fn new() -> Self {
+        Self { start: Vec::new(), begun: false, name: Some(FieldName::default()) }
+    }
+
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
+        if !self.begun {
+            for byte in chunk {
+                if self.start.len() == Self::START {
+                    break;
+                }
+                self.start.push(*byte);
+                // Space at the start says nothing, however long it is.
+                if scan::without_space(&self.start).is_empty() {
+                    self.start.clear();
+                }
+            }
+            if self.start.len() == Self::START {
+                self.begin()?;
+            }
+        }
+        chunk.iter().try_for_each(|byte| self.field(*byte))
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), Unreadable> {
+        if self.begun { Ok(()) } else { self.begin() }
+    }
+
+    fn begin(&mut self) -> Result<(), Unreadable> {
+        self.begun = true;
+        if is_media(&self.start) {
+            return Ok(());
+        }
+        match scan::shape(&self.start).map_err(unrecognized)? {
+            Shape::Empty | Shape::Text => Ok(()),
+            Shape::Braces | Shape::Dashes => {
+                Err(unrecognized("the upload looks like a request of its own; upload pdf, jpeg, png or mp4"))
+            }
+        }
+    }
+
+    fn field(&mut self, byte: u8) -> Result<(), Unreadable> {
+        match byte {
+            b'&' | b';' => self.name = Some(FieldName::default()),
+            b'=' if self.name.take().is_some_and(FieldName::is_batch) => return Err(unrecognized(TELLING)),
+            b'=' => {}
+            _ => {
+                if let Some(name) = &mut self.name {
+                    name.byte(byte);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it begins as jpeg, mp4 and webp do, whose first bytes would look like text in another encoding.
+///
+/// Source: ISO/IEC 10918-1 section B.1.1.3 (SOI and the next marker); ISO/IEC 14496-12 section 4.3 (`ftyp`).
+fn is_media(start: &[u8]) -> bool {
+    let is_mp4 = start.starts_with(&[0, 0]) && start.get(4..8) == Some(b"ftyp");
+    let is_webp = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
+    start.starts_with(&[0xff, 0xd8, 0xff]) || is_mp4 || is_webp
+}
+
+/// The name of a field on its way, compared with `batch` as [`names`](super::names) compares a name that is there as a whole.
+#[derive(Clone, Copy, Default)]
+struct FieldName {
+    matched: usize,
+    stage: Stage,
+    escape: Escape,
+    wide: Wide,
+}
+
+/// What of a name has been read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    /// Signs that a reader drops.
+    #[default]
+    Before,
+    /// The first letters of `batch`.
+    Letters,
+    /// And behind them signs, to be dropped if nothing else follows.
+    Signs,
+    /// What follows is cut off.
+    Cut,
+    /// It is another name.
+    Other,
+}
+
+/// What of a percent escape has been read.
+#[derive(Clone, Copy, Default)]
+enum Escape {
+    #[default]
+    None,
+    Percent,
+    High(u8),
+}
+
+/// What of a full-width character has been read: three bytes in UTF-8, the first of which is 0xef.
+#[derive(Clone, Copy, Default)]
+enum Wide {
+    #[default]
+    None,
+    First,
+    Second(u8),
+}
+
+impl FieldName {
+    const BATCH: &[u8] = b"batch";
+
+    fn is_batch(mut self) -> bool {
+        self.end_escape();
+        self.matched == Self::BATCH.len() && self.stage != Stage::Other
+    }
+
+    fn byte(&mut self, byte: u8) {
+        match (self.escape, byte) {
+            (Escape::None, b'%') => self.escape = Escape::Percent,
+            (Escape::None, b'+') => self.decoded(b' '),
+            (Escape::None, _) => self.decoded(byte),
+            (Escape::Percent, _) if byte.is_ascii_hexdigit() => self.escape = Escape::High(byte),
+            (Escape::High(high), _) if byte.is_ascii_hexdigit() => {
+                self.escape = Escape::None;
+                self.decoded(path::escape(&[high, byte]).map_or(b'%', |(decoded, _)| decoded));
+            }
+            (Escape::Percent | Escape::High(_), _) => {
+                self.end_escape();
+                self.byte(byte);
+            }
+        }
+    }
+
+    /// A broken escape stands for itself.
+    fn end_escape(&mut self) {
+        match std::mem::take(&mut self.escape) {
+            Escape::None => {}
+            Escape::Percent => self.decoded(b'%'),
+            Escape::High(high) => {
+                self.decoded(b'%');
+                self.decoded(high);
+            }
+        }
+    }
+
+    fn decoded(&mut self, byte: u8) {
+        match (std::mem::take(&mut self.wide), byte) {
+            (Wide::First, 0xbc | 0xbd) => self.wide = Wide::Second(byte),
+            (Wide::Second(second), 0x80..=0xbf) => {
+                let code = 0xf000 | u32::from(second & 0x3f) << 6 | u32::from(byte & 0x3f);
+                self.character(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            (_, 0xef) => self.wide = Wide::First,
+            (_, 0x80..) => {}
+            (_, ascii) => self.character(char::from(ascii)),
+        }
+    }
+
+    fn character(&mut self, c: char) {
+        let letter = fold(c);
+        self.stage = match self.stage {
+            Stage::Cut | Stage::Other => return,
+            Stage::Letters | Stage::Signs if CUTS.contains(&c) => Stage::Cut,
+            Stage::Before | Stage::Letters if is_part(c) => {
+                let is_next = letter.is_some() && Self::BATCH.get(self.matched).copied() == letter;
+                self.matched += 1;
+                if is_next { Stage::Letters } else { Stage::Other }
+            }
+            Stage::Signs if is_part(c) => Stage::Other,
+            Stage::Letters if letter.is_some() => Stage::Signs,
+            stage @ (Stage::Before | Stage::Letters | Stage::Signs) => stage,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::recognize::form;
+    use crate::wire::recognize::names::{Name, Spelled};
+
+    fn streamed(name: &[u8]) -> bool {
+        let mut reading = FieldName::default();
+        for byte in name {
+            reading.byte(*byte);
+        }
+        reading.is_batch()
+    }
+
+    fn whole(name: &[u8]) -> bool {
+        Spelled::of(&form::decode_lossy(name)).name() == Some(Name::Batch)
+    }
+
+    #[test]
+    fn a_name_is_batch_however_long_the_signs_around_it_are() {
+        for (before, within, after) in
+            [("-", "", ""), ("[", "\u{200b}", "."), ("\u{e9}", "", "%00\u{e9}x"), ("%5B", "%E2%80%8B", "[x]")]
+        {
+            let [before, within, after] = [before, within, after].map(|signs| signs.repeat(100));
+            let name = format!("{before}ba{within}t\u{ff43}H{after}");
+            assert!(streamed(name.as_bytes()), "{name}");
+        }
+        for name in ["batch_", "bat-ch", "batches", "abatch", "batch.x", "bat%", "", "[%"] {
+            assert!(!streamed(name.as_bytes()), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_streams_is_read_like_one_that_is_there(pieces in prop::collection::vec(prop::sample::select(vec![
+            "b", "a", "t", "c", "h", "B", "batch", "bat", "ch", "%62", "%6", "%", "%zz", "%00", "\0", "[", "]", "%5b", "-", ".", " ", "+", "_", "\u{200b}",
+            "\u{ff42}", "%EF%BD%82", "%EF%BD", "%ef", "\u{ff3b}", "\u{e9}", "%ff", "x", "\"",
+        ]), 0..12)) {
+            let name = pieces.concat();
+            prop_assert_eq!(streamed(name.as_bytes()), whole(name.as_bytes()), "{:?}", name);
+        }
+    }
+}

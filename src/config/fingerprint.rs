@@ -61,7 +61,9 @@ fn digest(entry: &Entry, hasher: &mut DefaultHasher) {
         Node::Other(name) => name.hash(hasher),
         Node::List(items) => {
             items.len().hash(hasher);
-            items.iter().for_each(|item| digest(item, hasher));
+            for item in items {
+                digest(item, hasher);
+            }
         }
         Node::Table(table) => {
             table.len().hash(hasher);

@@ -112,7 +112,7 @@ impl DecisionLog {
         let keep = settings.keep;
         let keeper = keep.clone().map(|keep| Keeper::open(keep, metrics)).transpose()?;
         let revisions = Arc::new(Revisions::open(keep.as_ref().map(|keep| keep.dir.as_path())));
-        let output = Output::open(settings.sink)?;
+        let output = Output::open(settings.sink, settings.on_full)?;
         let writer = Writer::new(Arc::clone(&shared), output, hash.clone(), keeper);
         let thread = thread::Builder::new().name("decision-log".to_owned()).spawn(move || writer.run())?;
         shared.set_writer(thread.thread().clone());

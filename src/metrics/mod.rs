@@ -21,7 +21,7 @@ use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
 
-pub use labels::{DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure};
+pub use labels::{DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,6 +43,9 @@ struct Hub {
     decisions_not_kept: AtomicU64,
     reload_ok: AtomicBool,
     reloads: [AtomicU64; Reload::ALL.len()],
+    /// By [`WebhookOutcome`].
+    webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
+    webhook_items_unreadable: AtomicU64,
     propagation: Histogram,
 }
 
@@ -59,6 +62,8 @@ impl Metrics {
             decisions_not_kept: AtomicU64::new(0),
             reload_ok: AtomicBool::new(true),
             reloads: Default::default(),
+            webhooks: Default::default(),
+            webhook_items_unreadable: AtomicU64::new(0),
             propagation: Histogram::default(),
         }))
     }
@@ -109,6 +114,16 @@ impl Metrics {
     /// Counts decisions that were logged and could not be kept for explaining.
     pub fn decisions_not_kept(&self, decisions: u64) {
         self.0.decisions_not_kept.fetch_add(decisions, Ordering::Relaxed);
+    }
+
+    /// Counts one delivery of the provider's.
+    pub fn webhook(&self, outcome: WebhookOutcome) {
+        bump(self.0.webhooks.get(outcome.index()));
+    }
+
+    /// Counts items of genuine webhooks from which nothing could be learnt.
+    pub fn webhook_items_unreadable(&self, items: u32) {
+        self.0.webhook_items_unreadable.fetch_add(items.into(), Ordering::Relaxed);
     }
 
     /// The page, in OpenMetrics text; see [`CONTENT_TYPE`].

@@ -29,3 +29,4 @@ mod redis;
 mod reload;
 mod store_contract;
 mod support;
+mod webhook;

@@ -51,7 +51,7 @@ pub struct Settings {
     pub lookup_deadline: Duration,
     /// How many records the cache in front holds.
     pub cache_capacity: u64,
-    /// The configured tenants' names; a tenant's place in this list names it in every call.
+    /// The configured tenants' names; a tenant's place in this list names it in every call. [`ConsentStore::name_tenants`] adds to it.
     pub tenants: Vec<String>,
     /// When their grants end by what they say, in the same order; a tenant beyond the end of the list sets no terms.
     pub terms: Vec<Terms>,
@@ -248,6 +248,23 @@ impl ConsentStore {
         match &self.inner.backend {
             Backend::Embedded(store) => store.apply(events).await,
             Backend::Redis(store) => store.apply(events).await,
+        }
+    }
+
+    /// Names the tenants anew: those of before at their places, and after them new ones, which get numbers. Their terms are in force when this returns.
+    ///
+    /// # Cancel safety
+    /// Dropped, the new ones may have numbers already; asking again finds them.
+    pub async fn name_tenants(&self, names: Vec<String>, terms: Vec<Terms>) -> Result<(), StoreError> {
+        let terms: Arc<[Terms]> = terms.into();
+        match &self.inner.backend {
+            Backend::Embedded(store) => {
+                let (numbers, wordings) = store.number(names, Arc::clone(&terms)).await?;
+                self.inner.wordings.settle(terms, &numbers, wordings);
+                self.inner.tenants.store(Some(Arc::new(numbers)));
+                Ok(())
+            }
+            Backend::Redis(store) => store.number(names, terms).await,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -9,53 +10,56 @@ use crate::consent::dossier::Dossier;
 use crate::consent::terms::{Terms, Validity, WordingNumbers};
 use crate::consent::{GateRecord, TenantId};
 
-/// Every configured tenant's wordings. Until the store has told their numbers, none has one: everything counts as unlisted, which is stricter.
+/// Every tenant's wording numbers, those of versions that are listed no longer included.
+pub(super) type AllNumbers = HashMap<TenantId, WordingNumbers, ahash::RandomState>;
+
+/// Every tenant's terms. Until the store has told the numbers of their wordings none has one: everything counts as unlisted, which is stricter.
 pub(super) struct Wordings {
-    /// By the tenants' places in the configuration.
-    terms: Vec<Terms>,
+    /// Whether any tenant sets terms; most gates have none, and then nothing else is looked at on the way of a send.
+    set: AtomicBool,
     settled: ArcSwap<Settled>,
 }
 
 #[derive(Default)]
 struct Settled {
-    numbers: HashMap<TenantId, WordingNumbers, ahash::RandomState>,
-    /// By the tenants' places; nothing where the configuration sets no terms.
+    /// By the tenants' places.
+    terms: Arc<[Terms]>,
+    numbers: AllNumbers,
+    /// By the tenants' places; nothing where no terms are set.
     validities: Vec<Option<Arc<Validity>>>,
 }
 
 impl Wordings {
     pub(super) fn new(terms: Vec<Terms>) -> Self {
-        let wordings = Self { terms, settled: ArcSwap::default() };
-        wordings.settle(&[], HashMap::default());
+        let wordings = Self { set: AtomicBool::new(false), settled: ArcSwap::default() };
+        wordings.settle(terms.into(), &[], AllNumbers::default());
         wordings
     }
 
-    /// The versions that a tenant lists, by the tenant's place.
-    pub(super) fn listed(&self, tenant: usize) -> impl Iterator<Item = &str> {
-        let terms = self.terms.get(tenant);
-        terms.into_iter().flat_map(|terms| &terms.wordings).map(|wording| wording.version.as_str())
+    /// The terms in force, by the tenants' places.
+    pub(super) fn terms(&self) -> Arc<[Terms]> {
+        Arc::clone(&self.settled.load().terms)
     }
 
-    /// Takes in what the store says; `tenants` are the numbers of the configured ones, in their order.
-    pub(super) fn settle(
-        &self,
-        tenants: &[TenantId],
-        numbers: HashMap<TenantId, WordingNumbers, ahash::RandomState>,
-    ) {
+    /// Puts terms in force, with what the store says; `tenants` are the tenants' numbers, by their places.
+    pub(super) fn settle(&self, terms: Arc<[Terms]>, tenants: &[TenantId], numbers: AllNumbers) {
         let unnumbered = WordingNumbers::default();
         let validity = |(place, terms): (usize, &Terms)| {
             let known = tenants.get(place).and_then(|tenant| numbers.get(tenant)).unwrap_or(&unnumbered);
             (*terms != Terms::default()).then(|| Arc::new(Validity::of(terms, known)))
         };
-        let validities = self.terms.iter().enumerate().map(validity).collect();
-        self.settled.store(Arc::new(Settled { numbers, validities }));
+        let validities: Vec<_> = terms.iter().enumerate().map(validity).collect();
+        let set = validities.iter().any(Option::is_some);
+        self.settled.store(Arc::new(Settled { terms, numbers, validities }));
+        self.set.store(set, Ordering::Release);
     }
 
-    /// The terms of a tenant, by its place; `None` if it sets none.
+    /// The terms of a tenant, ready for judging; `None` if it sets none.
     pub(super) fn validity(&self, tenant: usize) -> Option<Arc<Validity>> {
-        // Most gates set no terms: then nothing is loaded.
-        let sets_any = self.terms.get(tenant).is_some_and(|terms| *terms != Terms::default());
-        if sets_any { self.settled.load().validities.get(tenant).cloned().flatten() } else { None }
+        if !self.set.load(Ordering::Acquire) {
+            return None;
+        }
+        self.settled.load().validities.get(tenant).cloned().flatten()
     }
 
     /// What the hot path will read of a dossier.
@@ -69,4 +73,10 @@ impl Wordings {
     pub(super) fn number(&self, tenant: TenantId, version: &str) -> u8 {
         self.settled.load().numbers.get(&tenant).map_or(0, |numbers| numbers.of(Some(version)))
     }
+}
+
+/// The versions that a tenant lists, by its place.
+pub(super) fn listed(terms: &[Terms], tenant: usize) -> impl Iterator<Item = &str> {
+    let terms = terms.get(tenant);
+    terms.into_iter().flat_map(|terms| &terms.wordings).map(|wording| wording.version.as_str())
 }

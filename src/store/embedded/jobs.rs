@@ -1,8 +1,13 @@
 //! What the writer thread is asked to do.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
+use crate::consent::TenantId;
+use crate::consent::terms::Terms;
 use crate::store::learning::Lesson;
+use crate::store::wordings::AllNumbers;
 use crate::store::{Outcome, StoreError};
 
 /// One thing for the writer to do.
@@ -11,6 +16,8 @@ pub(super) enum Job {
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
+    /// Give tenants, and the wordings that they list, their numbers.
+    Number(Ask<(Vec<String>, Arc<[Terms]>), (Vec<TenantId>, AllNumbers)>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
     /// Write what came before, then let go of the file.
@@ -41,7 +48,7 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Templates(_) | Self::Number(_) | Self::Secret(_) | Self::Close(_) => 1,
         }
     }
 
@@ -50,6 +57,7 @@ impl Job {
         match self {
             Self::Apply(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
+            Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Close(waiting) => {
                 let _ = waiting.send(());

@@ -13,13 +13,14 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::consent::dossier::Dossier;
+use crate::consent::terms::Terms;
 use crate::consent::{Lookup, RecipientKey, TenantId};
 
 use super::front::Front;
 use super::learning::Lesson;
 use super::link::State;
 use super::place::Place;
-use super::wordings::Wordings;
+use super::wordings::{AllNumbers, Wordings};
 use super::{Health, OpenError, Outcome, StoreError};
 
 use jobs::{Ask, Job};
@@ -84,6 +85,15 @@ impl Embedded {
 
     pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
         self.ask((account.to_owned(), list), Job::Templates).await
+    }
+
+    /// The numbers of tenants and of their wordings; those that have none yet get one.
+    pub(super) async fn number(
+        &self,
+        names: Vec<String>,
+        terms: Arc<[Terms]>,
+    ) -> Result<(Vec<TenantId>, AllNumbers), StoreError> {
+        self.ask((names, terms), Job::Number).await
     }
 
     /// A secret that exists is read without the writer; only the first asking writes.

@@ -1,6 +1,5 @@
 //! The tables of the file, how it is opened, and how a snapshot of it is read.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::ops::Bound;
@@ -13,10 +12,10 @@ use redb::{
 };
 
 use crate::consent::dossier::Dossier;
-use crate::consent::terms::WordingNumbers;
+use crate::consent::terms::Terms;
 use crate::consent::{RecipientKey, TenantId};
 use crate::store::place::Place;
-use crate::store::wordings::Wordings;
+use crate::store::wordings::{AllNumbers, Wordings, listed};
 use crate::store::{OpenError, StoreError};
 
 use super::row::Row;
@@ -114,13 +113,17 @@ fn initialize(
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(SECRETS)?;
     let numbers = number(&transaction, tenants)?;
-    let of_wordings = number_wordings(&transaction, &numbers, wordings)?;
+    let of_wordings = number_wordings(&transaction, &numbers, &wordings.terms())?;
     transaction.commit()?;
-    wordings.settle(&numbers, of_wordings);
+    wordings.settle(wordings.terms(), &numbers, of_wordings);
     Ok(Ok(numbers))
 }
 
-fn number(transaction: &WriteTransaction, tenants: &[String]) -> Result<Vec<TenantId>, redb::Error> {
+/// The tenants' numbers; one that has none yet gets the next.
+pub(super) fn number(
+    transaction: &WriteTransaction,
+    tenants: &[String],
+) -> Result<Vec<TenantId>, redb::Error> {
     let mut table = transaction.open_table(TENANTS)?;
     let mut highest = 0;
     for row in table.iter()? {
@@ -140,13 +143,13 @@ fn number(transaction: &WriteTransaction, tenants: &[String]) -> Result<Vec<Tena
 }
 
 /// Gives listed versions the numbers that they lack, and reads all there are: a version that is listed no longer keeps its own.
-fn number_wordings(
+pub(super) fn number_wordings(
     transaction: &WriteTransaction,
     tenants: &[TenantId],
-    wordings: &Wordings,
-) -> Result<HashMap<TenantId, WordingNumbers, ahash::RandomState>, redb::Error> {
+    terms: &[Terms],
+) -> Result<AllNumbers, redb::Error> {
     let mut table = transaction.open_table(WORDINGS)?;
-    let mut all = HashMap::<TenantId, WordingNumbers, _>::default();
+    let mut all = AllNumbers::default();
     for row in table.iter()? {
         let (key, number) = row?;
         let (tenant, version) = key.value();
@@ -154,7 +157,7 @@ fn number_wordings(
     }
     for (place, tenant) in tenants.iter().enumerate() {
         let known = all.entry(*tenant).or_default();
-        for version in wordings.listed(place) {
+        for version in listed(terms, place) {
             if known.of(Some(version)) == 0
                 && let Some(number) = known.next()
             {

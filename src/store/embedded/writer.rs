@@ -18,7 +18,9 @@ use crate::store::wordings::Wordings;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
-use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, read_failed, write_failed};
+use super::tables::{
+    SECRETS, Snapshot, TEMPLATES, begin, number, number_wordings, read_failed, write_failed,
+};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -129,6 +131,12 @@ impl Writer {
                     let (account, list) = &ask.input;
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                }
+                Job::Number(ask) => {
+                    let (names, terms) = &ask.input;
+                    let numbers = number(transaction, names).map_err(write_failed)?;
+                    let wordings = number_wordings(transaction, &numbers, terms).map_err(write_failed)?;
+                    ask.output = (numbers, wordings);
                 }
                 Job::Secret(ask) => ask.output = find_or_make_secret(transaction, &ask.input)?,
                 Job::Close(_) => {}

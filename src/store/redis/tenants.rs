@@ -1,16 +1,16 @@
 //! The numbers of tenants and of their wordings: allocated once in Redis, shared by all nodes, never reused.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tokio::sync::Mutex;
 
 use crate::consent::TenantId;
-use crate::consent::terms::WordingNumbers;
-use crate::store::wordings::Wordings;
+use crate::consent::terms::Terms;
+use crate::store::wordings::{AllNumbers, Wordings, listed};
 
 use super::door::{ask, bytes};
 use super::fault::RedisFault;
@@ -61,7 +61,8 @@ return redis.call('HGETALL', KEYS[1])
 
 /// The configured tenants and, once Redis has told them, their numbers.
 pub(super) struct Numbering {
-    names: Vec<String>,
+    /// Locked while Redis is asked, so that an answer about fewer names never replaces one about more.
+    names: Mutex<Vec<String>>,
     numbers: Arc<ArcSwapOption<Vec<TenantId>>>,
     wordings: Arc<Wordings>,
 }
@@ -72,27 +73,50 @@ impl Numbering {
         numbers: Arc<ArcSwapOption<Vec<TenantId>>>,
         wordings: Arc<Wordings>,
     ) -> Self {
-        Self { names, numbers, wordings }
+        Self { names: Mutex::new(names), numbers, wordings }
     }
 
     /// Learns the numbers, or makes sure that they are still the same.
     pub(super) async fn settle(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+        let names = self.names.lock().await;
+        self.learn(connection, &names, self.wordings.terms()).await
+    }
+
+    /// Takes other names: those of before at their places, new ones after them. On a failure the old ones stay.
+    pub(super) async fn rename(
+        &self,
+        connection: &MultiplexedConnection,
+        names: Vec<String>,
+        terms: Arc<[Terms]>,
+    ) -> Result<(), RedisFault> {
+        let mut old = self.names.lock().await;
+        self.learn(connection, &names, terms).await?;
+        *old = names;
+        Ok(())
+    }
+
+    async fn learn(
+        &self,
+        connection: &MultiplexedConnection,
+        names: &[String],
+        terms: Arc<[Terms]>,
+    ) -> Result<(), RedisFault> {
         let known = self.numbers.load_full();
         let known = known.as_deref().map(Vec::as_slice).unwrap_or_default();
         let mut eval = redis::cmd("EVAL");
         eval.arg(SETTLE).arg(1).arg(keys::TENANTS);
-        for (place, name) in self.names.iter().enumerate() {
+        for (place, name) in names.iter().enumerate() {
             let number = known.get(place).map(|number| number.0.to_string());
             eval.arg(name).arg(number.unwrap_or_default());
         }
         let numbers = numbers(&ask(connection, &eval, PATIENCE).await?).ok_or(RedisFault::TenantsChanged)?;
-        if numbers.len() != self.names.len() || !(known.is_empty() || known == numbers) {
+        if numbers.len() != names.len() || !numbers.starts_with(known) {
             // Every record would be read under another tenant's number.
             self.numbers.store(None);
             return Err(RedisFault::TenantsChanged);
         }
         // Records are judged by the wordings' numbers as soon as they can be found.
-        self.settle_wordings(connection, &numbers).await?;
+        self.settle_wordings(connection, &numbers, terms).await?;
         self.numbers.store(Some(Arc::new(numbers)));
         Ok(())
     }
@@ -102,8 +126,10 @@ impl Numbering {
         &self,
         connection: &MultiplexedConnection,
     ) -> Result<(), RedisFault> {
+        // Terms that are about to be replaced must not come back.
+        let _names = self.names.lock().await;
         match self.numbers.load_full() {
-            Some(tenants) => self.settle_wordings(connection, &tenants).await,
+            Some(tenants) => self.settle_wordings(connection, &tenants, self.wordings.terms()).await,
             None => Ok(()),
         }
     }
@@ -112,26 +138,25 @@ impl Numbering {
         &self,
         connection: &MultiplexedConnection,
         tenants: &[TenantId],
+        terms: Arc<[Terms]>,
     ) -> Result<(), RedisFault> {
         let mut eval = redis::cmd("EVAL");
         eval.arg(SETTLE_WORDINGS).arg(1).arg(keys::WORDINGS);
         for (place, tenant) in tenants.iter().enumerate() {
-            for version in self.wordings.listed(place) {
+            for version in listed(&terms, place) {
                 let field = format!("{}.{version}", tenant.0);
                 eval.arg(field).arg(self.wordings.number(*tenant, version));
             }
         }
         let answer = ask(connection, &eval, PATIENCE).await?;
-        self.wordings.settle(tenants, wordings(&answer).ok_or(RedisFault::TenantsChanged)?);
+        self.wordings.settle(terms, tenants, wordings(&answer).ok_or(RedisFault::TenantsChanged)?);
         Ok(())
     }
 }
 
-type OfWordings = HashMap<TenantId, WordingNumbers, ahash::RandomState>;
-
-fn wordings(answer: &Value) -> Option<OfWordings> {
+fn wordings(answer: &Value) -> Option<AllNumbers> {
     let Value::Array(flat) = answer else { return None };
-    let mut all = OfWordings::default();
+    let mut all = AllNumbers::default();
     for row in flat.chunks_exact(2) {
         let [field, number] = row else { return None };
         let field = std::str::from_utf8(bytes(field)?).ok()?;

@@ -89,12 +89,6 @@ impl Tracking {
         self.templates.subscribe()
     }
 
-    /// Learns what other nodes have listed.
-    pub(super) async fn refresh_wordings(&self, connection: &MultiplexedConnection) {
-        // What fails now is tried again with the next turn.
-        let _ = self.numbering.refresh_wordings(connection).await;
-    }
-
     /// Waits until the link delivers.
     pub(super) async fn live(&self) {
         let mut standing = self.standing.subscribe();

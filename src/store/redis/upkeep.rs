@@ -62,7 +62,8 @@ async fn look_after(shared: &Arc<Shared>) {
         let Ok(connection) = shared.control.connection().await else { continue };
         let _ = shared.tracking.sing(&connection).await;
         if tick % WORDINGS_EVERY == 0 {
-            shared.tracking.refresh_wordings(&connection).await;
+            // What fails now is tried again in its next turn.
+            let _ = shared.numbering.refresh_wordings(&connection).await;
         }
         if tick >= intents_due && finish_abandoned(shared, &connection).await.is_ok() {
             intents_due = tick.saturating_add(INTENTS_EVERY);

@@ -4,6 +4,7 @@
 
 mod allow;
 mod once;
+mod opt_in;
 mod passthrough;
 mod record;
 mod refuse;

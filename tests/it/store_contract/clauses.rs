@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use optgate::consent::lookup::Source;
-use optgate::consent::{Category, Clock, Lookup, RecipientKey, Standing};
-use optgate::store::{ConsentStore, Outcome, StoreError};
+use optgate::consent::terms::{Terms, Wording};
+use optgate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Standing, Timestamp};
+use optgate::store::{ConsentStore, Outcome, Settings, StoreError};
 
 use super::bench::{ACME, Bench, UMBRELLA, described};
 use super::events::*;
@@ -171,6 +172,153 @@ pub(super) async fn tenants_keep_their_records_when_the_configuration_is_reorder
     assert_eq!(store.lookup(0, &key(ANN)).await.lookup, Lookup::Absent);
     assert_eq!(standing_in(store.lookup(1, &key(ANN)).await.lookup), Standing::Revoked);
     assert_eq!(standing_in(store.lookup(2, &key(ANN)).await.lookup), Standing::Granted);
+}
+
+/// Every order of events, each said twice.
+fn orders<T: Clone>(events: &[T]) -> Vec<Vec<T>> {
+    if events.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for at in 0..events.len() {
+        let mut rest = events.to_vec();
+        let first = rest.remove(at);
+        all.extend(
+            orders(&rest).into_iter().map(|rest| [&[first.clone(), first.clone()], &rest[..]].concat()),
+        );
+    }
+    all
+}
+
+pub(super) async fn a_pending_grant_waits_for_its_confirmation_in_any_order(bench: &Bench) {
+    use Standing::{Absent, Granted, Revoked};
+    let store = bench.open().await;
+    let mut n = 0;
+    for (events, expected) in [
+        (vec![grant("", 1).pending()], Absent),
+        (vec![grant("", 2).confirming("grant-1")], Absent),
+        (vec![grant("", 1).pending(), grant("", 2).confirming("grant-1")], Granted),
+        (vec![grant("", 1).pending(), grant("", 2).confirming("grant-7")], Absent),
+        (vec![grant("", 1).pending(), revoke("", 2), grant("", 3).confirming("grant-1")], Granted),
+        (vec![grant("", 1).pending(), grant("", 2).confirming("grant-1"), revoke("", 3)], Revoked),
+        (vec![revoke("", 1), grant("", 2).pending()], Revoked),
+        (vec![grant("", 1), grant("", 2).pending()], Granted),
+        // Another event took the name of the pending one.
+        (
+            vec![resume("", 1).named("grant-2"), grant("", 2).pending(), grant("", 3).confirming("grant-2")],
+            Granted,
+        ),
+    ] {
+        let mut first: Option<Lookup> = None;
+        for order in orders(&events) {
+            n += 1;
+            let who = format!("+1555300{n:04}");
+            for event in order {
+                apply(&store, [event.to(&who)]).await.unwrap();
+            }
+            let found = lookup(&store, &who).await;
+            assert_eq!(standing_in(found), expected, "case of {} events", events.len());
+            assert_eq!(*first.get_or_insert(found), found, "another order, another record");
+        }
+    }
+}
+
+pub(super) async fn a_legacy_grant_is_marked_undoes_no_withdrawal_and_ends_when_the_tenant_says(
+    bench: &Bench,
+) {
+    let until = Timestamp::from_secs(u64::from(NOW.as_secs_u32()) + 100);
+    let terms = vec![Terms { legacy_until: Some(until), ..Terms::default() }];
+    let store = ConsentStore::open(Settings { terms, ..bench.settings() }, Clock::System).await.unwrap();
+    applied(&store, [grant(ANN, 1).legacy()]).await;
+    apply(&store, [revoke(BOB, 1), grant(BOB, 2).legacy()]).await.unwrap();
+    assert_eq!(standing(&store, ANN).await, Standing::Granted);
+    assert_eq!(standing(&store, BOB).await, Standing::Revoked);
+    let validity = store.validity(ACME).unwrap();
+    assert!(store.validity(UMBRELLA).is_none());
+    let stand = |lookup, at| match lookup {
+        Lookup::Found(record) => record.standing(Category::Marketing, &validity, at),
+        Lookup::Absent | Lookup::Unavailable => panic!("no record"),
+    };
+    assert_eq!(stand(lookup(&store, ANN).await, NOW), Standing::Granted);
+    assert_eq!(stand(lookup(&store, ANN).await, until), Standing::Expired);
+    for who in [ANN, BOB] {
+        let Lookup::Found(record) = lookup(&store, who).await else { panic!("no record") };
+        assert_ne!(record.flags & GateRecord::LEGACY, 0, "{who}");
+    }
+    // Evidence that comes later takes its place; the mark stays.
+    applied(&store, [grant(ANN, 3)]).await;
+    let found = lookup(&store, ANN).await;
+    assert_eq!(stand(found, until), Standing::Granted);
+    let Lookup::Found(record) = found else { panic!("no record") };
+    assert_ne!(record.flags & GateRecord::LEGACY, 0);
+}
+
+fn listing(wordings: &[(&str, Option<u64>)]) -> Vec<Terms> {
+    let wording = |(version, at): &(&str, Option<u64>)| Wording {
+        version: (*version).to_owned(),
+        expires_older_at: at.map(Timestamp::from_secs),
+        ends_at: None,
+    };
+    vec![Terms { wordings: wordings.iter().map(wording).collect(), legacy_until: None }]
+}
+
+/// How people of the first tenant stand to marketing a moment from now, by its terms.
+async fn judged(store: &ConsentStore, people: &[&str], at: Timestamp) -> Vec<Standing> {
+    let validity = store.validity(ACME).unwrap();
+    let mut all = Vec::new();
+    for who in people {
+        let Lookup::Found(record) = lookup(store, who).await else { panic!("no record of {who}") };
+        all.push(record.standing(Category::Marketing, &validity, at));
+    }
+    all
+}
+
+pub(super) async fn wordings_keep_their_numbers_however_the_table_is_written(bench: &Bench) {
+    use Standing::{Expired, Granted};
+    let open = async |terms| {
+        ConsentStore::open(Settings { terms, ..bench.settings() }, Clock::System).await.unwrap()
+    };
+    let people = ["+15550000011", "+15550000012", "+15550000013"];
+    let (before, after) = (NOW, Timestamp::from_secs(u64::from(NOW.as_secs_u32()) + 10));
+    let end = Some(u64::from(after.as_secs_u32()));
+
+    let store = open(listing(&[("v1", None), ("v2", None)])).await;
+    applied(&store, [grant(people[0], 1).to_wording("v1"), grant(people[1], 1).to_wording("v2")]).await;
+    store.close().await;
+    // A version in front of the others, and a new one at the end; what is stored keeps its meaning.
+    let store = open(listing(&[("v0", None), ("v1", None), ("v2", end), ("v3", None)])).await;
+    applied(&store, [grant(people[2], 1).to_wording("v3")]).await;
+    assert_eq!(judged(&store, &people, before).await, [Granted; 3]);
+    assert_eq!(judged(&store, &people, after).await, [Expired, Granted, Granted]);
+    store.close().await;
+    // A version that is no longer listed counts as old, and has its number still when it comes back.
+    let store = open(listing(&[("v3", end)])).await;
+    assert_eq!(judged(&store, &people, after).await, [Expired, Expired, Granted]);
+    store.close().await;
+    let store = open(listing(&[("v4", None), ("v3", None), ("v1", end), ("v2", None)])).await;
+    assert_eq!(judged(&store, &people, after).await, [Granted, Granted, Expired]);
+}
+
+pub(super) async fn a_grant_to_an_unlisted_wording_ends_with_the_older_ones(bench: &Bench) {
+    let end = Timestamp::from_secs(u64::from(NOW.as_secs_u32()) + 10);
+    let terms = listing(&[("v1", None), ("v2", Some(u64::from(end.as_secs_u32())))]);
+    let store = ConsentStore::open(Settings { terms, ..bench.settings() }, Clock::System).await.unwrap();
+    applied(&store, [grant(ANN, 1).to_wording("v9"), grant(BOB, 1)]).await;
+    assert_eq!(judged(&store, &[ANN, BOB], NOW).await, [Standing::Granted; 2]);
+    assert_eq!(judged(&store, &[ANN, BOB], end).await, [Standing::Expired; 2]);
+}
+
+pub(super) async fn terms_that_are_changed_while_the_store_is_open_hold_at_once(bench: &Bench) {
+    let store = bench.open().await;
+    assert!(store.validity(ACME).is_none());
+    let names = bench.settings().tenants;
+    let end = Timestamp::from_secs(u64::from(NOW.as_secs_u32()) + 10);
+    let terms = listing(&[("v1", None), ("v2", Some(u64::from(end.as_secs_u32())))]);
+    store.name_tenants(names.clone(), terms).await.unwrap();
+    applied(&store, [grant(ANN, 1).to_wording("v1"), grant(BOB, 1).to_wording("v2")]).await;
+    assert_eq!(judged(&store, &[ANN, BOB], end).await, [Standing::Expired, Standing::Granted]);
+    store.name_tenants(names, Vec::new()).await.unwrap();
+    assert!(store.validity(ACME).is_none());
 }
 
 pub(super) async fn a_cached_absence_gives_way_to_a_grant(bench: &Bench) {

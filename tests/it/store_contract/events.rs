@@ -89,6 +89,33 @@ impl Told {
         self
     }
 
+    /// The same event about somebody else.
+    pub(crate) fn to(mut self, recipient: &str) -> Self {
+        recipient.clone_into(&mut self.written.recipient);
+        self
+    }
+
+    pub(crate) fn pending(mut self) -> Self {
+        self.written.pending = Some(true);
+        self
+    }
+
+    pub(crate) fn confirming(mut self, first: &str) -> Self {
+        self.written.confirms = Some(first.to_owned());
+        self
+    }
+
+    pub(crate) fn legacy(mut self) -> Self {
+        (self.written.legacy, self.written.evidence) = (Some(true), None);
+        self
+    }
+
+    pub(crate) fn to_wording(mut self, version: &str) -> Self {
+        let evidence = self.written.evidence.as_mut().unwrap();
+        evidence.wording_version = Some(version.to_owned());
+        self
+    }
+
     pub(crate) fn incoming(self) -> Incoming {
         let event = Event::check(self.written, NOW).unwrap();
         Incoming { tenant: self.tenant, event, provenance: self.provenance }

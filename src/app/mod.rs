@@ -23,7 +23,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
 use crate::policy::{Mode, Policy};
-use crate::store::{ConsentStore, OpenError, StoreError};
+use crate::store::{ConsentStore, Fence, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
 use crate::webhook;
@@ -172,7 +172,8 @@ pub async fn run(
     let (trigger, drain) = net::drain();
     let readiness = Readiness::default();
     let mut threads = Vec::new();
-    for (index, socket) in sockets.into_iter().enumerate() {
+    let (fence, sentries) = Fence::around(sockets.len());
+    for (index, (socket, sentry)) in sockets.into_iter().zip(sentries).enumerate() {
         let seat = worker::Seat {
             socket,
             settings: assemble::proxy(&config),
@@ -183,9 +184,11 @@ pub async fn run(
             log: log.worker().map_err(AppError::System)?,
             metrics: metrics.worker(index),
             drain: drain.clone(),
+            sentry,
         };
         threads.push(worker::spawn(index, seat).map_err(AppError::System)?);
     }
+    store.stand_behind(fence);
     if let (Some(settings), Some(socket)) = (relay, relay_socket) {
         let ground = webhook::Ground {
             store: store.clone(),
@@ -226,6 +229,12 @@ pub async fn run(
         tracing::warn!(
             policy.mode = Mode::Shadow.name(),
             "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
+        );
+    }
+    for sender in config.tenants.senders().filter(|sender| sender.phone.is_none()) {
+        tracing::warn!(
+            sender = sender.phone_number_id,
+            "[[tenants.senders]] phone is missing: a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country"
         );
     }
     readiness.enter(Phase::Serving);

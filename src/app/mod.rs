@@ -261,7 +261,6 @@ pub async fn run(
 }
 
 /// An operator who watches must know that nobody is refused.
-
 fn warn_of_shadow(policy: &policy::Settings) {
     if policy.mode == Mode::Shadow {
         tracing::warn!(

@@ -6,6 +6,7 @@
 mod cache;
 mod embedded;
 mod error;
+mod fence;
 mod front;
 mod learning;
 mod link;
@@ -22,7 +23,7 @@ mod front_tests;
 mod model;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -35,6 +36,7 @@ use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
+pub use fence::{Fence, Sentry};
 
 use embedded::Embedded;
 use front::Front;
@@ -127,6 +129,8 @@ struct Inner {
     front: Arc<Front>,
     wordings: Arc<Wordings>,
     backend: Backend,
+    /// What a withdrawal waits for before it is acknowledged.
+    fence: OnceLock<Fence>,
 }
 
 enum Backend {
@@ -172,8 +176,8 @@ impl ConsentStore {
                     Embedded::open(path, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
                 let backend = Backend::Embedded(backend);
                 let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
-                let lookup_deadline = settings.lookup_deadline;
-                let inner = Inner { tenants, lookup_deadline, front, wordings, backend };
+                let (lookup_deadline, fence) = (settings.lookup_deadline, OnceLock::new());
+                let inner = Inner { tenants, lookup_deadline, front, wordings, backend, fence };
                 Ok(Self { inner: Arc::new(inner) })
             }
             Kind::Redis(server) => {
@@ -181,8 +185,8 @@ impl ConsentStore {
                 let (backend, tenants) =
                     Redis::open(&server, settings.tenants, front.clone(), Arc::clone(&wordings)).await?;
                 let backend = Backend::Redis(backend);
-                let lookup_deadline = settings.lookup_deadline;
-                let inner = Inner { tenants, lookup_deadline, front, wordings, backend };
+                let (lookup_deadline, fence) = (settings.lookup_deadline, OnceLock::new());
+                let inner = Inner { tenants, lookup_deadline, front, wordings, backend, fence };
                 Ok(Self { inner: Arc::new(inner) })
             }
         }
@@ -240,14 +244,31 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future does not take the events back.
     pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
+        let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
         let mut events = Vec::with_capacity(incoming.len());
         for incoming in incoming {
             let tenant = self.tenant(incoming.tenant)?;
             events.push(learning::Lesson { tenant, event: incoming.event, provenance: incoming.provenance });
         }
-        match &self.inner.backend {
+        let outcomes = match &self.inner.backend {
             Backend::Embedded(store) => store.apply(events).await,
             Backend::Redis(store) => store.apply(events).await,
+        }?;
+        if withdraws {
+            self.pass_fence().await;
+        }
+        Ok(outcomes)
+    }
+
+    /// From now on a withdrawal is acknowledged only once what was permitted before it has left. The first fence stays.
+    pub fn stand_behind(&self, fence: Fence) {
+        let _ = self.inner.fence.set(fence);
+    }
+
+    /// Waits until nothing that was judged before can still leave.
+    async fn pass_fence(&self) {
+        if let Some(fence) = self.inner.fence.get() {
+            fence.passed().await;
         }
     }
 

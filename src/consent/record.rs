@@ -183,7 +183,7 @@ impl GateRecord {
             State::Unstated | State::Pending => Standing::Absent,
             State::Revoked => Standing::Revoked,
             State::Granted if slot.until != 0 && slot.until <= now => Standing::Expired,
-            State::Granted if validity.has_ended(&slot, now) => Standing::Expired,
+            State::Granted if validity.has_ended(slot, now) => Standing::Expired,
             State::Granted => Standing::Granted,
         }
     }

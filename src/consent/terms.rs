@@ -79,7 +79,7 @@ impl Validity {
     }
 
     /// Whether a grant that its own event would let stand has ended.
-    pub(super) fn has_ended(&self, slot: &Slot, now: u32) -> bool {
+    pub(super) fn has_ended(&self, slot: Slot, now: u32) -> bool {
         let wording = || self.wordings.as_ref().and_then(|ends| ends.get(usize::from(slot.wording)));
         (slot.legacy && self.legacy_until <= now) || wording().is_some_and(|end| *end <= now)
     }
@@ -118,12 +118,14 @@ mod tests {
 
     fn numbers<const N: usize>(known: [(&str, u8); N]) -> WordingNumbers {
         let mut numbers = WordingNumbers::default();
-        known.into_iter().for_each(|(version, number)| numbers.note(version.into(), number));
+        for (version, number) in known {
+            numbers.note(version.into(), number);
+        }
         numbers
     }
 
     fn ended(validity: &Validity, wording: u8, now: u32) -> bool {
-        validity.has_ended(&Slot { wording, ..Slot::default() }, now)
+        validity.has_ended(Slot { wording, ..Slot::default() }, now)
     }
 
     #[test]
@@ -156,8 +158,8 @@ mod tests {
         let until = Terms { legacy_until: Some(Timestamp::from_secs(50)), ..Terms::default() };
         let validity = Validity::of(&until, &numbers([("v1", 1)]));
         let legacy = Slot { legacy: true, ..Slot::default() };
-        assert!(validity.has_ended(&legacy, 50) && !validity.has_ended(&legacy, 49));
-        assert!(!ended(&validity, 0, 50) && !Validity::UNLIMITED.has_ended(&legacy, NEVER - 1));
+        assert!(validity.has_ended(legacy, 50) && !validity.has_ended(legacy, 49));
+        assert!(!ended(&validity, 0, 50) && !Validity::UNLIMITED.has_ended(legacy, NEVER - 1));
     }
 
     #[test]

@@ -10,6 +10,11 @@ use crate::store::learning::Lesson;
 use crate::store::wordings::AllNumbers;
 use crate::store::{Outcome, StoreError};
 
+/// Tenants by their names, and their terms.
+pub(super) type Named = (Vec<String>, Arc<[Terms]>);
+/// The tenants' numbers, and those of their wordings.
+pub(super) type Numbered = (Vec<TenantId>, AllNumbers);
+
 /// One thing for the writer to do.
 pub(super) enum Job {
     /// Learn events.
@@ -17,7 +22,7 @@ pub(super) enum Job {
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Give tenants, and the wordings that they list, their numbers.
-    Number(Ask<(Vec<String>, Arc<[Terms]>), (Vec<TenantId>, AllNumbers)>),
+    Number(Ask<Named, Numbered>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
     /// Write what came before, then let go of the file.

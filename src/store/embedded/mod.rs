@@ -20,10 +20,10 @@ use super::front::Front;
 use super::learning::Lesson;
 use super::link::State;
 use super::place::Place;
-use super::wordings::{AllNumbers, Wordings};
+use super::wordings::Wordings;
 use super::{Health, OpenError, Outcome, StoreError};
 
-use jobs::{Ask, Job};
+use jobs::{Ask, Job, Numbered};
 use row::Row;
 use tables::Snapshot;
 
@@ -92,7 +92,7 @@ impl Embedded {
         &self,
         names: Vec<String>,
         terms: Arc<[Terms]>,
-    ) -> Result<(Vec<TenantId>, AllNumbers), StoreError> {
+    ) -> Result<Numbered, StoreError> {
         self.ask((names, terms), Job::Number).await
     }
 

@@ -92,7 +92,7 @@ fn each_tenant_is_held_to_its_own_rules() {
     let scene = scene(both);
     let mut event = marketing(ANN);
     event["evidence"]["channel"] = json!("whatsapp");
-    scene.gate.apply(&[event.clone()]);
+    scene.gate.apply(std::slice::from_ref(&event));
     event["tenant"] = json!("strict");
     assert!(post(&scene, &event).text().contains("[third_party_channel]"));
     event["tenant"] = json!("default");
@@ -119,7 +119,7 @@ fn a_legacy_grant_enters_only_behind_the_switch_and_ends_when_it_should() {
         (json!(BOB), json!("late"), json!(ago(Duration::from_secs(60))));
     assert_eq!(post(&open, &for_bob).json()["ignored"], 1);
     refused(&open, BOB, refusal(400, 131_050, "consent_revoked"));
-    open.gate.apply(&[legacy.clone()]);
+    open.gate.apply(std::slice::from_ref(&legacy));
     permitted(&open, ANN);
     assert_eq!(shown(&open, ANN)["legacy"], true);
     assert_eq!(open.gate.count("optgate_legacy_grants_total", &["tenant=\"default\""]), 1);
@@ -142,7 +142,7 @@ fn with_double_opt_in_a_send_waits_for_the_confirmation() {
         [scene("double_opt_in = true"), scene_on("double_opt_in = true", |gate| gate.redis(&redis.url()))]
     {
         let first = marketing(ANN);
-        scene.gate.apply(&[first.clone()]);
+        scene.gate.apply(std::slice::from_ref(&first));
         refused(&scene, ANN, NO_CONSENT);
         assert_eq!(shown(&scene, ANN)["categories"]["marketing"]["state"], "pending");
         // A second grant that names nothing waits as well, whoever wrote it.

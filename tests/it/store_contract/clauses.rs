@@ -283,11 +283,11 @@ pub(super) async fn wordings_keep_their_numbers_however_the_table_is_written(ben
     let end = Some(u64::from(after.as_secs_u32()));
 
     let store = open(listing(&[("v1", None), ("v2", None)])).await;
-    applied(&store, [grant(people[0], 1).to_wording("v1"), grant(people[1], 1).to_wording("v2")]).await;
+    applied(&store, [grant(people[0], 1).worded("v1"), grant(people[1], 1).worded("v2")]).await;
     store.close().await;
     // A version in front of the others, and a new one at the end; what is stored keeps its meaning.
     let store = open(listing(&[("v0", None), ("v1", None), ("v2", end), ("v3", None)])).await;
-    applied(&store, [grant(people[2], 1).to_wording("v3")]).await;
+    applied(&store, [grant(people[2], 1).worded("v3")]).await;
     assert_eq!(judged(&store, &people, before).await, [Granted; 3]);
     assert_eq!(judged(&store, &people, after).await, [Expired, Granted, Granted]);
     store.close().await;
@@ -303,7 +303,7 @@ pub(super) async fn a_grant_to_an_unlisted_wording_ends_with_the_older_ones(benc
     let end = Timestamp::from_secs(u64::from(NOW.as_secs_u32()) + 10);
     let terms = listing(&[("v1", None), ("v2", Some(u64::from(end.as_secs_u32())))]);
     let store = ConsentStore::open(Settings { terms, ..bench.settings() }, Clock::System).await.unwrap();
-    applied(&store, [grant(ANN, 1).to_wording("v9"), grant(BOB, 1)]).await;
+    applied(&store, [grant(ANN, 1).worded("v9"), grant(BOB, 1)]).await;
     assert_eq!(judged(&store, &[ANN, BOB], NOW).await, [Standing::Granted; 2]);
     assert_eq!(judged(&store, &[ANN, BOB], end).await, [Standing::Expired; 2]);
 }
@@ -315,7 +315,7 @@ pub(super) async fn terms_that_are_changed_while_the_store_is_open_hold_at_once(
     let end = Timestamp::from_secs(u64::from(NOW.as_secs_u32()) + 10);
     let terms = listing(&[("v1", None), ("v2", Some(u64::from(end.as_secs_u32())))]);
     store.name_tenants(names.clone(), terms).await.unwrap();
-    applied(&store, [grant(ANN, 1).to_wording("v1"), grant(BOB, 1).to_wording("v2")]).await;
+    applied(&store, [grant(ANN, 1).worded("v1"), grant(BOB, 1).worded("v2")]).await;
     assert_eq!(judged(&store, &[ANN, BOB], end).await, [Standing::Expired, Standing::Granted]);
     store.name_tenants(names, Vec::new()).await.unwrap();
     assert!(store.validity(ACME).is_none());

@@ -110,7 +110,7 @@ impl Told {
         self
     }
 
-    pub(crate) fn to_wording(mut self, version: &str) -> Self {
+    pub(crate) fn worded(mut self, version: &str) -> Self {
         let evidence = self.written.evidence.as_mut().unwrap();
         evidence.wording_version = Some(version.to_owned());
         self

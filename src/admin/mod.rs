@@ -39,6 +39,7 @@ pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
 pub use status::{Phase, Readiness};
 
+use crate::audit::Audit;
 use crate::consent::Clock;
 use crate::consent::tenant::Tenants;
 use crate::decision_log::DecisionLog;
@@ -71,6 +72,8 @@ pub struct Control {
     pub metrics: Metrics,
     /// The recent decisions.
     pub log: DecisionLog,
+    /// Checkpoints and receipts.
+    pub audit: Audit,
     /// The configured tenants, in the order in which the store knows them.
     pub tenants: Arc<Tenants>,
     /// What time it is.

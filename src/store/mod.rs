@@ -11,6 +11,7 @@ mod learning;
 mod link;
 mod place;
 pub mod redis;
+mod rows;
 mod stamps;
 mod sync;
 mod tickets;
@@ -33,6 +34,7 @@ use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
+pub use rows::{RowPage, Rows, StoredRow};
 
 use embedded::Embedded;
 use front::Front;

@@ -19,4 +19,5 @@ pub mod sandbox;
 pub mod store;
 pub mod templates;
 pub mod upstream;
+pub mod webhook;
 pub mod wire;

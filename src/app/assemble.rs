@@ -18,7 +18,9 @@ use crate::net::{ClientTls, ConnectionSettings, TlsSettings};
 use crate::proxy;
 use crate::store::{self, ConsentStore, StoreError};
 use crate::upstream::{self, Origin};
+use crate::webhook;
 use crate::wire::identify::BareNumbers;
+use crate::wire::webhook::Secrets;
 
 /// The name under which the key of the keyed hashes stands in the store.
 pub(super) const HASH_KEY: &str = "privacy.hash_key";
@@ -132,8 +134,7 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
             config::BareNumbers::AllReadings => BareNumbers::AllReadings,
             config::BareNumbers::International => BareNumbers::International,
         },
-        // No relay learns from webhooks yet: windows are known through `inbound` events alone.
-        relay: false,
+        relay: config.webhook.is_some(),
     }
 }
 
@@ -182,6 +183,22 @@ pub(super) fn upstream(config: &Config) -> Result<upstream::Settings, AppError> 
         idle_timeout: upstream.idle_timeout,
         max_idle: upstream.max_idle_per_worker,
     })
+}
+
+/// The webhook relay, if one is configured.
+pub(super) fn relay(config: &Config) -> Result<Option<webhook::Settings>, AppError> {
+    let Some(hook) = &config.webhook else { return Ok(None) };
+    if hook.relay == config::Relay::Queue {
+        return Err(AppError::RelayQueue);
+    }
+    let secrets = hook.app_secrets.iter().map(|secret| secret.danger_reveal().as_str());
+    Ok(Some(webhook::Settings {
+        verify_token: hook.verify_token.danger_reveal().clone(),
+        secrets: Secrets::new(secrets),
+        bots: config.webhook_urls.clone(),
+        tls: ClientTls::new(&TlsSettings { ca_file: config.upstream.ca_file.clone() })
+            .map_err(AppError::Tls)?,
+    }))
 }
 
 pub(super) fn proxy(config: &Config) -> proxy::Settings {

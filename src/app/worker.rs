@@ -31,10 +31,10 @@ pub(super) struct Seat {
     pub(super) drain: Drain,
 }
 
-/// A running worker thread.
+/// A running thread that serves.
 pub(super) struct Running {
-    thread: JoinHandle<()>,
-    end: oneshot::Sender<()>,
+    pub(super) thread: JoinHandle<()>,
+    pub(super) end: oneshot::Sender<()>,
 }
 
 impl Running {

@@ -11,6 +11,7 @@
 //! Knows neither how a send is recognized nor where consent is kept.
 
 mod admin_token;
+mod audit;
 mod auth;
 mod body;
 mod caller;
@@ -18,6 +19,7 @@ mod check;
 mod decisions;
 mod events;
 mod explain;
+mod history;
 mod ingest;
 mod lines;
 mod openapi;
@@ -91,6 +93,25 @@ fn routes() -> Vec<Route> {
         Route::new("showRecipient", (Get, RECIPIENT), recipients::show, recipients::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
+        Route::new("showHistory", (Get, HISTORY), history::show, history::described)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("issueReceipt", (Get, RECEIPT), audit::receipt, audit::describe_receipt)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("auditKey", (Get, "/v1/audit/key"), audit::key, audit::describe_key)
+            .needs(Scope::ConsentRead),
+        Route::new(
+            "makeCheckpoint",
+            (Post, "/v1/audit/checkpoints"),
+            audit::checkpoint,
+            audit::describe_checkpoint,
+        )
+        .needs(Scope::Admin)
+        .writes(),
+        Route::new("verifyAudit", (Get, "/v1/audit/verify"), audit::verify, audit::describe_verify)
+            .needs(Scope::Admin)
+            .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
@@ -116,6 +137,11 @@ fn routes() -> Vec<Route> {
 
 /// One person of one tenant.
 const RECIPIENT: &str = "/v1/tenants/{tenant}/recipients/{recipient}";
+
+/// What was learnt about them.
+const HISTORY: &str = "/v1/tenants/{tenant}/recipients/{recipient}/history";
+/// The proof of how they stand.
+const RECEIPT: &str = "/v1/tenants/{tenant}/recipients/{recipient}/receipt";
 
 /// The router of the admin API.
 pub fn router(control: Control, settings: Settings) -> Router {

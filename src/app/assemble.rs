@@ -204,6 +204,7 @@ pub(super) fn relay(config: &Config) -> Result<Option<webhook::Settings>, AppErr
 pub(super) fn proxy(config: &Config) -> proxy::Settings {
     proxy::Settings {
         max_send_body: usize::try_from(config.proxy.max_send_body).unwrap_or(usize::MAX),
+        max_buffered: usize::try_from(config.proxy.max_buffered_per_worker).unwrap_or(usize::MAX),
         base_path: config.proxy.base_path.clone(),
         log_patience: LOG_PATIENCE,
         body_patience: BODY_PATIENCE,

@@ -61,7 +61,7 @@ impl Page<'_, '_> {
         let help = "Sends whose caller went away before they were decided.";
         let mut family = self.family("optgate_aborted", help, MetricType::Counter)?;
         plain_counter(&mut family, total(hub, |cells| Some(&cells.aborted)))?;
-        let help = "Allowed sends to which the upstream gave no answer.";
+        let help = "Requests, sends and others, that went on and to which the upstream gave no answer.";
         let mut family = self.family("optgate_upstream_failures", help, MetricType::Counter)?;
         for failure in UpstreamFailure::ALL {
             let count = total(hub, |cells| cells.upstream_failures.get(failure.index()));

@@ -134,6 +134,9 @@ impl Told<'_> {
             source: source.to_owned(),
             links: Vec::new(),
             evidence: None,
+            pending: false,
+            confirms: None,
+            legacy: false,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `/v1/audit/...` and receipts: proof for others of what the record says.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http_body::Frame;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -134,62 +133,51 @@ pub(super) async fn verify(
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let tenants = tenants(&control, &caller, query)?;
-    let (lines, written) = mpsc::channel::<Bytes>(AHEAD);
+    let (told, lines) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
         tokio::select! {
-            () = verify_all(&control, tenants, &lines) => {}
+            () = verify_all(&control, tenants, &told) => {}
             // Nobody reads any more.
-            () = lines.closed() => {}
+            () = told.closed() => {}
         }
     });
-    Ok(([(CONTENT_TYPE, NDJSON)], Body::new(Lines(written))).into_response())
+    Ok(([(CONTENT_TYPE, NDJSON)], Body::new(Lines(lines))).into_response())
 }
 
-async fn verify_all(control: &Control, tenants: Vec<usize>, lines: &mpsc::Sender<Bytes>) {
+async fn verify_all(control: &Control, tenants: Vec<usize>, told: &mpsc::Sender<Told>) {
     let mut findings = 0u64;
     for tenant in tenants {
-        let name = control.tenants.all().get(tenant).map_or("", |tenant| tenant.name.as_str());
-        let told = control.audit.verify(tenant, async |told| {
-            let told = match told {
-                Told::Progress(recipients) => json!({ "progress": { "tenant": name, "recipients": recipients } }),
-                Told::Finding(finding) => json!({ "finding": finding }),
-            };
-            // Failing means that nobody reads: the whole verification ends then.
-            let _ = lines.send(line(&told)).await;
-        });
-        let last = match told.await {
-            Ok(verified) => {
-                findings = findings.saturating_add(verified.findings);
-                json!({ "verified": verified })
-            }
+        let verified = match control.audit.verify(tenant, told).await {
+            Ok(verified) => verified,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a verification of the record ended early"
                 );
-                let text = "the consent store could not be read to the end; try again";
-                let _ = lines.send(line(&json!({ "failed": text }))).await;
+                let why = "the consent store could not be read to the end; try again";
+                let _ = told.send(Told::Failed(why)).await;
                 return;
             }
         };
-        let _ = lines.send(line(&last)).await;
+        findings = findings.saturating_add(verified.findings);
+        let _ = told.send(Told::Verified(verified)).await;
     }
-    let _ = lines.send(line(&json!({ "done": { "findings": findings } }))).await;
+    let _ = told.send(Told::Done { findings }).await;
 }
 
-fn line(value: &Value) -> Bytes {
-    Bytes::from(format!("{value}\n"))
-}
-
-/// A body of lines as they come.
-struct Lines(mpsc::Receiver<Bytes>);
+/// A body of what is told, a line each, as it comes.
+struct Lines(mpsc::Receiver<Told>);
 
 impl http_body::Body for Lines {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = serde_json::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, serde_json::Error>>> {
+        let line = |told| serde_json::to_string(&told).map(|text| Frame::data(Bytes::from(text + "\n")));
+        self.0.poll_recv(context).map(|told| told.map(line))
     }
 }
 
@@ -233,6 +221,9 @@ fn tenants(
 }
 
 fn unavailable(error: &StoreError) -> Problem {
-    tracing::warn!(error = error as &dyn std::error::Error, "the consent store was not read or written for the audit");
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the consent store was not read or written for the audit"
+    );
     Problem::new(Fault::StoreUnavailable, "the consent store could not be read or written; try again")
 }

@@ -150,7 +150,8 @@ fn chained(seq: u32, entry: &Entry) -> HistoryEntry {
 /// The latest `inbound` event of each identity, and whatever was last written before there were chains.
 fn unchained(dossier: &Dossier) -> impl Iterator<Item = HistoryEntry> + '_ {
     let first_version = dossier.chain().entries().is_empty() && dossier.unchained() > 0;
-    let loose = dossier.history().into_iter().filter(move |event| first_version || event.kind == Kind::Inbound);
+    let loose =
+        dossier.history().into_iter().filter(move |event| first_version || event.kind == Kind::Inbound);
     loose.map(|event| HistoryEntry {
         seq: None,
         at: None,

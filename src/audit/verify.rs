@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::checkpoint::Checkpoint;
 use super::sums::{Tally, Total};
@@ -41,12 +42,27 @@ pub struct Finding {
 }
 
 /// What is told while a tenant is verified.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Told {
-    /// So many recipients were read.
-    Progress(u64),
+    /// It goes on.
+    Progress {
+        /// The tenant's name.
+        tenant: String,
+        /// So many recipients were read.
+        recipients: u64,
+    },
     /// Something is wrong.
     Finding(Finding),
+    /// A tenant is done.
+    Verified(Verified),
+    /// Everything is done.
+    Done {
+        /// How many signs of tampering were found in all.
+        findings: u64,
+    },
+    /// The store could not be read to the end.
+    Failed(&'static str),
 }
 
 /// What was verified.
@@ -75,18 +91,18 @@ pub struct Verified {
 }
 
 /// One verification under way.
-struct Verification<'a, T> {
-    tell: T,
+struct Verification<'a> {
+    told: &'a mpsc::Sender<Told>,
     signer: &'a Signer,
     verified: Verified,
 }
 
 impl Audit {
     /// Recomputes every chain of a tenant and compares with every checkpoint; tells what it finds.
-    pub async fn verify(&self, tenant: usize, tell: impl AsyncFnMut(Told)) -> Result<Verified, StoreError> {
+    pub async fn verify(&self, tenant: usize, told: &mpsc::Sender<Told>) -> Result<Verified, StoreError> {
         let signer = self.signer().await?;
         let verified = Verified { tenant: self.tenant(tenant)?.to_owned(), ..Verified::default() };
-        let mut verification = Verification { tell, signer, verified };
+        let mut verification = Verification { told, signer, verified };
         let checkpoints = verification.checkpoints(self.stored(tenant).await?).await;
         let moments = checkpoints.iter().map(Checkpoint::moment).collect();
         let mut tally = Tally::new(signer.multiset(), moments);
@@ -108,10 +124,15 @@ impl Audit {
     }
 }
 
-impl<T: AsyncFnMut(Told)> Verification<'_, T> {
+impl Verification<'_> {
+    /// Whoever listens may have gone; ending then is their business.
+    async fn tell(&self, told: Told) {
+        let _ = self.told.send(told).await;
+    }
+
     async fn found(&mut self, finding: Finding) {
         self.verified.findings = self.verified.findings.saturating_add(1);
-        (self.tell)(Told::Finding(finding)).await;
+        self.tell(Told::Finding(finding)).await;
     }
 
     fn finding(&self, kind: &'static str, text: impl Into<String>) -> Finding {
@@ -158,7 +179,9 @@ impl<T: AsyncFnMut(Told)> Verification<'_, T> {
     async fn row(&mut self, read: &Read) {
         self.verified.recipients = self.verified.recipients.saturating_add(1);
         if self.verified.recipients.is_multiple_of(STEP) {
-            (self.tell)(Told::Progress(self.verified.recipients)).await;
+            let Verified { tenant, recipients, .. } = &self.verified;
+            let progress = Told::Progress { tenant: tenant.clone(), recipients: *recipients };
+            self.tell(progress).await;
         }
         for finding in self.judge(read) {
             let recipient = Some(read.hash.danger_string());

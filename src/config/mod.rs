@@ -18,8 +18,8 @@ use std::path::PathBuf;
 pub use problem::{Place, Problem, Problems};
 pub use redis_url::{RedisAddress, Topology};
 pub use settings::{
-    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull, Privacy,
-    Proxy, Relay, Scope, Store, StoreKind, Upstream, Webhook,
+    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull,
+    Privacy, Proxy, Relay, Scope, Store, StoreKind, Upstream, Webhook,
 };
 
 use layer::{Entry, Node, Table};

@@ -9,8 +9,8 @@ use crate::policy::{self, FailureStance, Mode};
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
-    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull, Privacy,
-    Proxy, Relay, Scope, Upstream, Webhook,
+    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull,
+    Privacy, Proxy, Relay, Scope, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Unique};

@@ -20,6 +20,7 @@ mod decisions;
 mod events;
 mod explain;
 mod history;
+mod export;
 mod ingest;
 mod lines;
 mod openapi;
@@ -27,6 +28,7 @@ mod problem;
 mod recipients;
 mod route;
 mod status;
+mod tally;
 mod templates;
 
 use std::future::Future;
@@ -111,6 +113,9 @@ fn routes() -> Vec<Route> {
         .writes(),
         Route::new("verifyAudit", (Get, "/v1/audit/verify"), audit::verify, audit::describe_verify)
             .needs(Scope::Admin)
+            .looks_up(),
+        Route::new("export", (Get, "/v1/export"), export::stream, export::described)
+            .needs(Scope::ConsentRead)
             .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
             .needs(Scope::ConsentRead)

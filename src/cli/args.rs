@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::audit::AuditCommand;
-use super::consent::{GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
 use super::history::HistoryArgs;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
@@ -100,7 +100,8 @@ pub(super) struct ServeArgs {
     optgate consent revoke +15550000001\n  \
     optgate consent show +15550000001\n  \
     optgate consent history +15550000001\n  \
-    optgate consent import opt-ins.csv")]
+    optgate consent import opt-ins.csv\n  \
+    optgate consent export -o consent.ndjson")]
 pub(super) enum ConsentCommand {
     /// Record that a person agreed.
     Grant(Box<GrantArgs>),
@@ -112,6 +113,8 @@ pub(super) enum ConsentCommand {
     History(HistoryArgs),
     /// Record many events from a file.
     Import(ImportArgs),
+    /// Write every event to a file that imports back.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ mod keys;
 mod lane;
 mod rows;
 mod scan;
+mod script;
 mod tenants;
 mod tracking;
 mod upkeep;

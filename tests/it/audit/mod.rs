@@ -7,7 +7,7 @@ use std::time::Duration;
 use optgate::consent::chain::Salt;
 use optgate::consent::dossier::Dossier;
 use optgate::consent::event::EventAsWritten;
-use optgate::consent::{Event, Timestamp};
+use optgate::consent::{Clock, Event, Timestamp};
 use serde_json::{Value, json};
 
 use crate::journey::{ALL, grant, inbound, revoke};
@@ -73,14 +73,16 @@ fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     bytes
 }
 
-/// A row as somebody who knows the whole format would forge it: every hash fits.
-fn forged(events: &[Value], at: Timestamp) -> Row {
+/// The row of a person as somebody who knows the whole format would forge it: every hash fits, and the times are the true ones.
+fn forged(raw: &Raw<'_>, digits: &str, events: &[Value]) -> Row {
+    let truth = Dossier::decode(&raw.row(digits).dossier.unwrap()).unwrap();
+    let at = Timestamp::from_secs(u64::from(truth.chain().entries()[0].at));
     let mut dossier = Dossier::default();
     for event in events {
         let mut event = event.clone();
         event.as_object_mut().unwrap().remove("tenant");
         let written: EventAsWritten = serde_json::from_value(event).unwrap();
-        dossier.learn(Event::check(written, at).unwrap());
+        dossier.learn(Event::check(written, Clock::System.now()).unwrap());
     }
     dossier.seal(at, || Ok::<Salt, ()>([5; 16])).unwrap();
     assert!(dossier.chain().faults().is_empty());
@@ -149,18 +151,20 @@ const TAMPERINGS: &[Tampering] = &[
     (
         "the last entry cut off",
         |raw| {
-            let shorter = forged(&[grant(&format!("+{BEN}"), &ALL)], Timestamp::EPOCH);
-            raw.put(BEN, &shorter);
+            let bytes = raw.row(BEN).dossier.unwrap();
+            // Version, then tag, mark, time, head, salt, length and text of the first entry.
+            let text = u32::from_le_bytes(bytes[55..59].try_into().unwrap());
+            let shorter = Dossier::decode(&bytes[..59 + usize::try_from(text).unwrap()]).unwrap();
+            assert!(shorter.chain().entries().len() == 1 && shorter.chain().faults().is_empty());
+            raw.put(BEN, &row_of(&shorter));
         },
         &["sums"],
     ),
     (
         "a whole history forged",
         |raw| {
-            let forged = forged(
-                &[grant(&format!("+{BEN}"), &ALL), revoke(&format!("+{BEN}"), &["call"])],
-                Timestamp::EPOCH,
-            );
+            let events = [grant(&format!("+{BEN}"), &ALL), revoke(&format!("+{BEN}"), &["call"])];
+            let forged = forged(raw, BEN, &events);
             raw.put(BEN, &forged);
         },
         &["sums"],

@@ -73,10 +73,11 @@ impl Checkpoint {
         if value.get("v")?.as_u64()? != VERSION {
             return None;
         }
-        let previous = match value.get("previous")? {
-            Value::Null => None,
-            previous => Some(previous.as_str()?.to_owned()),
-        };
+        let stated = value.get("previous")?;
+        let previous = stated.as_str().map(str::to_owned);
+        if previous.is_none() && !stated.is_null() {
+            return None;
+        }
         Some(Self {
             tenant: value.get("tenant")?.as_str()?.to_owned(),
             at: u32::try_from(value.get("at")?.as_u64()?).ok()?,

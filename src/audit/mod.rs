@@ -16,6 +16,7 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::OnceCell;
 
 pub use checkpoint::Checkpoint;
@@ -43,7 +44,7 @@ pub struct Settings {
     pub every: Option<Duration>,
     /// How far in the past a checkpoint speaks: longer than any write takes and than any two nodes' clocks differ.
     pub grace: Duration,
-    /// The tenants' names, in the order in which the store knows them.
+    /// The tenants' names, in the order in which the store knows them; [`Audit::name_tenants`] adds to it.
     pub tenants: Vec<String>,
 }
 
@@ -66,6 +67,8 @@ pub struct Audit {
 struct Inner {
     store: ConsentStore,
     settings: Settings,
+    /// The tenants' names, by their places.
+    tenants: ArcSwap<Vec<String>>,
     clock: Clock,
     signer: OnceCell<Signer>,
     hasher: OnceCell<RecipientHasher>,
@@ -82,16 +85,15 @@ pub struct Made {
 
 impl Audit {
     /// Of a store. Reads nothing yet.
-    pub fn new(store: ConsentStore, settings: Settings, clock: Clock) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                store,
-                settings,
-                clock,
-                signer: OnceCell::new(),
-                hasher: OnceCell::new(),
-            }),
-        }
+    pub fn new(store: ConsentStore, mut settings: Settings, clock: Clock) -> Self {
+        let tenants = ArcSwap::from_pointee(std::mem::take(&mut settings.tenants));
+        let (signer, hasher) = (OnceCell::new(), OnceCell::new());
+        Self { inner: Arc::new(Inner { store, settings, tenants, clock, signer, hasher }) }
+    }
+
+    /// Names the tenants anew: those of before at their places, and after them new ones.
+    pub fn name_tenants(&self, names: Vec<String>) {
+        self.inner.tenants.store(Arc::new(names));
     }
 
     /// The key, which a store that is away may not have told yet.
@@ -117,8 +119,8 @@ impl Audit {
         Walk::of(&self.inner.store, self.hasher().await?, tenant)
     }
 
-    fn tenant(&self, tenant: usize) -> Result<&str, StoreError> {
-        self.inner.settings.tenants.get(tenant).map(String::as_str).ok_or(StoreError::UnknownTenant)
+    fn tenant(&self, tenant: usize) -> Result<String, StoreError> {
+        self.inner.tenants.load().get(tenant).cloned().ok_or(StoreError::UnknownTenant)
     }
 
     /// The checkpoints of a tenant as they are stored, oldest first.
@@ -169,7 +171,7 @@ impl Audit {
         newest: Option<&Checkpoint>,
     ) -> Result<Checkpoint, StoreError> {
         let name = self.tenant(tenant)?;
-        let checkpoint = Checkpoint::sign(self.signer().await?, name, at, total, newest);
+        let checkpoint = Checkpoint::sign(self.signer().await?, &name, at, total, newest);
         let mut moments: Vec<u32> = self.stored(tenant).await?.into_iter().map(|(at, _)| at).collect();
         moments.push(at);
         moments.sort_unstable();
@@ -192,7 +194,8 @@ impl Audit {
         let Some(every) = self.inner.settings.every else { return };
         loop {
             tokio::time::sleep(every.min(AGAIN)).await;
-            for tenant in 0..self.inner.settings.tenants.len() {
+            let tenants = self.inner.tenants.load().len();
+            for tenant in 0..tenants {
                 match self.checkpoint_if_due(tenant, every).await {
                     Ok(()) => {}
                     Err(StoreError::Closed) => return,

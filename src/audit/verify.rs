@@ -101,7 +101,7 @@ impl Audit {
     /// Recomputes every chain of a tenant and compares with every checkpoint; tells what it finds.
     pub async fn verify(&self, tenant: usize, told: &mpsc::Sender<Told>) -> Result<Verified, StoreError> {
         let signer = self.signer().await?;
-        let verified = Verified { tenant: self.tenant(tenant)?.to_owned(), ..Verified::default() };
+        let verified = Verified { tenant: self.tenant(tenant)?, ..Verified::default() };
         let mut verification = Verification { told, signer, verified };
         let checkpoints = verification.checkpoints(self.stored(tenant).await?).await;
         let moments = checkpoints.iter().map(Checkpoint::moment).collect();

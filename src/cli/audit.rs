@@ -105,7 +105,7 @@ fn verify(args: &TenantArgs, global: &Global) -> Result<ExitCode, Failure> {
         if global.json {
             print(&format!("{line}\n"))?;
         } else if let Some(recipients) = told.pointer("/progress/recipients") {
-            eprintln!("{} recipients read", recipients);
+            eprintln!("{recipients} recipients read");
         } else {
             print(&readable(&told))?;
         }

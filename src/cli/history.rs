@@ -48,7 +48,7 @@ fn readable(entry: &Value) -> String {
     let (event, link) = (entry.get("event").unwrap_or(&null), entry.get("link").unwrap_or(&null));
     if event.is_object() {
         let who = format!("by {} ({})", shown(event, "actor"), shown(event, "source"));
-        text += &format!(" {} {} {who}\n", shown(event, "kind"), shown(event, "categories"));
+        text = text + " " + &shown(event, "kind") + " " + &shown(event, "categories") + " " + &who + "\n";
         for member in ["id", "recipient", "occurred_at", "received_at", "expires_at"] {
             if event.get(member).is_some() {
                 text = text + "   " + member + ": " + &shown(event, member) + "\n";

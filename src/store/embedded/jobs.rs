@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use crate::consent::TenantId;
 use crate::store::learning::Lesson;
 use crate::store::rows::Checkpoints;
 use crate::store::{Outcome, StoreError};
@@ -14,6 +15,8 @@ pub(super) enum Job {
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
+    /// Give tenants their numbers.
+    Number(Ask<Vec<String>, Vec<TenantId>>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
     /// Write what came before, then let go of the file.
@@ -44,7 +47,9 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Checkpoint(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Templates(_) | Self::Number(_) | Self::Checkpoint(_) | Self::Secret(_) | Self::Close(_) => {
+                1
+            }
         }
     }
 
@@ -54,6 +59,7 @@ impl Job {
             Self::Apply(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
+            Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Close(waiting) => {
                 let _ = waiting.send(());

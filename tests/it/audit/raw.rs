@@ -114,10 +114,12 @@ impl Raw<'_> {
 
     pub(super) fn row(&self, digits: &str) -> Row {
         if let Self::Server(server) = self {
-            let get = |kind: &str| match server.command(&["GET", &format!("og:{kind}:{{{TENANT}.{digits}}}")])
-            {
-                Reply::Bulk(value) => value,
-                other => panic!("{other:?}"),
+            let get = |kind: &str| {
+                let key = format!("og:{kind}:{{{TENANT}.{digits}}}");
+                let Reply::Bulk(value) = server.command(&["GET", &key]) else {
+                    panic!("no string at {kind}")
+                };
+                value
             };
             return Row { dossier: get("r"), gate: get("c") };
         }

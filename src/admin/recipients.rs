@@ -14,7 +14,8 @@ use super::caller::Caller;
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use crate::consent::dossier::Dossier;
-use crate::consent::{Category, EventId, GateRecord, Lookup, Recipient, Standing, Timestamp, Validity};
+use crate::consent::record::Judged;
+use crate::consent::{Category, EventId, GateRecord, Lookup, Recipient, Timestamp, Validity};
 
 /// How a person stands to one tenant.
 #[derive(Serialize, ToSchema)]
@@ -67,41 +68,37 @@ pub(super) async fn show(
     let place = caller.tenant(&tenant, &control.tenants)?;
     let recipient = Recipient::parse(&recipient).ok_or_else(unreadable_recipient)?;
     caller.touches(Some(place), &recipient);
-    let dossier = control.store.dossier(place, &recipient.key()).await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a dossier was not read");
-        Problem::new(Fault::StoreUnavailable, "the recipient's record could not be read; try again")
-    })?;
-    let Some(dossier) = dossier.filter(|dossier| !dossier.is_empty()) else {
-        return Err(Problem::new(Fault::NotFound, "nothing is known about this recipient for this tenant"));
-    };
-    // What sends are judged by may be stricter than what follows from the events by the configuration of today.
-    let standing = match control.store.lookup(place, &recipient.key()).await.lookup {
+    let dossier = dossier_of(&control, (place, &recipient)).await?;
+    // What sends are judged by may be stricter than what would follow from the events by the configuration of today.
+    let gate = match control.store.lookup(place, &recipient.key()).await.lookup {
         Lookup::Found(gate) => gate,
         Lookup::Absent => GateRecord::default(),
-        Lookup::Unavailable => {
-            return Err(Problem::new(
-                Fault::StoreUnavailable,
-                "the recipient's record could not be read; try again",
-            ));
-        }
+        Lookup::Unavailable => return Err(unread()),
     };
     let validity = control.store.validity(place);
-    let judged = Judged {
-        gate: standing,
-        validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED),
-        now: control.clock.now(),
-    };
+    let validity = validity.as_deref().unwrap_or(&Validity::UNLIMITED);
+    let judged = Judged { gate, validity, now: control.clock.now() };
     Ok(Json(record(&tenant, &recipient, &dossier, &judged)))
 }
 
-/// How the hot path sees a person now.
-struct Judged<'a> {
-    gate: GateRecord,
-    validity: &'a Validity,
-    now: Timestamp,
+fn unread() -> Problem {
+    Problem::new(Fault::StoreUnavailable, "the recipient's record could not be read; try again")
 }
 
-fn unreadable_recipient() -> Problem {
+/// Everything known about a person; a problem if that is nothing.
+pub(super) async fn dossier_of(control: &Control, of: (usize, &Recipient)) -> Result<Dossier, Problem> {
+    let dossier = control.store.dossier(of.0, &of.1.key()).await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a dossier was not read");
+        unread()
+    })?;
+    dossier.filter(|dossier| !dossier.is_empty()).ok_or_else(nothing_known)
+}
+
+pub(super) fn nothing_known() -> Problem {
+    Problem::new(Fault::NotFound, "nothing is known about this recipient for this tenant")
+}
+
+pub(super) fn unreadable_recipient() -> Problem {
     Problem::new(
         Fault::Unreadable,
         "the recipient in the path is not readable: write +E.164 (such as %2B15550000001) or a BSUID, percent-encoded",
@@ -113,10 +110,7 @@ fn record(tenant: &str, recipient: &Recipient, dossier: &Dossier, judged: &Judge
     let record = dossier.record();
     let of_category = |category: Category| {
         let own = record.categories.get(category.index()).cloned().unwrap_or_default();
-        let state = match judged.gate.standing(category, judged.validity, judged.now) {
-            Standing::Expired => "expired",
-            Standing::Absent | Standing::Granted | Standing::Revoked => own.state.name(),
-        };
+        let state = judged.state(category, own.state);
         let state = CategoryState { state, since: own.since, until: own.until, event: own.event };
         (category.name(), state)
     };

@@ -188,6 +188,19 @@ impl GateRecord {
         }
     }
 
+    /// Whether this is what was written of a record, `derived` being what follows from its events today.
+    ///
+    /// A wording that had no number when it was written keeps 0, which is stricter.
+    pub fn follows(&self, derived: &Self) -> bool {
+        let mut expected = *derived;
+        for (slot, stored) in expected.slots.iter_mut().zip(&self.slots) {
+            if stored.wording == 0 {
+                slot.wording = 0;
+            }
+        }
+        *self == expected
+    }
+
     /// Whether the customer service window is open now.
     pub fn window_open(&self, now: Timestamp) -> bool {
         self.window_until > now.as_secs_u32()
@@ -233,6 +246,27 @@ impl GateRecord {
     }
 }
 
+/// A gate record at one moment, under the terms that it is judged by: what answers about a person say must be what sends are judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// The record as the hot path reads it.
+    pub gate: GateRecord,
+    /// The tenant's terms.
+    pub validity: &'a Validity,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+impl Judged<'_> {
+    /// The name of the state that a category is in, given what follows from the events alone.
+    pub fn state(&self, category: Category, derived: State) -> &'static str {
+        match self.gate.standing(category, self.validity, self.now) {
+            Standing::Expired => "expired",
+            Standing::Absent | Standing::Granted | Standing::Revoked => derived.name(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -271,6 +305,19 @@ mod tests {
         other = bytes;
         other[2] = 9;
         assert!(GateRecord::decode(&other).is_none());
+    }
+
+    #[test]
+    fn what_was_written_may_lack_a_wordings_number_and_nothing_else() {
+        let slot = Slot { state: State::Granted, wording: 3, ..Slot::default() };
+        let derived = GateRecord { slots: [slot; 5], seq: 1, ..GateRecord::default() };
+        let mut stored = derived;
+        assert!(stored.follows(&derived));
+        stored.slots[2].wording = 0;
+        assert!(stored.follows(&derived) && !derived.follows(&stored));
+        stored.slots[2].wording = 4;
+        assert!(!stored.follows(&derived));
+        assert!(!GateRecord { seq: 2, ..derived }.follows(&derived));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod learning;
 mod link;
 mod place;
 pub mod redis;
+mod rows;
 mod stamps;
 mod sync;
 mod tickets;
@@ -31,12 +32,13 @@ use tokio::sync::watch;
 
 use crate::consent::dossier::{Dossier, Provenance};
 use crate::consent::lookup::Source;
-use crate::consent::terms::{Terms, Validity};
+use crate::consent::terms::{Terms, Validity, WordingNumbers};
 use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};
+pub use rows::{RowPage, Rows, StoredRow};
 
 use embedded::Embedded;
 use front::Front;
@@ -235,6 +237,11 @@ impl ConsentStore {
     /// When a tenant's grants end by what the tenant says; `None` if it says nothing. Every record that [`ConsentStore::lookup`] gives is judged by it.
     pub fn validity(&self, tenant: usize) -> Option<Arc<Validity>> {
         self.inner.wordings.validity(tenant)
+    }
+
+    /// The numbers of a tenant's wordings, by which its gate records are written.
+    pub fn wording_numbers(&self, tenant: usize) -> Result<WordingNumbers, StoreError> {
+        Ok(self.inner.wordings.numbers(self.tenant(tenant)?))
     }
 
     /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.

@@ -69,6 +69,11 @@ impl Wordings {
         dossier.record().gate_record(settled.numbers.get(&tenant).unwrap_or(&unnumbered))
     }
 
+    /// The numbers that a tenant's versions are known by here.
+    pub(super) fn numbers(&self, tenant: TenantId) -> WordingNumbers {
+        self.settled.load().numbers.get(&tenant).cloned().unwrap_or_default()
+    }
+
     /// The number that a version is known by here; 0 if it has none.
     pub(super) fn number(&self, tenant: TenantId, version: &str) -> u8 {
         self.settled.load().numbers.get(&tenant).map_or(0, |numbers| numbers.of(Some(version)))

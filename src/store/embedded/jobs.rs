@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::consent::TenantId;
 use crate::consent::terms::Terms;
 use crate::store::learning::Lesson;
+use crate::store::rows::Checkpoints;
 use crate::store::wordings::AllNumbers;
 use crate::store::{Outcome, StoreError};
 
@@ -21,6 +22,8 @@ pub(super) enum Job {
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
+    /// Keep a checkpoint.
+    Checkpoint(Ask<Checkpoints, ()>),
     /// Give tenants, and the wordings that they list, their numbers.
     Number(Ask<Named, Numbered>),
     /// Find or make a secret.
@@ -53,7 +56,9 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Number(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Templates(_) | Self::Number(_) | Self::Checkpoint(_) | Self::Secret(_) | Self::Close(_) => {
+                1
+            }
         }
     }
 
@@ -62,6 +67,7 @@ impl Job {
         match self {
             Self::Apply(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
+            Self::Checkpoint(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Close(waiting) => {

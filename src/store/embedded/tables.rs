@@ -34,6 +34,8 @@ const WORDINGS: TableDefinition<(u32, &str), u8> = TableDefinition::new("wording
 pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
 /// Name -> secret.
 pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
+/// Tenant and moment -> checkpoint.
+pub(super) const CHECKPOINTS: TableDefinition<(u32, u32), Bytes> = TableDefinition::new("checkpoints");
 /// What the file says of itself.
 const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 
@@ -112,6 +114,7 @@ fn initialize(
     transaction.open_table(DOSSIERS)?;
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(SECRETS)?;
+    transaction.open_table(CHECKPOINTS)?;
     let numbers = number(&transaction, tenants)?;
     let of_wordings = number_wordings(&transaction, &numbers, &wordings.terms())?;
     transaction.commit()?;
@@ -179,8 +182,8 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 
 /// The file as of its last commit.
 pub(super) struct Snapshot {
-    gate: ReadOnlyTable<Bytes, Bytes>,
-    transaction: ReadTransaction,
+    pub(super) gate: ReadOnlyTable<Bytes, Bytes>,
+    pub(super) transaction: ReadTransaction,
 }
 
 impl Snapshot {

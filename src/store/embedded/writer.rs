@@ -18,6 +18,7 @@ use crate::store::wordings::Wordings;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
+use super::rows;
 use super::tables::{
     SECRETS, Snapshot, TEMPLATES, begin, number, number_wordings, read_failed, write_failed,
 };
@@ -132,6 +133,7 @@ impl Writer {
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
                 }
+                Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {
                     let (names, terms) = &ask.input;
                     let numbers = number(transaction, names).map_err(write_failed)?;

@@ -53,6 +53,26 @@ pub(super) async fn page(
     Ok((found, Some(position)))
 }
 
+/// The first keys that are wanted. The server names them a step at a time; other commands run in between.
+pub(super) async fn find(
+    connection: &MultiplexedConnection,
+    tenant: TenantId,
+    limit: usize,
+    wanted: impl Fn(&RecipientKey) -> bool,
+) -> Result<Vec<RecipientKey>, StoreError> {
+    let mut position = Position::default();
+    let mut found: Vec<RecipientKey> = Vec::new();
+    while found.len() < limit && !(position.begun && position.cursor.is_none()) {
+        step(connection, tenant, &mut position).await?;
+        let named = std::mem::take(&mut position.named);
+        // The server may name a key twice.
+        let fresh: Vec<_> = named.into_iter().filter(|key| wanted(key) && !found.contains(key)).collect();
+        found.extend(fresh);
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 /// Lets the server name some more keys.
 async fn step(
     connection: &MultiplexedConnection,

@@ -18,6 +18,7 @@ mod check;
 mod decisions;
 mod events;
 mod explain;
+mod export;
 mod ingest;
 mod lines;
 mod openapi;
@@ -26,6 +27,7 @@ mod recipients;
 mod reloading;
 mod route;
 mod status;
+mod tally;
 mod templates;
 
 use std::future::Future;
@@ -90,6 +92,9 @@ fn routes() -> Vec<Route> {
             .needs(Scope::ConsentWrite)
             .writes(),
         Route::new("showRecipient", (Get, RECIPIENT), recipients::show, recipients::described)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)

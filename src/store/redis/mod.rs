@@ -10,6 +10,7 @@ mod intents;
 mod keys;
 mod lane;
 mod scan;
+mod script;
 mod tenants;
 mod tracking;
 mod upkeep;

@@ -16,7 +16,7 @@ const EVIDENCE: &str = "evidence";
 pub(super) fn run(args: &ExplainArgs, global: &Global) -> Result<ExitCode, Failure> {
     let mut path = format!("/v1/decisions/{}", segment(&args.id));
     if let Some(recipient) = &args.recipient {
-        path += &format!("?recipient={}", segment(recipient));
+        path = format!("{path}?recipient={}", segment(recipient));
     }
     let decision = Client::new(global)?.get(&path)?;
     if global.json { print_json(&decision) } else { print(&told(&decision)) }?;

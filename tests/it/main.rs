@@ -20,6 +20,7 @@ mod config;
 mod demo;
 mod deploy;
 mod durability;
+mod explain;
 mod faults;
 mod floors;
 mod journey;

@@ -39,7 +39,7 @@ struct Listed {
     #[schema(value_type = Option<String>)]
     correct_category: Option<Category>,
     /// When the account's list was last replaced.
-    listed_at: Timestamp,
+    as_of: Timestamp,
     /// How old the list was at the decision; absent if it has been replaced since.
     age_seconds: Option<u64>,
 }
@@ -77,7 +77,7 @@ fn listed(control: &Control, line: &Line) -> Vec<Listed> {
                 account: account.clone(),
                 category: template.category,
                 correct_category: template.correct_category,
-                listed_at: list.replaced_at,
+                as_of: list.replaced_at,
                 age_seconds: (list.replaced_at <= line.time)
                     .then(|| line.time.since(list.replaced_at).as_secs()),
             });

@@ -1,6 +1,7 @@
 //! The consent event that a decision rested on, as it was known at the time.
 
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::line::{Found, Line, RecordRead};
@@ -28,6 +29,8 @@ pub(super) enum Status {
     NotFound,
     /// The store did not answer when it was decided.
     Unavailable,
+    /// The tenant is configured no more.
+    TenantGone,
     /// Nobody was looked up.
     NotAsked,
     /// The token lacks the scope `consent:read`.
@@ -82,6 +85,7 @@ impl Consent {
                 "the consent store holds nobody now to whom this decision's hash belongs: erased since, or it keeps keyed hashes only and must be asked with the recipient"
             }
             Status::Unavailable => "the consent store did not answer when it was decided",
+            Status::TenantGone => "the tenant is configured no more, so its people are not looked for",
             Status::NotAsked => "nobody's consent was looked up: it was decided before",
             Status::NotPermitted => {
                 "the token may not see the person's events: that needs the scope consent:read"
@@ -101,8 +105,12 @@ pub(super) async fn of(
     line: &Line,
     given: Option<Recipient>,
 ) -> Result<Consent, Problem> {
-    let (Some(place), Some(category), [_, ..]) = (line.place, line.category, line.records.as_slice()) else {
+    let (Some(category), [_, ..]) = (line.category, line.records.as_slice()) else {
         return Ok(Consent::without_people(Status::NotAsked));
+    };
+    let Some(place) = line.place else {
+        let status = if line.tenant.is_some() { Status::TenantGone } else { Status::NotAsked };
+        return Ok(Consent::without_people(status));
     };
     if !caller.holds(Scope::ConsentRead) {
         return Ok(Consent::without_people(Status::NotPermitted));
@@ -122,15 +130,22 @@ pub(super) async fn of(
         if let Some(recipient) = key.recipient() {
             caller.touches(Some(place), &recipient);
         }
-        erased |= dossier.history().iter().all(|event| event.kind == Kind::Erase);
+        if dossier.history().iter().all(|event| event.kind == Kind::Erase) {
+            erased = true;
+            continue;
+        }
         people.extend(person(control, line, category, (&key, &dossier)));
     }
-    Ok(match (people.is_empty(), erased) {
-        (_, true) => Consent::without_people(Status::Erased),
-        (false, false) => Consent { people, ..Consent::without_people(Status::Shown) },
-        (true, false) if none(Found::None) => Consent::without_people(Status::NothingRecorded),
-        (true, false) => Consent::without_people(Status::NotFound),
-    })
+    let status = if erased {
+        Status::Erased
+    } else if none(Found::None) && people.iter().all(|person: &Person| person.event.is_none()) {
+        Status::NothingRecorded
+    } else if people.is_empty() {
+        Status::NotFound
+    } else {
+        Status::Shown
+    };
+    Ok(Consent { people, ..Consent::without_people(status) })
 }
 
 fn unread(error: &StoreError) -> Problem {
@@ -147,6 +162,9 @@ fn confirmed(control: &Control, line: &Line, recipient: &Recipient) -> Result<Re
     Err(Problem::new(Fault::Invalid, "recipient: the decision is about somebody else"))
 }
 
+/// One search at a time: each looks at everybody.
+static SEARCHING: Semaphore = Semaphore::const_new(1);
+
 /// Finds whom the decision's hashes belong to by hashing everybody whom the tenant knows.
 async fn search(control: &Control, place: usize, line: &Line) -> Result<Vec<RecipientKey>, StoreError> {
     let wanted: Vec<String> = line
@@ -158,6 +176,8 @@ async fn search(control: &Control, place: usize, line: &Line) -> Result<Vec<Reci
     let hash = control.log.hash().clone();
     let limit = wanted.len();
     let is_wanted = move |key: &RecipientKey| hash.key(key).is_some_and(|hash| wanted.contains(&hash));
+    // The semaphore is never closed.
+    let _turn = SEARCHING.acquire().await;
     control.store.find(place, limit, is_wanted).await
 }
 

@@ -1,5 +1,6 @@
 //! A decision in plain words.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::consent::{Consent, Status};
@@ -84,7 +85,8 @@ pub(super) fn remedy(line: &Line) -> Option<String> {
     }
     if let (DenyReason::NoConsent | DenyReason::ConsentExpired, Some(category)) = (reason, line.category) {
         let category = category.name();
-        text += &format!(
+        let _ = write!(
+            text,
             " To record it: optgate consent grant RECIPIENT --category {category}, with the evidence."
         );
     }

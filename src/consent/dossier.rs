@@ -13,6 +13,8 @@ use super::recipient::{Recipient, RecipientKey};
 use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
 use super::time::Timestamp;
 
+mod erasure;
+
 /// How many other identities a person may have; a longer list is somebody's mistake.
 pub const MAX_LINKS: usize = 32;
 
@@ -119,9 +121,9 @@ impl Dossier {
         let mut changed = false;
         for event in self.events.values() {
             let crosses = match event.kind {
-                Kind::Revoke => true,
+                Kind::Revoke | Kind::Erase => true,
                 Kind::Grant | Kind::Resume | Kind::Inbound => provenance == Provenance::Observed,
-                Kind::Link | Kind::Erase => false,
+                Kind::Link => false,
             };
             changed |= crosses && other.learn(event.clone()) == Learned::New;
         }
@@ -136,6 +138,7 @@ impl Dossier {
             window_until: inbound.map(|at| at.plus(SERVICE_WINDOW)),
             seq: u32::try_from(self.events.len().saturating_add(self.links.len())).unwrap_or(u32::MAX),
             linked: !self.links.is_empty(),
+            erased: self.erased_at().is_some(),
         }
     }
 
@@ -143,7 +146,7 @@ impl Dossier {
     fn category_record(&self, category: Category) -> CategoryRecord {
         let grant = self.latest(|e| e.kind == Kind::Grant && e.covers(category));
         let standing_revoke =
-            |e: &Event| e.kind == Kind::Revoke && e.covers(category) && !self.lifted(e, category);
+            |e: &Event| e.kind.withdraws() && e.covers(category) && !self.lifted(e, category);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
         let persons_grant = self.latest(|e| {
@@ -179,7 +182,8 @@ impl Dossier {
 
     /// Whether the person took their own revoke back, at the same source and later.
     fn lifted(&self, revoke: &Event, category: Category) -> bool {
-        revoke.actor.speaks_for_person()
+        revoke.kind != Kind::Erase
+            && revoke.actor.speaks_for_person()
             && self.events.values().any(|e| {
                 e.kind == Kind::Resume
                     && e.actor.speaks_for_person()

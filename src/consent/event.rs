@@ -30,8 +30,18 @@ pub enum Kind {
     Inbound,
     /// Two identities are the same person.
     Link,
-    /// The person asked to be forgotten.
+    /// The person asked to be forgotten: what is left of them withdraws everything.
     Erase,
+}
+
+impl Kind {
+    /// Whether it takes permission away.
+    pub const fn withdraws(self) -> bool {
+        match self {
+            Self::Revoke | Self::Erase => true,
+            Self::Grant | Self::Resume | Self::Inbound | Self::Link => false,
+        }
+    }
 }
 
 /// Who caused an event.
@@ -62,6 +72,11 @@ impl Actor {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(pub String);
+
+impl EventId {
+    /// What the ids of erasures begin with. An export has them; whoever writes an event of their own has to ask for the erasure instead.
+    pub const ERASURE: &'static str = "erasure-";
+}
 
 impl fmt::Debug for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,7 +285,8 @@ impl Event {
         written.links.clear();
         let text = serde_json::to_vec(&written).unwrap_or_default();
         let hash = digest::digest(&digest::SHA256, &text);
-        EventId(format!("c-{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
+        let kind = if self.kind == Kind::Erase { EventId::ERASURE } else { "" };
+        EventId(format!("{kind}c-{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
     }
 }
 
@@ -301,6 +317,8 @@ fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &m
                 problems.push("links: missing; name the other identities of the same person".to_owned());
             }
         }
+        // What an export says of an erasure keeps its force when it is imported.
+        Kind::Erase if written.id.as_ref().is_some_and(|id| id.starts_with(EventId::ERASURE)) => {}
         Kind::Erase => {
             problems.push(
                 "kind: erase is not an event to post; use DELETE /v1/tenants/{tenant}/recipients/{recipient}"

@@ -5,10 +5,12 @@
 
 mod cache;
 mod embedded;
+mod erasure;
 mod error;
 mod front;
 mod learning;
 mod link;
+mod naming;
 mod place;
 pub mod redis;
 mod sync;
@@ -28,13 +30,16 @@ use tokio::sync::watch;
 
 use crate::consent::dossier::{Dossier, Provenance};
 use crate::consent::lookup::Source;
-use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
+use crate::consent::{Clock, Event, Lookup, RecipientKey};
 use crate::metrics::Metrics;
 
+pub use erasure::Erasure;
 pub use error::{OpenError, StoreError};
+pub use naming::Form;
 
 use embedded::Embedded;
 use front::Front;
+use naming::{Identities, Identity, Names};
 use place::Place;
 use redis::Redis;
 
@@ -49,6 +54,8 @@ pub struct Settings {
     pub cache_capacity: u64,
     /// The configured tenants' names; a tenant's place in this list names it in every call.
     pub tenants: Vec<String>,
+    /// Whether recipients are kept as numbers or as keyed hashes. A store keeps the form that it was made with.
+    pub form: Form,
 }
 
 impl Settings {
@@ -115,8 +122,9 @@ pub struct ConsentStore {
 }
 
 struct Inner {
-    /// The store's own number of each configured tenant, in configured order; none until the store has told them.
-    tenants: redis::Numbers,
+    /// The tenants' numbers and the naming of recipients; none until the store has told them.
+    identity: Identities,
+    clock: Clock,
     lookup_deadline: Duration,
     front: Arc<Front>,
     backend: Backend,
@@ -159,19 +167,21 @@ impl ConsentStore {
         match settings.kind {
             Kind::Embedded { path } => {
                 // One process owns the file and tells its own cache of every write: entries need no maximum age.
-                let front = Arc::new(Front::new(settings.cache_capacity, None, clock));
-                let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
+                let front = Arc::new(Front::new(settings.cache_capacity, None, clock.clone()));
+                let names = Names { tenants: settings.tenants, form: settings.form };
+                let (backend, identity) = Embedded::open(path, names, front.clone()).await?;
                 let backend = Backend::Embedded(backend);
-                let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
-                Ok(Self { inner: Arc::new(inner) })
+                let identity = Arc::new(ArcSwapOption::from_pointee(identity));
+                let lookup_deadline = settings.lookup_deadline;
+                Ok(Self { inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend }) })
             }
             Kind::Redis(server) => {
-                let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
-                let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone()).await?;
+                let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock.clone()));
+                let names = Names { tenants: settings.tenants, form: settings.form };
+                let (backend, identity) = Redis::open(&server, names, front.clone()).await?;
                 let backend = Backend::Redis(backend);
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
-                Ok(Self { inner: Arc::new(inner) })
+                let lookup_deadline = settings.lookup_deadline;
+                Ok(Self { inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend }) })
             }
         }
     }
@@ -198,7 +208,7 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future loses nothing; others who wait for the same record ask again themselves.
     pub async fn lookup(&self, tenant: usize, key: &RecipientKey) -> Answer {
-        let Some(place) = self.place(tenant, key) else {
+        let Ok(place) = self.place(tenant, key) else {
             return Answer { lookup: Lookup::Unavailable, source: Source::Store };
         };
         if let Some(lookup) = self.inner.front.cached(&place) {
@@ -223,29 +233,68 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future does not take the events back.
     pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
+        let identity = self.identity()?;
         let mut events = Vec::with_capacity(incoming.len());
-        for incoming in incoming {
-            let tenant = self.tenant(incoming.tenant)?;
-            events.push(learning::Lesson { tenant, event: incoming.event, provenance: incoming.provenance });
+        let mut objections = Vec::new();
+        for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
+            let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
+            match identity.naming.objection(&event) {
+                Some(why) => objections.push((n, Outcome::Ignored(why))),
+                None => {
+                    let event = identity.naming.event(tenant, event);
+                    events.push(learning::Lesson { tenant, event, provenance });
+                }
+            }
         }
-        match &self.inner.backend {
-            Backend::Embedded(store) => store.apply(events).await,
-            Backend::Redis(store) => store.apply(events).await,
+        let mut outcomes = match &self.inner.backend {
+            Backend::Embedded(store) => store.apply(events).await?,
+            Backend::Redis(store) => store.apply(events).await?,
+        };
+        // In ascending order, so that each stands where its event stood.
+        objections.into_iter().for_each(|(n, outcome)| outcomes.insert(n, outcome));
+        Ok(outcomes)
+    }
+
+    /// Why this store cannot take an event in, if it cannot: [`ConsentStore::apply`] would ignore it.
+    pub fn objection(&self, event: &Event) -> Option<&'static str> {
+        self.identity().ok().and_then(|identity| identity.naming.objection(event))
+    }
+
+    /// Everything known about a recipient; of somebody who was erased, their tombstone.
+    pub async fn dossier(&self, tenant: usize, key: &RecipientKey) -> Result<Option<Dossier>, StoreError> {
+        let place = self.place(tenant, key)?;
+        let tombstone = self.identity()?.naming.tombstone(&place);
+        match (self.stored_dossier(place).await?, tombstone) {
+            (None, Some(tombstone)) => self.stored_dossier(tombstone).await,
+            (found, _) => Ok(found),
         }
     }
 
-    /// Everything known about a recipient.
-    pub async fn dossier(&self, tenant: usize, key: &RecipientKey) -> Result<Option<Dossier>, StoreError> {
-        let place = Place { tenant: self.tenant(tenant)?, key: key.clone() };
+    async fn stored_dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
         match &self.inner.backend {
             Backend::Embedded(store) => store.dossier(place).await,
             Backend::Redis(store) => store.dossier(place).await,
         }
     }
 
-    /// The first `limit` dossiers of a tenant, or the next ones after a page.
+    /// Takes out everything about a person, under every identity that is linked to this one, and leaves tombstones that refuse.
+    ///
+    /// Returns once that is durable and this node refuses them. Repeating it is harmless, and finishes what an error or a crash cut short.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the erasure back.
+    pub async fn erase(&self, tenant: usize, key: &RecipientKey) -> Result<Erasure, StoreError> {
+        let wanted = erasure::Wanted { place: self.place(tenant, key)?, at: self.inner.clock.now() };
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.erase(wanted).await,
+            Backend::Redis(store) => store.erase(wanted).await,
+        }
+    }
+
+    /// The first `limit` dossiers of a tenant, tombstones among them, or the next ones after a page. Whoever came back after an erasure has both.
     pub async fn page(&self, tenant: usize, after: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let tenant = self.tenant(tenant)?;
+        let identity = self.identity()?;
+        let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
         match &self.inner.backend {
             Backend::Embedded(store) => {
                 let after = after.and_then(|Cursor(at)| match at {
@@ -297,7 +346,7 @@ impl ConsentStore {
             Backend::Embedded(store) => store.health(),
             Backend::Redis(store) => store.health(),
         };
-        health.up &= self.inner.tenants.load().is_some();
+        health.up &= self.inner.identity.load().is_some();
         health
     }
 
@@ -314,14 +363,14 @@ impl ConsentStore {
         }
     }
 
-    fn tenant(&self, tenant: usize) -> Result<TenantId, StoreError> {
-        let tenants = self.inner.tenants.load();
-        let tenants = tenants.as_deref().ok_or(StoreError::NotReady)?;
-        tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
+    fn identity(&self) -> Result<Arc<Identity>, StoreError> {
+        self.inner.identity.load_full().ok_or(StoreError::NotReady)
     }
 
-    /// Copies a number and counts up a user id's reference: nothing is allocated on the hot path.
-    fn place(&self, tenant: usize, key: &RecipientKey) -> Option<Place> {
-        Some(Place { tenant: self.tenant(tenant).ok()?, key: key.clone() })
+    fn place(&self, tenant: usize, key: &RecipientKey) -> Result<Place, StoreError> {
+        let identity = self.inner.identity.load();
+        let identity = identity.as_deref().ok_or(StoreError::NotReady)?;
+        let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
+        Ok(identity.naming.place(tenant, key))
     }
 }

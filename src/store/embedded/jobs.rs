@@ -2,13 +2,16 @@
 
 use tokio::sync::oneshot;
 
+use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
-use crate::store::{Outcome, StoreError};
+use crate::store::{Erasure, Outcome, StoreError};
 
 /// One thing for the writer to do.
 pub(super) enum Job {
     /// Learn events.
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
+    /// Erase somebody.
+    Erase(Ask<Wanted, Erasure>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Find or make a secret.
@@ -41,7 +44,7 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Erase(_) | Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
         }
     }
 
@@ -49,6 +52,7 @@ impl Job {
     pub(super) fn answer(self, result: Result<(), StoreError>) {
         match self {
             Self::Apply(ask) => ask.answer(result),
+            Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Close(waiting) => {

@@ -15,11 +15,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::consent::dossier::Dossier;
 use crate::consent::{Lookup, RecipientKey, TenantId};
 
+use super::erasure::Wanted;
 use super::front::Front;
 use super::learning::Lesson;
 use super::link::State;
+use super::naming::{Identity, Names, Naming};
 use super::place::Place;
-use super::{Health, OpenError, Outcome, StoreError};
+use super::{Erasure, Health, OpenError, Outcome, StoreError};
 
 use jobs::{Ask, Job};
 use row::Row;
@@ -33,29 +35,31 @@ pub(super) struct Embedded {
     jobs: mpsc::Sender<Job>,
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     front: Arc<Front>,
+    naming: Naming,
 }
 
 impl Embedded {
     /// Opens or makes the file, gives the tenants their numbers and starts the writer.
     pub(super) async fn open(
         path: PathBuf,
-        tenants: Vec<String>,
+        names: Names,
         front: Arc<Front>,
-    ) -> Result<(Self, Vec<TenantId>), OpenError> {
+    ) -> Result<(Self, Identity), OpenError> {
         let at = path.clone();
         // A damaged file can make redb panic rather than fail: the blocking task turns that into an error.
-        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &tenants)).await;
-        let (database, tenants) =
+        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &names)).await;
+        let (database, identity) =
             opened.unwrap_or(Err(OpenError::Unreadable { path: path.clone(), source: None }))?;
         let first = Snapshot::of(&database)
             .map_err(|source| OpenError::Unreadable { path: path.clone(), source: Some(Box::new(source)) })?;
         let snapshot = Arc::new(ArcSwapOption::from_pointee(first));
         let (jobs, queue) = mpsc::channel(QUEUE);
         front.link.go_live();
-        writer::Writer::new(database, snapshot.clone(), front.clone())
+        let naming = identity.naming.clone();
+        writer::Writer::new(database, snapshot.clone(), front.clone(), naming.clone())
             .start(queue)
             .map_err(|source| OpenError::NotAccessible { path, source })?;
-        Ok((Self { jobs, snapshot, front }, tenants))
+        Ok((Self { jobs, snapshot, front, naming }, identity))
     }
 
     /// The gate record of a place, read on the caller's own thread.
@@ -66,18 +70,19 @@ impl Embedded {
     pub(super) fn gate_record(&self, place: &Place) -> Lookup {
         let snapshot = self.snapshot.load();
         let Some(snapshot) = snapshot.as_deref() else { return Lookup::Unavailable };
-        match snapshot.row(place) {
-            Ok(None) => Lookup::Absent,
-            // A value that is no record must never read as "nothing was withdrawn".
-            Ok(Some(bytes)) => {
-                Row::decode(bytes.value()).map_or(Lookup::Unavailable, |row| Lookup::Found(row.gate))
-            }
-            Err(_) => Lookup::Unavailable,
+        match (gate_record(snapshot, place), self.naming.tombstone(place)) {
+            // Whoever was erased stands under their hash.
+            (Lookup::Absent, Some(tombstone)) => gate_record(snapshot, &tombstone),
+            (found, _) => found,
         }
     }
 
     pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
         self.ask(lessons, Job::Apply).await
+    }
+
+    pub(super) async fn erase(&self, wanted: Wanted) -> Result<Erasure, StoreError> {
+        self.ask(wanted, Job::Erase).await
     }
 
     pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
@@ -148,5 +153,16 @@ impl Embedded {
 
     fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.snapshot.load_full().ok_or(StoreError::Closed)
+    }
+}
+
+fn gate_record(snapshot: &Snapshot, place: &Place) -> Lookup {
+    match snapshot.row(place) {
+        Ok(None) => Lookup::Absent,
+        // A value that is no record must never read as "nothing was withdrawn".
+        Ok(Some(bytes)) => {
+            Row::decode(bytes.value()).map_or(Lookup::Unavailable, |row| Lookup::Found(row.gate))
+        }
+        Err(_) => Lookup::Unavailable,
     }
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::thread;
 
 use arc_swap::ArcSwapOption;
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use tokio::sync::mpsc;
 
 use crate::consent::{GateRecord, RecipientKey};
 use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::link::State;
+use crate::store::naming::Naming;
 use crate::store::place::Place;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
-use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, read_failed, write_failed};
+use super::tables::{Snapshot, TEMPLATES, begin, find_or_make_secret, write_failed};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -26,13 +27,19 @@ pub(super) struct Writer {
     database: Database,
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     front: Arc<Front>,
+    naming: Naming,
     /// Tenants whose own record is known to be written.
     heard: Tenants,
 }
 
 impl Writer {
-    pub(super) fn new(database: Database, snapshot: Arc<ArcSwapOption<Snapshot>>, front: Arc<Front>) -> Self {
-        Self { database, snapshot, front, heard: Tenants::default() }
+    pub(super) fn new(
+        database: Database,
+        snapshot: Arc<ArcSwapOption<Snapshot>>,
+        front: Arc<Front>,
+        naming: Naming,
+    ) -> Self {
+        Self { database, snapshot, front, naming, heard: Tenants::default() }
     }
 
     /// Starts the thread, which ends with the queue or with the first job that closes it.
@@ -108,7 +115,7 @@ impl Writer {
         transaction: &WriteTransaction,
         group: &mut [Job],
     ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
-        let mut batch = Batch::of(transaction)?;
+        let mut batch = Batch::of(transaction, &self.naming)?;
         for job in group {
             match job {
                 Job::Apply(ask) => {
@@ -120,7 +127,11 @@ impl Writer {
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
                 }
-                Job::Secret(ask) => ask.output = find_or_make_secret(transaction, &ask.input)?,
+                Job::Secret(ask) => {
+                    let made = find_or_make_secret(transaction, &ask.input).map_err(write_failed)?;
+                    ask.output = made.map_err(StoreError::Randomness)?;
+                }
+                Job::Erase(ask) => ask.output = batch.erase(&ask.input)?,
                 Job::Close(_) => {}
             }
         }
@@ -160,15 +171,4 @@ impl Writer {
             tracing::info!("committing to the consent store works again");
         }
     }
-}
-
-fn find_or_make_secret(transaction: &WriteTransaction, name: &str) -> Result<[u8; 32], StoreError> {
-    let mut secrets = transaction.open_table(SECRETS).map_err(write_failed)?;
-    if let Some(known) = secrets.get(name).map_err(read_failed)?.map(|secret| secret.value()) {
-        return Ok(known);
-    }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(StoreError::Randomness)?;
-    secrets.insert(name, secret).map_err(write_failed)?;
-    Ok(secret)
 }

@@ -12,6 +12,15 @@ use crate::store::place::Place;
 /// What a stored value is recognized by, as the script computes it: `sha1hex`, or nothing where nothing is stored.
 pub(super) type Seen = Option<String>;
 
+/// A dossier as it was read.
+pub(super) struct Read {
+    pub(super) place: Place,
+    pub(super) dossier: Dossier,
+    pub(super) seen: Seen,
+    /// It is stored, and lacks what its tombstone says.
+    pub(super) recalled: bool,
+}
+
 /// One dossier and what it was read as.
 #[derive(Default)]
 pub(super) struct Held {
@@ -24,6 +33,8 @@ pub(super) struct Held {
 #[derive(Default)]
 pub(super) struct Batch {
     held: HashMap<Place, Held, ahash::RandomState>,
+    /// How many erasures there were when the first dossiers were read.
+    erasures: Option<u64>,
 }
 
 /// What a lesson did.
@@ -47,9 +58,19 @@ impl Batch {
         self.held.contains_key(place)
     }
 
-    /// Takes in a dossier as it is stored.
-    pub(super) fn hold(&mut self, place: Place, dossier: Dossier, seen: Seen) {
-        self.held.insert(place, Held { dossier, seen, changed: false });
+    /// Notes how many erasures there were before some dossiers were read.
+    pub(super) fn count_erasures(&mut self, erasures: u64) {
+        self.erasures = Some(self.erasures.map_or(erasures, |known| known.min(erasures)));
+    }
+
+    pub(super) fn erasures(&self) -> u64 {
+        self.erasures.unwrap_or_default()
+    }
+
+    /// Takes in a dossier as it was read.
+    pub(super) fn hold(&mut self, read: Read) {
+        let Read { place, dossier, seen, recalled } = read;
+        self.held.insert(place, Held { dossier, seen, changed: recalled });
     }
 
     /// Teaches a lesson to everybody it concerns; the batch must hold them and everybody they are linked to.
@@ -59,8 +80,8 @@ impl Batch {
         if learning::is_too_large(&component) {
             self.put_back(lesson.tenant, component, &[]);
             return match lesson.event.kind {
-                Kind::Revoke => self.teach_unlinked(number, lesson, &named),
-                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link | Kind::Erase => {
+                Kind::Revoke | Kind::Erase => self.teach_unlinked(number, lesson, &named),
+                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link => {
                     Taught { lesson: number, outcome: learning::TOO_MANY, changed: Vec::new() }
                 }
             };

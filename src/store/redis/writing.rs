@@ -16,27 +16,28 @@ use crate::consent::event::Kind;
 use crate::consent::{GateRecord, RecipientKey, TenantId};
 use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
+use crate::store::naming::Naming;
 use crate::store::place::Place;
 use crate::store::{Outcome, StoreError};
 
-use super::batch::{Batch, Change, Seen, Taught};
+use super::batch::{Batch, Change, Read, Taught};
 use super::door::{ask, ask_all};
 use super::fault::RedisFault;
 use super::lane::jittered;
 use super::{intents, keys};
 
 /// How often lessons are tried against other writers.
-const ROUNDS: u32 = 24;
+pub(super) const ROUNDS: u32 = 24;
 /// How many commands travel together.
 const CHUNK: usize = 256;
 /// How long Redis may take over one chunk, everything queued before it included.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long replicas may take to confirm.
 const REPLICAS: Duration = Duration::from_secs(1);
 /// After so many lessons others on this thread have their turn.
 const TURN: usize = 128;
 
-const COMPARE_AND_WRITE: &str = r"
+pub(super) const COMPARE_AND_WRITE: &str = r"
 local stored = redis.call('GET', KEYS[1])
 if stored then
   if redis.sha1hex(stored) ~= ARGV[1] then return 0 end
@@ -59,6 +60,7 @@ fn sha1hex(bytes: &[u8]) -> String {
 pub(super) struct Writing {
     pub(super) connection: MultiplexedConnection,
     pub(super) front: Arc<Front>,
+    pub(super) naming: Naming,
     pub(super) wait_replicas: u32,
 }
 
@@ -85,7 +87,7 @@ impl Writing {
                 let Some(outcome) = outcomes.get_mut(taught.lesson) else { continue };
                 // What a lesson did for its own recipient stands once that is written; a repeat for somebody linked adds nothing to it.
                 outcome.get_or_insert(taught.outcome);
-                if taught.changed.iter().any(|place| done.lost.contains(place)) {
+                if done.lost.contains(&own) || taught.changed.iter().any(|place| done.lost.contains(place)) {
                     outcome.take_if(|_| done.lost.contains(&own));
                     pending.push(taught.lesson);
                 }
@@ -136,14 +138,16 @@ impl Writing {
         while !wanted.is_empty() {
             let mut chunks = JoinSet::new();
             for chunk in wanted.chunks(CHUNK) {
-                chunks.spawn(read(self.connection.clone(), chunk.to_vec()));
+                chunks.spawn(read(self.connection.clone(), self.naming.clone(), chunk.to_vec()));
             }
             let mut linked = BTreeSet::new();
             while let Some(chunk) = chunks.join_next().await {
-                for (place, dossier, seen) in chunk.map_err(|_| StoreError::Closed)?? {
-                    let place_of = |key: &RecipientKey| Place { tenant: place.tenant, key: key.clone() };
-                    linked.extend(dossier.links().map(|(key, _)| place_of(key)));
-                    batch.hold(place, dossier, seen);
+                let (erasures, dossiers) = chunk.map_err(|_| StoreError::Closed)??;
+                batch.count_erasures(erasures);
+                for read in dossiers {
+                    let place_of = |key: &RecipientKey| Place { tenant: read.place.tenant, key: key.clone() };
+                    linked.extend(read.dossier.links().map(|(key, _)| place_of(key)));
+                    batch.hold(read);
                 }
             }
             wanted = linked.into_iter().filter(|place| !batch.holds(place)).collect();
@@ -178,7 +182,7 @@ impl Writing {
     }
 
     /// What is not removed here is finished again by whoever finds it, which is harmless.
-    async fn forget_intents(&self, ids: Vec<String>) {
+    pub(super) async fn forget_intents(&self, ids: Vec<String>) {
         if !ids.is_empty() {
             let mut done = redis::cmd("HDEL");
             done.arg(keys::INTENTS).arg(ids);
@@ -201,12 +205,13 @@ impl Writing {
 
     /// Writes what changed; returns where somebody else was faster.
     async fn write(&self, batch: Batch) -> Result<HashSet<Place, ahash::RandomState>, StoreError> {
+        let erasures = batch.erasures();
         let (read, changes) = batch.into_changes();
         let mut chunks = JoinSet::new();
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let chunk: Vec<Change> = changes.by_ref().take(CHUNK).collect();
-            chunks.spawn(write_chunk(self.connection.clone(), Arc::clone(&self.front), chunk));
+            chunks.spawn(write_chunk(self.connection.clone(), Arc::clone(&self.front), chunk, erasures));
         }
         let mut lost = HashSet::default();
         let mut failed = None;
@@ -224,7 +229,7 @@ impl Writing {
     }
 
     /// Waits until as many replicas have everything as were asked for.
-    async fn confirm(&self) -> Result<(), StoreError> {
+    pub(super) async fn confirm(&self) -> Result<(), StoreError> {
         if self.wait_replicas == 0 {
             return Ok(());
         }
@@ -243,26 +248,67 @@ impl Writing {
     }
 }
 
+/// Reads dossiers, and first how many erasures there were. Where there were any, people start from their tombstones.
 async fn read(
     connection: MultiplexedConnection,
+    naming: Naming,
     places: Vec<Place>,
-) -> Result<Vec<(Place, Dossier, Seen)>, StoreError> {
-    let mut gets = Pipeline::with_capacity(places.len());
+) -> Result<(u64, Vec<Read>), StoreError> {
+    let mut gets = Pipeline::with_capacity(places.len().saturating_add(1));
+    gets.cmd("GET").arg(keys::ERASURES);
     for place in &places {
         gets.cmd("GET").arg(keys::dossier(place));
     }
-    let answers = ask_all(&connection, &gets, PATIENCE).await?;
-    places.into_iter().zip(answers).map(|(place, answer)| as_read(place, answer)).collect()
+    let mut answers = ask_all(&connection, &gets, PATIENCE).await?.into_iter();
+    let erasures = count(answers.next().unwrap_or(Value::Nil))?;
+    let read = places.into_iter().zip(answers).map(|(place, answer)| as_read(place, answer));
+    let mut read: Vec<Read> = read.collect::<Result<_, _>>()?;
+    if erasures > 0 {
+        recall(&connection, &naming, &mut read).await?;
+    }
+    Ok((erasures, read))
 }
 
-fn as_read(place: Place, answer: Value) -> Result<(Place, Dossier, Seen), StoreError> {
-    match stored(answer)? {
-        None => Ok((place, Dossier::default(), None)),
-        Some(bytes) => {
-            let dossier = Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?;
-            Ok((place, dossier, Some(sha1hex(&bytes))))
+/// Lets everybody who has a tombstone elsewhere start from it.
+async fn recall(
+    connection: &MultiplexedConnection,
+    naming: &Naming,
+    read: &mut [Read],
+) -> Result<(), StoreError> {
+    let mut gets = redis::pipe();
+    let mut asked = Vec::new();
+    for read in read {
+        if let Some(tombstone) = naming.tombstone(&read.place) {
+            gets.cmd("GET").arg(keys::dossier(&tombstone));
+            asked.push(read);
         }
     }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    for (read, answer) in asked.into_iter().zip(ask_all(connection, &gets, PATIENCE).await?) {
+        if let Some(bytes) = stored(answer)? {
+            let news = read.dossier.recall(&Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?);
+            read.recalled = news && read.seen.is_some();
+        }
+    }
+    Ok(())
+}
+
+/// The answer to GET of a counter.
+fn count(answer: Value) -> Result<u64, StoreError> {
+    let Some(bytes) = stored(answer)? else { return Ok(0) };
+    std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable)
+}
+
+pub(super) fn as_read(place: Place, answer: Value) -> Result<Read, StoreError> {
+    let (dossier, seen) = match stored(answer)? {
+        None => (Dossier::default(), None),
+        Some(bytes) => {
+            (Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?, Some(sha1hex(&bytes)))
+        }
+    };
+    Ok(Read { place, dossier, seen, recalled: false })
 }
 
 /// The bytes of an answer to GET; `None` if there are none.
@@ -288,8 +334,9 @@ async fn write_chunk(
     connection: MultiplexedConnection,
     front: Arc<Front>,
     changes: Vec<Change>,
+    erasures: u64,
 ) -> Result<Vec<Place>, StoreError> {
-    let mut writes = Pipeline::with_capacity(changes.len());
+    let mut writes = Pipeline::with_capacity(changes.len().saturating_add(1));
     let mut gates = Vec::with_capacity(changes.len());
     for (n, Change { place, dossier, seen }) in changes.iter().enumerate() {
         let gate = dossier.record().gate_record();
@@ -302,11 +349,17 @@ async fn write_chunk(
         writes.arg(2).arg(keys::dossier(place)).arg(keys::gate(place));
         writes.arg(seen.as_deref().unwrap_or_default()).arg(dossier.encode()).arg(&gate.encode()[..]);
     }
-    let answers = ask_all(&connection, &writes, PATIENCE).await?;
+    writes.cmd("GET").arg(keys::ERASURES);
+    let mut answers = ask_all(&connection, &writes, PATIENCE).await?;
+    let erasing = count(answers.pop().unwrap_or(Value::Nil))? != erasures;
     let mut lost = Vec::new();
     for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {
         if answer == Value::Int(1) {
             front.overwritten(&change.place, gate);
+            // Whoever was absent before and after an erasure looks the same: with their tombstone in view it is done again.
+            if erasing && change.seen.is_none() {
+                lost.push(change.place);
+            }
         } else if answer == Value::Int(0) || is_no_script(&answer) {
             lost.push(change.place);
         } else if let Value::ServerError(error) = answer {

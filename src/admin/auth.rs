@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use super::caller::Caller;
 use super::problem::{Fault, Problem};
-use crate::consent::tenant::Tenants;
 
 /// What a token may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,43 +108,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The tenants that the bearer of an accepted token may touch.
-#[derive(Clone, Debug)]
-pub(super) struct Caller {
-    tenants: Option<Arc<[usize]>>,
-}
-
-impl Caller {
-    /// Whether a tenant is within the token's confines.
-    pub(super) fn may_touch(&self, tenant: usize) -> bool {
-        self.tenants.as_ref().is_none_or(|own| own.contains(&tenant))
-    }
-
-    /// Whether every tenant is.
-    pub(super) fn is_unconfined(&self) -> bool {
-        self.tenants.is_none()
-    }
-
-    /// The names that this caller may be told of.
-    pub(super) fn tenant_names(&self, tenants: &Tenants) -> String {
-        let own = tenants.all().iter().enumerate().filter(|(at, _)| self.may_touch(*at));
-        own.map(|(_, tenant)| tenant.name.as_str()).collect::<Vec<_>>().join(", ")
-    }
-
-    /// The place of a tenant named in a path.
-    pub(super) fn tenant(&self, name: &str, tenants: &Tenants) -> Result<usize, Problem> {
-        let place = tenants.position(name).ok_or_else(|| {
-            let known = self.tenant_names(tenants);
-            Problem::new(Fault::NotFound, format!("no such tenant; this token may use: {known}"))
-        })?;
-        if self.may_touch(place) {
-            return Ok(place);
-        }
-        let known = self.tenant_names(tenants);
-        Err(Problem::new(Fault::TenantForbidden, format!("this token may use: {known}")))
-    }
-}
-
 /// One scope in front of one route.
 #[derive(Clone)]
 pub(super) struct Guard {
@@ -167,7 +130,7 @@ impl Guard {
                 format!("this request needs the scope {}", self.scope.name()),
             ));
         }
-        Ok(Caller { tenants: token.tenants.as_deref().map(Arc::from) })
+        Ok(Caller::new(&token.name, token.tenants.as_deref()))
     }
 
     /// Compares with every digest, so that the time taken tells nothing about which of them came close.

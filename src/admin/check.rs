@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::{Extension, Json};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::explain::{self, Fields};
+use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use super::{Control, body};
+use crate::consent::Category;
 use crate::judge::Judgement;
 use crate::policy::{Decision, Denial};
 use crate::wire::refusal::{Cause, Dialect, Refusal, render};
@@ -29,26 +32,34 @@ const FIELDS: &Fields = &[
 const CATEGORIES: &str = "service or nothing (free-form), utility or authentication (a Direct Send with that label), \
                           call, or marketing (through /marketing_messages)";
 
-/// A send in brief, as written.
-#[derive(Deserialize)]
+/// A send in brief: `to` or `recipient` names the person, `template` and `language` belong together.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Check)]
 #[serde(deny_unknown_fields)]
 struct CheckAsWritten {
+    /// The phone number id that would send.
     #[serde(default)]
+    #[schema(required, value_type = String, min_length = 1)]
     sender: Option<String>,
+    /// The recipient as a send would write it.
     #[serde(default)]
     to: Option<String>,
+    /// The recipient's BSUID.
     #[serde(default)]
     recipient: Option<String>,
+    /// The name of a template.
     #[serde(default)]
     template: Option<String>,
+    /// The template's language code.
     #[serde(default)]
     language: Option<String>,
     #[serde(default)]
     category: Option<Shape>,
 }
 
-/// Which shape the send would have where no template says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// Without a template: `service` (the default) is free-form, `utility` and `authentication` are Direct Send labels, `call` is a call, `marketing` goes
+/// through `/marketing_messages`. Beside a template only `marketing` is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Shape {
     Service,
@@ -58,11 +69,50 @@ enum Shape {
     Marketing,
 }
 
+/// How a send would be judged.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Verdict {
+    /// `allow` or `deny`.
+    #[schema(example = "deny")]
+    decision: &'static str,
+    /// Why it is refused, or in shadow mode would be if it were enforced.
+    #[schema(example = "no_consent")]
+    reason: Option<&'static str>,
+    /// What an allowed send rests on.
+    basis: Option<&'static str>,
+    /// The rule that decided, where one did.
+    rule: Option<&'static str>,
+    category: Category,
+    /// `enforce` or `shadow`.
+    #[schema(example = "enforce")]
+    mode: &'static str,
+    /// Names the policy that decided.
+    revision: String,
+    /// The body that the caller would get.
+    #[schema(value_type = Option<Object>)]
+    refusal: Option<Value>,
+}
+
+pub(super) fn described() -> Description {
+    let example = json!({ "sender": "106540352242922", "to": "+15550000001", "template": "order_update", "language": "en_US" });
+    Description::of("How a send would be judged, without sending it")
+        .takes::<CheckAsWritten>(example)
+        .answers::<Verdict>(200, "The judgement")
+        .faults(&[
+            Fault::TenantForbidden,
+            Fault::MediaType,
+            Fault::BodyTooLarge,
+            Fault::BodyTimeout,
+            Fault::Unreadable,
+            Fault::Invalid,
+        ])
+}
+
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Verdict>, Problem> {
     let bytes = body::whole(request.into_body()).await?;
     let refuse = |problems| Problem::new(Fault::Invalid, "the check cannot be made").listing(problems);
     let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(refuse)?;
@@ -140,22 +190,22 @@ impl CheckAsWritten {
 /// The judgement as the API writes it.
 ///
 /// In shadow mode an allowed send may carry the reason why enforcing would have refused it.
-fn answer(judgement: &Judgement) -> Value {
+fn answer(judgement: &Judgement) -> Verdict {
     let (decision, basis, denial) = match &judgement.decision {
         Decision::Allow(permit) => ("allow", Some(permit.basis().name()), permit.would_deny()),
         Decision::Deny(denial) => ("deny", None, Some(denial)),
     };
     let refused = decision == "deny";
-    json!({
-        "decision": decision,
-        "reason": denial.map(|denial| denial.reason.name()),
-        "basis": basis,
-        "rule": null,
-        "category": judgement.classified.headline.name(),
-        "mode": judgement.policy.mode().name(),
-        "revision": judgement.policy.revision(),
-        "refusal": denial.filter(|_| refused).map(|denial| refusal(denial, judgement)),
-    })
+    Verdict {
+        decision,
+        reason: denial.map(|denial| denial.reason.name()),
+        basis,
+        rule: None,
+        category: judgement.classified.headline,
+        mode: judgement.policy.mode().name(),
+        revision: judgement.policy.revision().to_owned(),
+        refusal: denial.filter(|_| refused).map(|denial| refusal(denial, judgement)),
+    }
 }
 
 /// The envelope that the caller would get; no decision was made, so it names none.

@@ -8,9 +8,23 @@ use axum::{Extension, Json};
 use serde_json::Value;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
+use super::openapi::{AnyObject, Description};
 use super::problem::{Fault, Problem};
 use crate::decision_log::DecisionId;
+
+pub(super) fn described() -> Description {
+    Description::of("One recent decision")
+        .in_path(
+            "id",
+            (
+                "The decision id: header optgate-decision-id, or fbtrace_id of a refusal",
+                "01JH2V8Q4ZK6Y3W9F0T7M5N1RB",
+            ),
+        )
+        .answers::<AnyObject>(200, "The decision as the decision log has it")
+        .faults(&[Fault::Unreadable, Fault::NotFound])
+}
 
 pub(super) async fn show(
     State(control): State<Arc<Control>>,

@@ -7,14 +7,17 @@ use axum::extract::{Request, State};
 use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::auth::Caller;
-use super::ingest::{Ingest, Listing, Settled};
+use super::caller::Caller;
+use super::ingest::{Ingest, Ingested, Listing, Settled};
 use super::lines::{Line, Lines};
+use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use super::{Control, body, explain};
+use crate::consent::event::EventAsWritten;
 
 /// How the events are written.
 enum Format {
@@ -38,21 +41,73 @@ impl Format {
     }
 }
 
+/// One event or many. Of many, what is no [`EventAsWritten`] is rejected by itself, by its place.
+#[derive(ToSchema)]
+#[schema(as = Events)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used: the items are read one by one")]
+enum EventsAsWritten {
+    One(Box<EventAsWritten>),
+    Many(Vec<AnyEvent>),
+}
+
+/// An event among others, which does not keep them from being taken in if it is none.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+enum AnyEvent {
+    Event(Box<EventAsWritten>),
+    #[schema(value_type = Value)]
+    Rejected(Value),
+}
+
+/// One event a line.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct EventLines(String);
+
+pub(super) fn described() -> Description {
+    let example = json!({
+        "recipient": "+15550000001", "kind": "grant", "categories": ["marketing", "utility"],
+        "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "website",
+        "evidence": { "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
+            "categories_shown": ["marketing", "utility"], "business_named": "Acme",
+            "wording": "I agree to receive offers and order updates from Acme on WhatsApp", "wording_version": "2026-01", "locale": "en" },
+    });
+    Description::of("Write consent events")
+        .at_length(
+            "One event, an array, or one event a line (`application/x-ndjson`), without limit and streamed. A single event that is rejected is a 422; \
+             of several, each is applied, ignored or rejected by itself. The answer comes when the events are stored and enforced on this node. \
+             An event's `id`, or without one its content, makes a repeat harmless.",
+        )
+        .takes::<EventsAsWritten>(example.clone())
+        .takes_as::<EventLines>("application/x-ndjson", Some(Value::from(format!("{example}\n"))))
+        .answers::<Ingested>(200, "What became of them; of lines, results lists those that were not applied")
+        .faults(&[
+            Fault::MediaType,
+            Fault::BodyTooLarge,
+            Fault::BodyTimeout,
+            Fault::Unreadable,
+            Fault::Invalid,
+            Fault::StoreUnavailable,
+        ])
+}
+
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Ingested>, Problem> {
     match Format::of(request.headers())? {
         Format::Json => whole(&control, &caller, request.into_body()).await.map(Json),
         Format::Lines => {
             let ingest = Ingest::new(&control, &caller, Listing::NotApplied);
-            stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_json()))
+            stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_answer()))
         }
     }
 }
 
-async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Value, Problem> {
+async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Ingested, Problem> {
     let bytes = body::whole(body).await?;
     let mut ingest = Ingest::new(control, caller, Listing::All);
     if bytes.trim_ascii_start().first() != Some(&b'[') {
@@ -64,7 +119,7 @@ async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Value, 
     for (line, event) in (1..).zip(events) {
         ingest.offer(line, event.get().as_bytes()).await?;
     }
-    Ok(ingest.finish().await?.into_json())
+    Ok(ingest.finish().await?.into_answer())
 }
 
 /// Takes lines in while they arrive; what was complete when a stream broke off is kept.

@@ -1,10 +1,11 @@
 //! Taking events in: reading each, settling them with the store in batches, and keeping count.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
 use super::explain;
 use super::lines::MAX_LINE;
 use super::problem::{Fault, Problem};
@@ -30,12 +31,32 @@ pub(super) enum Listing {
 }
 
 /// What became of one event.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LineResult {
+    /// Its place, from 1.
     line: u64,
+    /// `applied`, `ignored` or `rejected`.
+    #[schema(example = "rejected")]
     result: &'static str,
+    /// Why it was not applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
+}
+
+/// What became of the events.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ingested {
+    /// How many changed what is stored.
+    applied: u64,
+    /// How many said nothing new.
+    ignored: u64,
+    /// How many were not taken in.
+    rejected: u64,
+    /// What became of each.
+    results: Vec<LineResult>,
+    /// There were more results than an answer lists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    results_truncated: bool,
 }
 
 /// The counts so far.
@@ -228,25 +249,16 @@ pub(super) struct Settled(Tally);
 
 impl Settled {
     /// The answer's body.
-    pub(super) fn into_json(self) -> Value {
-        let tally = self.0;
-        let mut answer = json!({
-            "applied": tally.applied,
-            "ignored": tally.ignored,
-            "rejected": tally.rejected,
-            "results": tally.results,
-        });
-        if let (true, Some(members)) = (tally.truncated, answer.as_object_mut()) {
-            members.insert("results_truncated".to_owned(), Value::Bool(true));
-        }
-        answer
+    pub(super) fn into_answer(self) -> Ingested {
+        let Tally { applied, ignored, rejected, results, truncated, .. } = self.0;
+        Ingested { applied, ignored, rejected, results, results_truncated: truncated }
     }
 
     /// The answer for a caller who sent just one event, to whom its rejection is an error.
-    pub(super) fn into_single(self) -> Result<Value, Problem> {
+    pub(super) fn into_single(self) -> Result<Ingested, Problem> {
         let reasons = self.0.results.first().map(|only| only.reasons.clone()).unwrap_or_default();
         if self.0.rejected == 0 {
-            return Ok(self.into_json());
+            return Ok(self.into_answer());
         }
         let problem = Problem::new(Fault::Invalid, "the event was rejected and nothing was stored");
         let problem = problem.listing(reasons);

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// What kind of thing went wrong; the last part of a problem's `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +22,15 @@ pub(super) enum Fault {
     MediaType,
     Unreadable,
     Invalid,
+    KeyReused,
+    KeyInProgress,
+    TooManyFailures,
+    RecordUnavailable,
     StoreUnavailable,
 }
 
 impl Fault {
-    fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::TokenMissing => StatusCode::UNAUTHORIZED,
             Self::ScopeMissing | Self::TenantForbidden => StatusCode::FORBIDDEN,
@@ -34,8 +40,10 @@ impl Fault {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unreadable => StatusCode::BAD_REQUEST,
-            Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Invalid | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::KeyInProgress => StatusCode::CONFLICT,
+            Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Self::RecordUnavailable | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -51,11 +59,15 @@ impl Fault {
             Self::MediaType => "media-type",
             Self::Unreadable => "unreadable",
             Self::Invalid => "invalid",
+            Self::KeyReused => "idempotency-key-reused",
+            Self::KeyInProgress => "idempotency-key-in-progress",
+            Self::TooManyFailures => "too-many-failures",
+            Self::RecordUnavailable => "access-log-unavailable",
             Self::StoreUnavailable => "store-unavailable",
         }
     }
 
-    fn title(self) -> &'static str {
+    pub(super) fn title(self) -> &'static str {
         match self {
             Self::TokenMissing => "No valid token",
             Self::ScopeMissing => "The token lacks a scope",
@@ -67,6 +79,10 @@ impl Fault {
             Self::MediaType => "Unsupported content type",
             Self::Unreadable => "The request cannot be read",
             Self::Invalid => "The request was read and is not valid",
+            Self::KeyReused => "The idempotency key belongs to another request",
+            Self::KeyInProgress => "The first request with this idempotency key is still in progress",
+            Self::TooManyFailures => "Too many requests without a valid token",
+            Self::RecordUnavailable => "The access log cannot be written",
             Self::StoreUnavailable => "The consent store is unavailable",
         }
     }
@@ -75,7 +91,10 @@ impl Fault {
     fn headers(self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::TokenMissing => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::StoreUnavailable => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::KeyInProgress
+            | Self::TooManyFailures
+            | Self::RecordUnavailable
+            | Self::StoreUnavailable => Some((RETRY_AFTER, HeaderValue::from_static("1"))),
             Self::ScopeMissing
             | Self::TenantForbidden
             | Self::NotFound
@@ -84,7 +103,8 @@ impl Fault {
             | Self::BodyTooLarge
             | Self::MediaType
             | Self::Unreadable
-            | Self::Invalid => None,
+            | Self::Invalid
+            | Self::KeyReused => None,
         }
     }
 }
@@ -117,22 +137,43 @@ impl Problem {
     }
 }
 
+/// A problem as it is written (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody {
+    /// Names the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:optgate:problem:invalid")]
+    kind: String,
+    /// The kind of problem in words.
+    #[schema(example = "The request was read and is not valid")]
+    title: &'static str,
+    /// The status of the answer.
+    #[schema(example = 422)]
+    status: u16,
+    /// What is wrong and what would be right.
+    #[schema(example = "the event was rejected and nothing was stored", value_type = String)]
+    detail: Cow<'static, str>,
+    /// Every single fault, where there may be several.
+    #[schema(example = json!(["actor: missing; write person, operator, system or provider"]))]
+    problems: Vec<String>,
+    /// Further members, such as what was applied before the fault.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    extra: Map<String, Value>,
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.fault.status();
-        let body = json!({
-            "type": format!("urn:optgate:problem:{}", self.fault.name()),
-            "title": self.fault.title(),
-            "status": status.as_u16(),
-            "detail": self.detail,
-            "problems": self.problems,
-        });
-        let mut members = self.extra;
-        if let Value::Object(own) = body {
-            members.extend(own);
-        }
-        let mut headers = HeaderMap::from_iter(self.fault.headers());
+        let Self { fault, detail, problems, extra } = self;
+        let status = fault.status();
+        let kind = format!("urn:optgate:problem:{}", fault.name());
+        let body =
+            ProblemBody { kind, title: fault.title(), status: status.as_u16(), detail, problems, extra };
+        let mut headers = HeaderMap::from_iter(fault.headers());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        (status, headers, Value::Object(members).to_string()).into_response()
+        // Plain data always becomes JSON; the status alone would still say enough.
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        (status, headers, text).into_response()
     }
 }

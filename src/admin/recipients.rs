@@ -1,26 +1,72 @@
 //! `GET /v1/tenants/{tenant}/recipients/{recipient}`: what a person agreed to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Control;
-use super::auth::Caller;
+use super::caller::Caller;
+use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use crate::consent::dossier::Dossier;
-use crate::consent::{Category, Kind, Recipient, Standing, Timestamp};
+use crate::consent::{Category, EventId, Kind, Recipient, Standing, Timestamp};
+
+/// How a person stands to one tenant.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Record {
+    /// `+E.164` or a BSUID.
+    #[schema(example = "+15550000001")]
+    recipient: String,
+    /// The tenant's name.
+    #[schema(example = "acme")]
+    tenant: String,
+    /// By category.
+    categories: BTreeMap<&'static str, CategoryState>,
+    /// Until when the customer service window is open.
+    window_until: Option<Timestamp>,
+    /// Other identities of the same person.
+    links: Vec<String>,
+    /// A grant without evidence is among the events.
+    legacy: bool,
+}
+
+/// How a person stands to one category.
+#[derive(Serialize, ToSchema)]
+struct CategoryState {
+    /// `granted`, `revoked`, `expired`, `pending` or `none`.
+    #[schema(example = "granted")]
+    state: &'static str,
+    /// Since when.
+    since: Option<Timestamp>,
+    /// Until when a grant holds.
+    until: Option<Timestamp>,
+    /// The event that it rests on.
+    #[schema(value_type = Option<String>)]
+    event: Option<EventId>,
+}
+
+pub(super) fn described() -> Description {
+    Description::of("What a person agreed to")
+        .in_path("tenant", ("The tenant's name", "default"))
+        .in_path("recipient", ("+E.164, its + written as %2B, or a BSUID", "+15550000001"))
+        .answers::<Record>(200, "How the person stands")
+        .faults(&[Fault::Unreadable, Fault::NotFound, Fault::TenantForbidden, Fault::StoreUnavailable])
+}
 
 pub(super) async fn show(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
     path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Record>, Problem> {
     let Path((tenant, recipient)) = path.map_err(|_| unreadable_recipient())?;
     let place = caller.tenant(&tenant, &control.tenants)?;
     let recipient = Recipient::parse(&recipient).ok_or_else(unreadable_recipient)?;
+    caller.touches(Some(place), &recipient);
     let dossier = control.store.dossier(place, &recipient.key()).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a dossier was not read");
         Problem::new(Fault::StoreUnavailable, "the recipient's record could not be read; try again")
@@ -39,7 +85,7 @@ fn unreadable_recipient() -> Problem {
 }
 
 /// The record as the API writes it, with expiry applied as the hot path applies it.
-fn record(tenant: &str, recipient: &Recipient, dossier: &Dossier, now: Timestamp) -> Value {
+fn record(tenant: &str, recipient: &Recipient, dossier: &Dossier, now: Timestamp) -> Record {
     let record = dossier.record();
     let gate = record.gate_record();
     let of_category = |category: Category| {
@@ -48,18 +94,16 @@ fn record(tenant: &str, recipient: &Recipient, dossier: &Dossier, now: Timestamp
             Standing::Expired => "expired",
             Standing::Absent | Standing::Granted | Standing::Revoked => own.state.name(),
         };
-        let value = json!({ "state": state, "since": own.since, "until": own.until, "event": own.event });
-        (category.name().to_owned(), value)
+        let state = CategoryState { state, since: own.since, until: own.until, event: own.event };
+        (category.name(), state)
     };
-    let links: Vec<String> =
-        dossier.links().filter_map(|(key, _)| Some(key.recipient()?.danger_string())).collect();
     let without_evidence = |kind, evidence: bool| kind == Kind::Grant && !evidence;
-    json!({
-        "recipient": recipient.danger_string(),
-        "tenant": tenant,
-        "categories": Category::ALL.into_iter().map(of_category).collect::<Map<_, _>>(),
-        "window_until": record.window_until,
-        "links": links,
-        "legacy": dossier.history().iter().any(|e| without_evidence(e.kind, e.evidence.is_some())),
-    })
+    Record {
+        recipient: recipient.danger_string(),
+        tenant: tenant.to_owned(),
+        categories: Category::ALL.into_iter().map(of_category).collect(),
+        window_until: record.window_until,
+        links: dossier.links().filter_map(|(key, _)| Some(key.recipient()?.danger_string())).collect(),
+        legacy: dossier.history().iter().any(|e| without_evidence(e.kind, e.evidence.is_some())),
+    }
 }

@@ -7,13 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Control;
+use super::openapi::{AnyObject, DOCUMENT, Description};
 use crate::metrics;
-
-/// The description of the API.
-pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
 /// In which part of its life the gate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,35 +44,87 @@ impl Readiness {
 }
 
 /// The process answers.
-pub(super) async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "alive" }))
+#[derive(Serialize, ToSchema)]
+pub(super) struct Alive {
+    /// Always `alive`.
+    #[schema(example = "alive")]
+    status: &'static str,
+}
+
+/// Whether sends can be judged.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readable {
+    /// Whether they can.
+    ready: bool,
+    /// Why not.
+    not_ready: Vec<&'static str>,
+    /// What an operator should know even if they can.
+    warnings: Vec<String>,
+    policy: PolicyInForce,
+    templates: TemplatesKnown,
+}
+
+/// The policy in force.
+#[derive(Serialize, ToSchema)]
+struct PolicyInForce {
+    /// Names its content: the same settings have the same revision.
+    revision: String,
+    /// `enforce` or `shadow`.
+    #[schema(example = "enforce")]
+    mode: &'static str,
+}
+
+/// The template catalogue in numbers.
+#[derive(Serialize, ToSchema)]
+struct TemplatesKnown {
+    /// How many templates are known, languages counted singly.
+    count: usize,
+    /// How long ago the oldest list was replaced.
+    oldest_list_seconds: Option<u64>,
+}
+
+pub(super) async fn healthz() -> Json<Alive> {
+    Json(Alive { status: "alive" })
+}
+
+pub(super) fn describe_healthz() -> Description {
+    Description::of("The process answers").answers::<Alive>(200, "It does")
 }
 
 /// Whether sends can be judged, and what an operator should know even if they can.
-pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, Json<Value>) {
+pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, Json<Readable>) {
     let health = control.store.health();
-    let mut lacking = Vec::new();
+    let mut not_ready = Vec::new();
     if !health.up {
-        lacking.push("the consent store does not answer");
+        not_ready.push("the consent store does not answer");
     }
     if !control.catalogue.is_loaded() {
-        lacking.push("the template catalogue has not been read from the consent store yet");
+        not_ready.push("the template catalogue has not been read from the consent store yet");
     }
     match control.readiness.phase() {
-        Phase::Starting => lacking.push("the gate is starting"),
+        Phase::Starting => not_ready.push("the gate is starting"),
         Phase::Serving => {}
-        Phase::Draining => lacking.push("the gate is draining"),
+        Phase::Draining => not_ready.push("the gate is draining"),
     }
     let policy = control.judge.policy();
-    let answer = json!({
-        "ready": lacking.is_empty(),
-        "not_ready": lacking,
-        "warnings": health.warnings,
-        "policy": { "revision": policy.revision(), "mode": policy.mode().name() },
-        "templates": { "count": control.catalogue.count(), "oldest_list_seconds": control.catalogue.age().map(|age| age.as_secs()) },
-    });
-    let status = if lacking.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let answer = Readable {
+        ready: not_ready.is_empty(),
+        not_ready,
+        warnings: health.warnings,
+        policy: PolicyInForce { revision: policy.revision().to_owned(), mode: policy.mode().name() },
+        templates: TemplatesKnown {
+            count: control.catalogue.count(),
+            oldest_list_seconds: control.catalogue.age().map(|age| age.as_secs()),
+        },
+    };
+    let status = if answer.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer))
+}
+
+pub(super) fn describe_readyz() -> Description {
+    Description::of("Whether sends can be judged")
+        .answers::<Readable>(200, "They can")
+        .answers::<Readable>(503, "They cannot; not_ready says why")
 }
 
 /// The counters, as Prometheus reads them.
@@ -85,7 +136,19 @@ pub(super) async fn metrics(
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], control.metrics.render())
 }
 
+pub(super) fn describe_metrics() -> Description {
+    Description::of("Counters and histograms").answers_as::<String>(
+        200,
+        "OpenMetrics text, as Prometheus reads it",
+        "application/openmetrics-text",
+    )
+}
+
 /// The description of this API.
 pub(super) async fn openapi() -> ([(HeaderName, &'static str); 1], &'static str) {
-    ([(CONTENT_TYPE, "application/json")], OPENAPI)
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+}
+
+pub(super) fn describe_openapi() -> Description {
+    Description::of("This document").answers::<AnyObject>(200, "OpenAPI 3.1")
 }

@@ -5,23 +5,89 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::{Extension, Json};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
-use super::auth::Caller;
+use super::caller::Caller;
+use super::openapi::{AnyObject, Description};
 use super::problem::{Fault, Problem};
 use super::{Control, body};
+use crate::consent::{Category, Timestamp};
 use crate::templates::AccountList;
 use crate::wire::cloud::templates::{ListedTemplate, parse_list};
 
 /// The longest account id that is taken; the provider's have about 16 digits.
 const MAX_ACCOUNT: usize = 64;
 
+/// A list that is in force.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Replaced {
+    /// The account that owns the templates.
+    account: String,
+    /// How many they are.
+    templates: usize,
+}
+
+/// A page of the catalogue.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TemplateLists {
+    accounts: Vec<TemplateList>,
+}
+
+/// One account's list.
+#[derive(Serialize, ToSchema)]
+struct TemplateList {
+    /// The account that owns the templates.
+    account: String,
+    replaced_at: Timestamp,
+    templates: Vec<Template>,
+}
+
+/// One template in one language.
+#[derive(Serialize, ToSchema)]
+struct Template {
+    #[schema(example = "order_update")]
+    name: String,
+    #[schema(example = "en_US")]
+    language: String,
+    category: Category,
+    /// The category that it will become.
+    correct_category: Option<Category>,
+    /// `APPROVED` and the like.
+    status: Option<String>,
+}
+
+pub(super) fn replacing() -> Description {
+    let example = json!({ "data": [{ "name": "order_update", "language": "en_US", "category": "UTILITY", "status": "APPROVED" }] });
+    Description::of("Replace an account's template list")
+        .at_length(
+            "The list as `GET /{account}/message_templates` of the provider answers it, or its array alone.",
+        )
+        .in_path("account", ("The WhatsApp Business account id", "102290129340398"))
+        .takes::<AnyObject>(example)
+        .answers::<Replaced>(200, "It is in force")
+        .faults(&[
+            Fault::Unreadable,
+            Fault::TenantForbidden,
+            Fault::MediaType,
+            Fault::BodyTooLarge,
+            Fault::BodyTimeout,
+            Fault::Invalid,
+            Fault::StoreUnavailable,
+        ])
+}
+
+pub(super) fn listing() -> Description {
+    Description::of("The template catalogue").answers::<TemplateLists>(200, "Every account's list")
+}
+
 pub(super) async fn replace(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
     path: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Replaced>, Problem> {
     let account =
         path.ok().map(|Path(account)| account).filter(|account| is_account(account)).ok_or_else(|| {
             Problem::new(
@@ -42,23 +108,28 @@ pub(super) async fn replace(
         tracing::warn!(error = &error as &dyn std::error::Error, "a template list was not stored");
         Problem::new(Fault::StoreUnavailable, "the list was not stored; the one before stays in force")
     })?;
-    Ok(Json(json!({ "account": account, "templates": count })))
+    Ok(Json(Replaced { account, templates: count }))
 }
 
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
-) -> Json<Value> {
+) -> Json<TemplateLists> {
     let accounts = control.catalogue.accounts();
     let own = accounts.iter().filter(|(account, _)| may_touch(&caller, &control, account));
-    let accounts: Vec<Value> = own.map(|(account, list)| shown(account, list)).collect();
-    Json(json!({ "accounts": accounts }))
+    Json(TemplateLists { accounts: own.map(|(account, list)| shown(account, list)).collect() })
 }
 
-fn shown(account: &str, list: &AccountList) -> Value {
-    let template = |t: &ListedTemplate| json!({ "name": t.name, "language": t.language, "category": t.category, "correct_category": t.correct_category, "status": t.status });
-    let templates: Vec<Value> = list.templates.iter().map(template).collect();
-    json!({ "account": account, "replaced_at": list.replaced_at, "templates": templates })
+fn shown(account: &str, list: &AccountList) -> TemplateList {
+    let template = |t: &ListedTemplate| Template {
+        name: t.name.clone(),
+        language: t.language.clone(),
+        category: t.category,
+        correct_category: t.correct_category,
+        status: t.status.clone(),
+    };
+    let templates = list.templates.iter().map(template).collect();
+    TemplateList { account: account.to_owned(), replaced_at: list.replaced_at, templates }
 }
 
 fn is_account(text: &str) -> bool {

@@ -16,7 +16,7 @@ use super::store;
 use super::tenants::{self, Unique};
 use super::value::{
     address, categories, certificates_file, count, listed, millis, non_empty_list, one_of, origin, owned,
-    parsed, parsed_unseen, path, readable_file, seconds, size,
+    parsed, parsed_unseen, path, readable_file, seconds, size, switch,
 };
 
 const MINUTE_MS: u64 = 60_000;

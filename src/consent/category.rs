@@ -1,11 +1,12 @@
 //! What a message is for.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The category of one attempted contact, the unit in which people agree.
 ///
 /// The first four are Meta's conversation categories; `Call` is a voice call by the business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// One-time passwords and the like.

@@ -6,6 +6,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::category::{Category, CategorySet};
 use super::evidence::Evidence;
@@ -17,7 +18,7 @@ use super::time::Timestamp;
 const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The person agreed.
@@ -45,7 +46,7 @@ impl Kind {
 }
 
 /// Who caused an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Actor {
     /// The person.
@@ -85,7 +86,8 @@ impl fmt::Debug for EventId {
 }
 
 /// An event as a caller writes it, not yet checked.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = Event)]
 #[serde(deny_unknown_fields)]
 pub struct EventAsWritten {
     /// Makes a repeat harmless; without it the content does.
@@ -96,15 +98,18 @@ pub struct EventAsWritten {
     pub tenant: Option<String>,
     /// `+E.164` or a BSUID.
     #[serde(default)]
+    #[schema(required)]
     pub recipient: String,
     /// What happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required, value_type = Kind)]
     pub kind: Option<Kind>,
     /// Which categories; absent means all, for kinds that may be that broad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<Vec<Category>>,
     /// When the person said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required, value_type = Timestamp)]
     pub occurred_at: Option<Timestamp>,
     /// When it first reached a consent store; set by us, honoured when an export is imported again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,9 +119,11 @@ pub struct EventAsWritten {
     pub expires_at: Option<Timestamp>,
     /// Who caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required, value_type = Actor)]
     pub actor: Option<Actor>,
     /// The system or page it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(required, value_type = String)]
     pub source: Option<String>,
     /// Other identities of the same person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -3,13 +3,14 @@
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::category::Category;
 
 /// How one grant came about, in the words that were shown.
 ///
 /// Text fields are kept as they came and never compared. Which of them a grant needs is the opt-in rules' business.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub struct Evidence {
     /// Where the person agreed: `website`, `app`, `email`, `sms`, `phone`, `in_person`, `paper`.

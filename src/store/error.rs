@@ -81,7 +81,9 @@ impl fmt::Display for OpenError {
                 "the consent store {} has format {found} and this program knows format {known}: run the version of optgate that wrote it",
                 path.display()
             ),
-            Self::OtherForm { path, kept } => write!(f, "the consent store {} {}", path.display(), kept.remedy()),
+            Self::OtherForm { path, kept } => {
+                write!(f, "the consent store {} {}", path.display(), kept.remedy())
+            }
             Self::Randomness { .. } => f.write_str("the system gave no randomness: start optgate again"),
             Self::Redis { .. } => f.write_str(
                 "the Redis store cannot be set up: check [store] url and ca_file; certificates must be PEM",

@@ -107,8 +107,7 @@ fn outcome(dossier: &Dossier, event: &Event) -> Outcome {
 fn outcome_of_grant(dossier: &Dossier, event: &Event) -> Outcome {
     let asked = event.categories.unwrap_or(CategorySet::ALL);
     let granted = dossier.granted_of(asked);
-    let by_person =
-        || dossier.history().iter().any(|e| e.kind.withdraws() && e.actor.speaks_for_person());
+    let by_person = || dossier.history().iter().any(|e| e.kind.withdraws() && e.actor.speaks_for_person());
     if granted == asked {
         Outcome::Applied
     } else if !by_person() {

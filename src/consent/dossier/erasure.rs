@@ -33,13 +33,13 @@ impl Event {
 impl Dossier {
     /// Takes out everything about the person and leaves the tombstone of the identity that has this hash.
     ///
-    /// It withdraws as of `at`, or of the latest event if that is later by somebody else's clock: nothing that was known comes back by being sent again.
+    /// What the chain says of the person stays as hashes that lead nowhere. It withdraws as of `at`, or of the latest event if that is later by somebody else's clock: nothing that was known comes back by being sent again.
     #[must_use]
-    pub fn buried(self, hash: RecipientHash, at: Timestamp) -> Self {
+    pub fn buried(mut self, hash: RecipientHash, at: Timestamp) -> Self {
         let latest = self.events.values().map(Event::effective_at).max();
-        let mut tombstone = Self::default();
-        tombstone.learn(Event::erasure(Recipient::Hashed(hash), latest.map_or(at, |latest| latest.max(at))));
-        tombstone
+        self.erase(|_| true);
+        self.learn(Event::erasure(Recipient::Hashed(hash), latest.map_or(at, |latest| latest.max(at))));
+        self
     }
 
     /// When the person was erased, if nothing has been learnt about them since.
@@ -78,8 +78,8 @@ impl Dossier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::record::State;
     use crate::consent::event::EventAsWritten;
+    use crate::consent::record::State;
     use crate::consent::{Category, GateRecord, RecipientHasher, TenantId};
 
     const ANN: &str = "+15550000001";
@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_tombstone_withdraws_everything_and_names_nobody() {
         let mut person = of(&[event("grant", "person", 1_780_000_000)]);
-        person.link(Recipient::parse("US.1349").unwrap().key(), crate::consent::dossier::Provenance::Declared);
+        person
+            .link(Recipient::parse("US.1349").unwrap().key(), crate::consent::dossier::Provenance::Declared);
         let tombstone = person.buried(hash(), NOW);
         let gate = tombstone.record().gate_record();
         assert!(gate.slots.iter().all(|slot| slot.state == State::Revoked));

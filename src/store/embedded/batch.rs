@@ -11,6 +11,7 @@ use crate::store::erasure::{self, Wanted};
 use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::naming::Naming;
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 use crate::store::{Erasure, Outcome, StoreError};
 
 use super::row::Row;
@@ -56,9 +57,7 @@ impl<'t> Batch<'t> {
             self.put_back(lesson.tenant, component, &[]);
             return match lesson.event.kind {
                 Kind::Revoke | Kind::Erase => self.learn_unlinked(lesson, &named),
-                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link => {
-                    Ok(learning::TOO_MANY)
-                }
+                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link => Ok(learning::TOO_MANY),
             };
         }
         if lesson.event.kind == Kind::Inbound {
@@ -177,8 +176,12 @@ impl<'t> Batch<'t> {
         }
     }
 
-    /// Writes what changed and returns the gate records that now stand; `heard` are the tenants whose own record is written already.
-    pub(super) fn write(mut self, heard: &Tenants) -> Result<Vec<(Place, GateRecord)>, StoreError> {
+    /// Seals and writes what changed and returns the gate records that now stand; `heard` are the tenants whose own record is written already.
+    pub(super) fn write(
+        mut self,
+        heard: &Tenants,
+        stamps: &mut Stamps,
+    ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
         let mut changed: Vec<_> =
             std::mem::take(&mut self.held).into_iter().filter(|(_, held)| held.changed).collect();
         // In the order of the tables: neighbours share pages.
@@ -190,14 +193,16 @@ impl<'t> Batch<'t> {
             .map_or(0, |(number, _)| number.value().saturating_add(1));
         let mut written = Vec::with_capacity(changed.len());
         let mut dossiers = Vec::with_capacity(changed.len());
-        for (place, held) in changed {
+        for (place, mut held) in changed {
             if held.dossier.is_empty() {
                 self.remove(&place, held.number)?;
                 // The cache goes on refusing under the name that the store no longer has.
-                let refusal = self.naming.hash(&place).map(|hash| Dossier::default().buried(hash, Timestamp::EPOCH));
+                let refusal =
+                    self.naming.hash(&place).map(|hash| Dossier::default().buried(hash, Timestamp::EPOCH));
                 written.extend(refusal.map(|refusal| (place, refusal.record().gate_record())));
                 continue;
             }
+            stamps.seal(&mut held.dossier)?;
             let number = held.number.unwrap_or(next);
             next = next.max(number.saturating_add(1));
             let gate = held.dossier.record().gate_record();

@@ -14,6 +14,7 @@ use crate::store::front::Front;
 use crate::store::link::State;
 use crate::store::naming::Naming;
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     naming: Naming,
     /// Tenants whose own record is known to be written.
     heard: Tenants,
+    stamps: Stamps,
 }
 
 impl Writer {
@@ -39,7 +41,8 @@ impl Writer {
         front: Arc<Front>,
         naming: Naming,
     ) -> Self {
-        Self { database, snapshot, front, naming, heard: Tenants::default() }
+        let stamps = Stamps::new(front.cache.clock());
+        Self { database, snapshot, front, naming, heard: Tenants::default(), stamps }
     }
 
     /// Starts the thread, which ends with the queue or with the first job that closes it.
@@ -111,7 +114,7 @@ impl Writer {
 
     /// Does the work of every job within the transaction; returns the gate records that it changes.
     fn fill(
-        &self,
+        &mut self,
         transaction: &WriteTransaction,
         group: &mut [Job],
     ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
@@ -135,7 +138,7 @@ impl Writer {
                 Job::Close(_) => {}
             }
         }
-        batch.write(&self.heard)
+        batch.write(&self.heard, &mut self.stamps)
     }
 
     /// Shows the commit to readers, then corrects the cache; only then is anything acknowledged.

@@ -14,6 +14,7 @@ use crate::consent::{Event, Timestamp};
 use crate::store::erasure::{self, Erasure, Grave, Wanted};
 use crate::store::learning::Lesson;
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
 use super::batch::{Read, Seen};
@@ -142,7 +143,8 @@ impl Writing {
     }
 
     async fn dig(&self, grave: Grave, seen: &Seen) -> Result<Turn, StoreError> {
-        let Grave { place, tombstone_at, tombstone, .. } = grave;
+        let Grave { place, tombstone_at, mut tombstone, .. } = grave;
+        Stamps::new(self.front.cache.clock()).seal(&mut tombstone)?;
         let apart = place != tombstone_at;
         let before = if apart { self.read_one(tombstone_at.clone()).await?.seen } else { seen.clone() };
         let gate = tombstone.record().gate_record();
@@ -181,7 +183,10 @@ impl Writing {
         let Value::Map(intents) = ask(&self.connection, &all, PATIENCE).await? else { return Ok(()) };
         let of_person = |(id, intent): &(Value, Value)| {
             let names = intents::names(bytes(intent)?);
-            names.iter().any(|place| buried.iter().any(|(gone, _)| gone == place)).then(|| bytes(id).map(<[u8]>::to_vec))?
+            names
+                .iter()
+                .any(|place| buried.iter().any(|(gone, _)| gone == place))
+                .then(|| bytes(id).map(<[u8]>::to_vec))?
         };
         let ids: Vec<Vec<u8>> = intents.iter().filter_map(of_person).collect();
         if !ids.is_empty() {

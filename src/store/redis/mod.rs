@@ -284,9 +284,7 @@ async fn gate_record(lane: &Lane, connection: &mut MultiplexedConnection, place:
     match connection.send_packed_command(&get).await {
         Ok(Value::Nil) => Lookup::Absent,
         // A value that is no record must never read as "nothing was withdrawn".
-        Ok(Value::BulkString(bytes)) => {
-            GateRecord::decode(&bytes).map_or(Lookup::Unavailable, Lookup::Found)
-        }
+        Ok(Value::BulkString(bytes)) => GateRecord::decode(&bytes).map_or(Lookup::Unavailable, Lookup::Found),
         Ok(_) => Lookup::Unavailable,
         Err(error) => {
             if breaks(&error) {

@@ -18,6 +18,7 @@ use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
 use crate::store::naming::Naming;
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
 use super::batch::{Batch, Change, Read, Taught};
@@ -304,9 +305,7 @@ fn count(answer: Value) -> Result<u64, StoreError> {
 pub(super) fn as_read(place: Place, answer: Value) -> Result<Read, StoreError> {
     let (dossier, seen) = match stored(answer)? {
         None => (Dossier::default(), None),
-        Some(bytes) => {
-            (Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?, Some(sha1hex(&bytes)))
-        }
+        Some(bytes) => (Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?, Some(sha1hex(&bytes))),
     };
     Ok(Read { place, dossier, seen, recalled: false })
 }
@@ -333,12 +332,14 @@ fn is_no_script(answer: &Value) -> bool {
 async fn write_chunk(
     connection: MultiplexedConnection,
     front: Arc<Front>,
-    changes: Vec<Change>,
+    mut changes: Vec<Change>,
     erasures: u64,
 ) -> Result<Vec<Place>, StoreError> {
     let mut writes = Pipeline::with_capacity(changes.len().saturating_add(1));
     let mut gates = Vec::with_capacity(changes.len());
-    for (n, Change { place, dossier, seen }) in changes.iter().enumerate() {
+    let mut stamps = Stamps::new(front.cache.clock());
+    for (n, Change { place, dossier, seen }) in changes.iter_mut().enumerate() {
+        stamps.seal(dossier)?;
         let gate = dossier.record().gate_record();
         gates.push(gate);
         // The first of a chunk brings the script along, so that the others find it.

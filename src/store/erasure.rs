@@ -29,6 +29,17 @@ pub enum Erasure {
     },
 }
 
+/// What a store still holds of people who were erased, where nothing reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residue {
+    /// Nothing.
+    None,
+    /// Unused pages of the embedded store's file, which is written anew without them soon.
+    UnusedPages,
+    /// The files that a Redis server keeps on its disk, until it writes them anew; it cannot be asked whether it has any.
+    ServerFiles,
+}
+
 /// Whom to erase, as a store keeps them.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {

@@ -34,7 +34,7 @@ use crate::consent::lookup::Source;
 use crate::consent::{Clock, Event, Lookup, RecipientKey};
 use crate::metrics::Metrics;
 
-pub use erasure::Erasure;
+pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use naming::Form;
 
@@ -290,6 +290,15 @@ impl ConsentStore {
         match &self.inner.backend {
             Backend::Embedded(store) => store.erase(wanted).await,
             Backend::Redis(store) => store.erase(wanted).await,
+        }
+    }
+
+    /// What is left of people who were erased, out of anybody's reach but still to be found by who searches the bytes.
+    pub fn residue(&self) -> Residue {
+        match &self.inner.backend {
+            Backend::Embedded(store) if store.is_clean() => Residue::None,
+            Backend::Embedded(_) => Residue::UnusedPages,
+            Backend::Redis(_) => Residue::ServerFiles,
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) enum Job {
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
+    /// Look what else there is to do.
+    Wake,
     /// Write what came before, then let go of the file.
     Close(oneshot::Sender<()>),
 }
@@ -45,6 +47,7 @@ impl Job {
         match self {
             Self::Apply(ask) => ask.input.len(),
             Self::Erase(_) | Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Wake => 0,
         }
     }
 
@@ -55,6 +58,7 @@ impl Job {
             Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
+            Self::Wake => {}
             Self::Close(waiting) => {
                 let _ = waiting.send(());
             }

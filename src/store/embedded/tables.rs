@@ -17,24 +17,27 @@ use crate::store::naming::{self, Form, Identity, Names, Naming};
 use crate::store::place::Place;
 use crate::store::{OpenError, StoreError};
 
+use super::rewrite;
 use super::row::Row;
 
-type Bytes = &'static [u8];
+pub(super) type Bytes = &'static [u8];
 
 /// Place -> [`Row`]: all that the hot path reads.
 pub(super) const GATE: TableDefinition<Bytes, Bytes> = TableDefinition::new("gate");
 /// The number that a row names -> dossier.
 pub(super) const DOSSIERS: TableDefinition<u64, Bytes> = TableDefinition::new("dossiers");
 /// Tenant's name -> its number. Rows are never removed, so a number is never given twice.
-const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
+pub(super) const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
 /// Account -> template list.
 pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
 /// Name -> secret.
 pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
 /// What the file says of itself.
-const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 /// The entry of [`META`] that says whether recipients are kept as hashes.
 const HASHED: &str = "recipients_hashed";
+/// The entry of [`META`] that says whether somebody who was erased still stands in unused pages.
+pub(super) const DIRTY: &str = "erased_in_unused_pages";
 
 const FORMAT: u32 = 1;
 /// Pages that redb keeps in memory; its own default is a gigabyte. The rest is left to the system's page cache.
@@ -43,10 +46,10 @@ const PAGE_CACHE_BYTES: usize = 256 * 1024 * 1024;
 /// Opens or makes the file and gives the tenants their numbers.
 pub(super) fn open(path: &Path, names: &Names) -> Result<(Database, Identity), OpenError> {
     prepare(path).map_err(|source| OpenError::NotAccessible { path: path.to_owned(), source })?;
-    let database = Database::builder()
-        .set_cache_size(PAGE_CACHE_BYTES)
-        .create(path)
-        .map_err(|error| refused(path, error))?;
+    let database = builder().create(path).map_err(|error| refused(path, error))?;
+    // Only now: before the file was locked, another process might have been writing it.
+    rewrite::remove_leftover(path)
+        .map_err(|source| OpenError::NotAccessible { path: rewrite::fresh_path(path), source })?;
     let unreadable = |source| OpenError::Unreadable { path: path.to_owned(), source: Some(Box::new(source)) };
     match initialize(&database, names).map_err(unreadable)? {
         Made::Usable(identity) => Ok((database, identity)),
@@ -58,6 +61,19 @@ pub(super) fn open(path: &Path, names: &Names) -> Result<(Database, Identity), O
     }
 }
 
+/// How files are opened and made.
+pub(super) fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(PAGE_CACHE_BYTES);
+    builder
+}
+
+/// Notes that somebody was erased, whose bytes are still in the file.
+pub(super) fn note_dirty(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(META)?.insert(DIRTY, 1)?;
+    Ok(())
+}
+
 /// What a file turned out to be.
 enum Made {
     Usable(Identity),
@@ -67,7 +83,7 @@ enum Made {
 }
 
 /// Makes the folder, and the file readable by this user alone: it holds personal data.
-fn prepare(path: &Path) -> io::Result<()> {
+pub(super) fn prepare(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -243,6 +259,12 @@ impl Snapshot {
         rows.map(|row| row.map(|(account, list)| (account.value().to_owned(), list.value().to_vec())))
             .collect::<Result<_, _>>()
             .map_err(read_failed)
+    }
+
+    /// Whether somebody who was erased still stands in unused pages.
+    pub(super) fn is_dirty(&self) -> Result<bool, redb::Error> {
+        let meta = self.transaction.open_table(META)?;
+        Ok(meta.get(DIRTY)?.is_some_and(|dirty| dirty.value() != 0))
     }
 
     pub(super) fn secret(&self, name: &str) -> Result<Option<[u8; 32]>, StoreError> {

@@ -18,7 +18,7 @@ use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
 
-pub use labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+pub use labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, WebhookOutcome};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +36,9 @@ struct Hub {
     store_up: AtomicBool,
     invalidation_up: AtomicBool,
     decision_log_dropped: AtomicU64,
+    /// By [`WebhookOutcome`].
+    webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
+    webhook_items_unreadable: AtomicU64,
     propagation: Histogram,
 }
 
@@ -50,6 +53,8 @@ impl Metrics {
             store_up: AtomicBool::new(false),
             invalidation_up: AtomicBool::new(false),
             decision_log_dropped: AtomicU64::new(0),
+            webhooks: Default::default(),
+            webhook_items_unreadable: AtomicU64::new(0),
             propagation: Histogram::default(),
         }))
     }
@@ -84,6 +89,16 @@ impl Metrics {
     /// Counts decisions that went unrecorded because the log was full and `on_full = "drop"`.
     pub fn decision_log_dropped(&self, events: u64) {
         self.0.decision_log_dropped.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts one delivery of the provider's.
+    pub fn webhook(&self, outcome: WebhookOutcome) {
+        bump(self.0.webhooks.get(outcome.index()));
+    }
+
+    /// Counts items of genuine webhooks from which nothing could be learnt.
+    pub fn webhook_items_unreadable(&self, items: u32) {
+        self.0.webhook_items_unreadable.fetch_add(items.into(), Ordering::Relaxed);
     }
 
     /// The page, in OpenMetrics text; see [`CONTENT_TYPE`].

@@ -13,6 +13,7 @@ mod link;
 mod naming;
 mod place;
 pub mod redis;
+mod settings;
 mod stamps;
 mod sync;
 mod tickets;
@@ -22,7 +23,6 @@ mod front_tests;
 #[cfg(test)]
 mod model;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,46 +37,13 @@ use crate::metrics::Metrics;
 pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use naming::Form;
+pub use settings::{Kind, Settings};
 
 use embedded::Embedded;
 use front::Front;
 use naming::{Identities, Identity, Names};
 use place::Place;
 use redis::Redis;
-
-/// What a store is opened with.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which store, and where.
-    pub kind: Kind,
-    /// After how long a lookup answers [`Lookup::Unavailable`].
-    pub lookup_deadline: Duration,
-    /// How many records the cache in front holds.
-    pub cache_capacity: u64,
-    /// The configured tenants' names; a tenant's place in this list names it in every call.
-    pub tenants: Vec<String>,
-    /// Whether recipients are kept as numbers or as keyed hashes. A store keeps the form that it was made with.
-    pub form: Form,
-}
-
-impl Settings {
-    /// The default of [`Settings::lookup_deadline`].
-    pub const LOOKUP_DEADLINE: Duration = Duration::from_millis(50);
-    /// The default of [`Settings::cache_capacity`].
-    pub const CACHE_CAPACITY: u64 = 1_000_000;
-}
-
-/// The kinds of store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A file of this process alone: durable, needs no server.
-    Embedded {
-        /// The file; made, with its folders, if it does not exist.
-        path: PathBuf,
-    },
-    /// A Redis server, shared with other nodes.
-    Redis(redis::Settings),
-}
 
 /// An event on its way into the store.
 #[derive(Clone, Debug)]
@@ -240,12 +207,11 @@ impl ConsentStore {
         let mut objections = Vec::new();
         for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
             let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
-            match identity.naming.objection(&event) {
-                Some(why) => objections.push((n, Outcome::Ignored(why))),
-                None => {
-                    let event = identity.naming.event(tenant, event);
-                    events.push(learning::Lesson { tenant, event, provenance });
-                }
+            if let Some(why) = identity.naming.objection(&event) {
+                objections.push((n, Outcome::Ignored(why)));
+            } else {
+                let event = identity.naming.event(tenant, event);
+                events.push(learning::Lesson { tenant, event, provenance });
             }
         }
         let mut outcomes = match &self.inner.backend {
@@ -253,7 +219,9 @@ impl ConsentStore {
             Backend::Redis(store) => store.apply(events).await?,
         };
         // In ascending order, so that each stands where its event stood.
-        objections.into_iter().for_each(|(n, outcome)| outcomes.insert(n, outcome));
+        for (n, outcome) in objections {
+            outcomes.insert(n, outcome);
+        }
         Ok(outcomes)
     }
 

@@ -28,3 +28,4 @@ mod readme;
 mod redis;
 mod store_contract;
 mod support;
+mod webhook;

@@ -26,6 +26,9 @@ impl Event {
             source: SOURCE.to_owned(),
             links: Vec::new(),
             evidence: None,
+            pending: false,
+            confirms: None,
+            legacy: false,
         }
     }
 }
@@ -99,7 +102,9 @@ mod tests {
 
     fn of(events: &[Event]) -> Dossier {
         let mut dossier = Dossier::default();
-        events.iter().for_each(|event| drop(dossier.learn(event.clone())));
+        for event in events {
+            dossier.learn(event.clone());
+        }
         dossier
     }
 
@@ -127,7 +132,7 @@ mod tests {
     fn after_an_erasure_only_a_later_act_of_the_person_grants() {
         let erased_at = Timestamp::from_secs(1_785_000_000);
         let before = event("grant", "person", 1_780_000_000);
-        let tombstone = of(&[before.clone()]).buried(hash(), erased_at);
+        let tombstone = of(std::slice::from_ref(&before)).buried(hash(), erased_at);
         for (what, expected) in [
             (before, State::Revoked),
             (event("resume", "person", 1_786_000_000), State::Revoked),
@@ -150,7 +155,7 @@ mod tests {
     fn what_was_received_by_a_faster_clock_does_not_come_back() {
         let early = Timestamp::from_secs(1_770_000_000);
         let grant = event("grant", "person", 1_780_000_000);
-        let mut back = of(&[grant.clone()]).buried(hash(), early);
+        let mut back = of(std::slice::from_ref(&grant)).buried(hash(), early);
         back.learn(grant);
         assert_eq!(marketing(&back), State::Revoked);
     }

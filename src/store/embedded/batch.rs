@@ -86,7 +86,7 @@ impl<'t> Batch<'t> {
             if component.contains_key(&key) {
                 continue;
             }
-            let dossier = self.take(Place { tenant, key: key.clone() })?;
+            let dossier = self.take(&Place { tenant, key: key.clone() })?;
             wanted.extend(dossier.links().map(|(linked, _)| linked.clone()));
             component.insert(key, dossier);
             if learning::is_too_large(&component) {
@@ -97,10 +97,10 @@ impl<'t> Batch<'t> {
     }
 
     /// Takes a dossier out; whoever was erased starts from their tombstone.
-    fn take(&mut self, place: Place) -> Result<Dossier, StoreError> {
-        let mut dossier = self.take_own(&place)?;
+    fn take(&mut self, place: &Place) -> Result<Dossier, StoreError> {
+        let mut dossier = self.take_own(place)?;
         if dossier.is_empty()
-            && let Some(grave) = self.naming.tombstone(&place)
+            && let Some(grave) = self.naming.tombstone(place)
         {
             let tombstone = self.take_own(&grave)?;
             dossier.recall(&tombstone);

@@ -122,13 +122,12 @@ impl Cleaning {
     }
 
     fn step(&mut self, old: &Database) -> Result<Option<Database>, RewriteError> {
-        let (begun, mut rewrite) = match self.running.take() {
-            Some(running) => running,
-            None => {
-                self.wanted = false;
-                self.state.send_replace(State::Cleaning);
-                (Instant::now(), Rewrite::begin(&self.path)?)
-            }
+        let (begun, mut rewrite) = if let Some(running) = self.running.take() {
+            running
+        } else {
+            self.wanted = false;
+            self.state.send_replace(State::Cleaning);
+            (Instant::now(), Rewrite::begin(&self.path)?)
         };
         if rewrite.step(old)? == Progress::More {
             self.running = Some((begun, rewrite));

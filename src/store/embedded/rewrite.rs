@@ -135,7 +135,7 @@ impl Rewrite {
                 for _ in 0..PIECE {
                     let Some(place) = self.changed.pop_first() else { break };
                     let row = gate.get(place.as_slice())?;
-                    copy.put(&place, row.as_ref().map(|row| row.value()), &dossiers)?;
+                    copy.put(&place, row.as_ref().map(redb::AccessGuard::value), &dossiers)?;
                 }
             } else {
                 let from = self.copied_to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);

@@ -48,9 +48,10 @@ impl Writer {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut closing = None;
         while closing.is_none() {
-            let first = match self.cleaning.is_due() {
-                false => queue.blocking_recv().ok_or(TryRecvError::Disconnected),
-                true => queue.try_recv(),
+            let first = if self.cleaning.is_due() {
+                queue.try_recv()
+            } else {
+                queue.blocking_recv().ok_or(TryRecvError::Disconnected)
             };
             match first {
                 Ok(first) => closing = self.take_turn(first, &mut queue),
@@ -140,7 +141,9 @@ impl Writer {
             self.lose_trust(&error);
             return Err(error);
         }
-        written.iter().for_each(|(place, _)| self.cleaning.note(place));
+        for (place, _) in &written {
+            self.cleaning.note(place);
+        }
         if group.iter().any(|job| matches!(job, Job::Erase(ask) if matches!(ask.output, Erasure::Now { .. })))
         {
             self.cleaning.want();

@@ -169,10 +169,13 @@ impl Writing {
     }
 
     async fn turn(&self, script: &redis::Cmd) -> Result<Turn, StoreError> {
-        match ask(&self.connection, script, PATIENCE).await? {
-            Value::Int(1) => Ok(Turn::Done),
-            Value::Int(0) => Ok(Turn::Lost),
-            _ => Err(StoreError::Unreadable),
+        let answer = ask(&self.connection, script, PATIENCE).await?;
+        if answer == Value::Int(1) {
+            Ok(Turn::Done)
+        } else if answer == Value::Int(0) {
+            Ok(Turn::Lost)
+        } else {
+            Err(StoreError::Unreadable)
         }
     }
 

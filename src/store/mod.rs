@@ -240,6 +240,22 @@ impl ConsentStore {
         }
     }
 
+    /// Names the tenants anew: those of before at their places, and after them new ones, which get numbers.
+    ///
+    /// # Cancel safety
+    /// Dropped, the new ones may have numbers already; asking again finds them.
+    pub async fn name_tenants(&self, names: Vec<String>) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => {
+                let tenants = store.number(names).await?;
+                let naming = self.identity()?.naming.clone();
+                self.inner.identity.store(Some(Arc::new(Identity { tenants, naming })));
+                Ok(())
+            }
+            Backend::Redis(store) => store.number(names).await,
+        }
+    }
+
     async fn stored_dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
         match &self.inner.backend {
             Backend::Embedded(store) => store.dossier(place).await,

@@ -127,6 +127,11 @@ impl Naming {
         }
     }
 
+    /// Whether tombstones take people's own places.
+    pub(super) fn buries_in_place(&self) -> bool {
+        self.form == Form::Hashed
+    }
+
     /// Why an event cannot be stored here: among numbers a hash names nobody, except in what an export says of an erasure.
     pub(super) fn objection(&self, event: &Event) -> Option<&'static str> {
         let hashed = |recipient: &Recipient| matches!(recipient, Recipient::Hashed(_));

@@ -15,7 +15,7 @@ pub struct Settings {
     pub lookup_deadline: Duration,
     /// How many records the cache in front holds.
     pub cache_capacity: u64,
-    /// The configured tenants' names; a tenant's place in this list names it in every call.
+    /// The configured tenants' names; a tenant's place in this list names it in every call. [`super::ConsentStore::name_tenants`] adds to it.
     pub tenants: Vec<String>,
     /// Whether recipients are kept as numbers or as keyed hashes. A store keeps the form that it was made with.
     pub form: Form,

@@ -73,6 +73,7 @@ holds_for!(
     hashed_recipients_are_found_and_stand_nowhere,
     a_hashed_store_links_pages_and_erases_like_any_other,
     what_a_hashed_store_exports_it_takes_in_again,
+    tombstones_of_a_plain_store_are_exported_and_taken_in_again,
     a_hash_names_nobody_in_a_plain_store,
     a_filled_store_keeps_the_form_it_was_made_with,
 );

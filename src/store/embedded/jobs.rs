@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use crate::consent::TenantId;
 use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
 use crate::store::{Erasure, Outcome, StoreError};
@@ -14,6 +15,8 @@ pub(super) enum Job {
     Erase(Ask<Wanted, Erasure>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
+    /// Give tenants their numbers.
+    Number(Ask<Vec<String>, Vec<TenantId>>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
     /// Look what else there is to do.
@@ -46,7 +49,7 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Erase(_) | Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Erase(_) | Self::Templates(_) | Self::Number(_) | Self::Secret(_) | Self::Close(_) => 1,
             Self::Wake => 0,
         }
     }
@@ -57,6 +60,7 @@ impl Job {
             Self::Apply(ask) => ask.answer(result),
             Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
+            Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Wake => {}
             Self::Close(waiting) => {

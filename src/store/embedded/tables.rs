@@ -175,7 +175,11 @@ pub(super) fn find_or_make_secret(
     Ok(Ok(secret))
 }
 
-fn number(transaction: &WriteTransaction, tenants: &[String]) -> Result<Vec<TenantId>, redb::Error> {
+/// The tenants' numbers; one that has none yet gets the next.
+pub(super) fn number(
+    transaction: &WriteTransaction,
+    tenants: &[String],
+) -> Result<Vec<TenantId>, redb::Error> {
     let mut table = transaction.open_table(TENANTS)?;
     let mut highest = 0;
     for row in table.iter()? {

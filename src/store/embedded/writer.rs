@@ -20,7 +20,7 @@ use crate::store::{Erasure, StoreError};
 use super::batch::{Batch, Tenants};
 use super::cleaning::Cleaning;
 use super::jobs::Job;
-use super::tables::{Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, write_failed};
+use super::tables::{Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, write_failed};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -168,6 +168,9 @@ impl Writer {
                     let (account, list) = &ask.input;
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                }
+                Job::Number(ask) => {
+                    ask.output = number(transaction, &ask.input).map_err(write_failed)?;
                 }
                 Job::Secret(ask) => {
                     let made = find_or_make_secret(transaction, &ask.input).map_err(write_failed)?;

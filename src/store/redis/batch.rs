@@ -9,6 +9,8 @@ use crate::store::Outcome;
 use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::place::Place;
 
+use super::recall::Erasures;
+
 /// What a stored value is recognized by, as the script computes it: `sha1hex`, or nothing where nothing is stored.
 pub(super) type Seen = Option<String>;
 
@@ -33,8 +35,8 @@ pub(super) struct Held {
 #[derive(Default)]
 pub(super) struct Batch {
     held: HashMap<Place, Held, ahash::RandomState>,
-    /// How many erasures there were when the first dossiers were read.
-    erasures: Option<u64>,
+    /// How many erasures there were before the dossiers were read.
+    erasures: Erasures,
 }
 
 /// What a lesson did.
@@ -58,13 +60,13 @@ impl Batch {
         self.held.contains_key(place)
     }
 
-    /// Notes how many erasures there were before some dossiers were read.
-    pub(super) fn count_erasures(&mut self, erasures: u64) {
-        self.erasures = Some(self.erasures.map_or(erasures, |known| known.min(erasures)));
+    /// Empty, to be filled with dossiers that are read after so many erasures.
+    pub(super) fn after(erasures: Erasures) -> Self {
+        Self { erasures, ..Self::default() }
     }
 
-    pub(super) fn erasures(&self) -> u64 {
-        self.erasures.unwrap_or_default()
+    pub(super) const fn erasures(&self) -> Erasures {
+        self.erasures
     }
 
     /// Takes in a dossier as it was read.
@@ -133,17 +135,18 @@ impl Batch {
         }
     }
 
-    /// Everybody who was read, and what has to be written.
+    /// Whose dossier stays as it is, and what has to be written.
     pub(super) fn into_changes(self) -> (Vec<Place>, Vec<Change>) {
-        let mut places = Vec::with_capacity(self.held.len());
-        let mut changes = Vec::new();
+        let mut unchanged = Vec::new();
+        let mut changes = Vec::with_capacity(self.held.len());
         for (place, held) in self.held {
-            places.push(place.clone());
             if held.changed {
                 changes.push(Change { place, dossier: held.dossier, seen: held.seen });
+            } else {
+                unchanged.push(place);
             }
         }
-        (places, changes)
+        (unchanged, changes)
     }
 }
 

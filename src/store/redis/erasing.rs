@@ -21,7 +21,9 @@ use super::batch::{Read, Seen};
 use super::door::{ask, bytes};
 use super::fault::RedisFault;
 use super::lane::jittered;
-use super::writing::{COMPARE_AND_WRITE, PATIENCE, ROUNDS, Writing, as_read, stored};
+use super::recall::Erasures;
+use super::script::COMPARE_AND_WRITE;
+use super::writing::{PATIENCE, ROUNDS, Writing, as_read, stored};
 use super::{intents, keys};
 
 const COMPARE_AND_REMOVE: &str = r"
@@ -105,9 +107,7 @@ impl Writing {
         announce.arg(keys::INTENTS).arg(&id).arg(intents::encode_erasure(wanted));
         ask(&self.connection, &announce, PATIENCE).await?;
         // From here on writers look for tombstones, and those who did not are told so when they write.
-        let mut count = redis::cmd("INCR");
-        count.arg(keys::ERASURES);
-        ask(&self.connection, &count, PATIENCE).await?;
+        Erasures::announce(&self.connection, &self.naming).await?;
         Ok(id)
     }
 
@@ -172,7 +172,7 @@ impl Writing {
         let answer = ask(&self.connection, script, PATIENCE).await?;
         if answer == Value::Int(1) {
             Ok(Turn::Done)
-        } else if answer == Value::Int(0) {
+        } else if matches!(answer, Value::Int(0) | Value::BulkString(_)) {
             Ok(Turn::Lost)
         } else {
             Err(StoreError::Unreadable)

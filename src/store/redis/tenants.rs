@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tokio::sync::Mutex;
 
 use crate::consent::TenantId;
 use crate::consent::redact::Redacted;
@@ -45,20 +46,39 @@ end
 return form
 ";
 
-/// The configured tenants and, once Redis has told them, their numbers.
+/// The configured tenants, the form in which recipients are to be kept and, once Redis has told them, numbers and secret.
 pub(super) struct Numbering {
-    names: Names,
+    /// Locked while Redis is asked, so that an answer about fewer names never replaces one about more.
+    names: Mutex<Vec<String>>,
+    form: Form,
     identity: Identities,
 }
 
 impl Numbering {
     pub(super) fn new(names: Names, identity: Identities) -> Self {
-        Self { names, identity }
+        Self { names: Mutex::new(names.tenants), form: names.form, identity }
     }
 
     /// Learns who the store is, or makes sure that it is still the same.
     pub(super) async fn settle(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
-        let settled = self.ask(connection).await;
+        let names = self.names.lock().await;
+        self.learn(connection, &names).await
+    }
+
+    /// Takes other names: those of before at their places, new ones after them. On a failure the old ones stay.
+    pub(super) async fn rename(
+        &self,
+        connection: &MultiplexedConnection,
+        names: Vec<String>,
+    ) -> Result<(), RedisFault> {
+        let mut old = self.names.lock().await;
+        self.learn(connection, &names).await?;
+        *old = names;
+        Ok(())
+    }
+
+    async fn learn(&self, connection: &MultiplexedConnection, names: &[String]) -> Result<(), RedisFault> {
+        let settled = self.ask(connection, names).await;
         if let Err(RedisFault::TenantsChanged | RedisFault::OtherForm(_)) = settled {
             // Every record would be read under another tenant's number, or not be found.
             self.identity.store(None);
@@ -66,46 +86,47 @@ impl Numbering {
         settled
     }
 
-    async fn ask(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+    async fn ask(&self, connection: &MultiplexedConnection, names: &[String]) -> Result<(), RedisFault> {
         self.check_form(connection).await?;
         let known = self.identity.load_full();
-        let tenants = self.number(connection, known.as_ref().map(|k| k.tenants.as_slice())).await?;
-        let secret = share_secret(connection, known.as_ref().map(|k| k.naming.secret())).await?;
-        let Some(known) = known else {
-            let naming = Naming::new(self.names.form, secret);
-            self.identity.store(Some(Arc::new(Identity { tenants, naming })));
-            return Ok(());
-        };
-        let same = known.tenants == tenants && *known.naming.secret().danger_reveal() == secret;
-        if same { Ok(()) } else { Err(RedisFault::TenantsChanged) }
+        let known_tenants = known.as_ref().map(|known| known.tenants.as_slice()).unwrap_or_default();
+        let tenants = number(connection, names, known_tenants).await?;
+        let secret = share_secret(connection, known.as_ref().map(|known| known.naming.secret())).await?;
+        let other = |known: &Identity| *known.naming.secret().danger_reveal() != secret;
+        if !tenants.starts_with(known_tenants) || known.as_deref().is_some_and(other) {
+            return Err(RedisFault::TenantsChanged);
+        }
+        let naming = known.map_or_else(|| Naming::new(self.form, secret), |known| known.naming.clone());
+        self.identity.store(Some(Arc::new(Identity { tenants, naming })));
+        Ok(())
     }
 
     async fn check_form(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
         let mut note = redis::cmd("EVAL");
-        note.arg(FORM).arg(2).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(self.names.form.name());
+        note.arg(FORM).arg(2).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(self.form.name());
         let noted = ask(connection, &note, PATIENCE).await?;
         let is = |form: Form| bytes(&noted) == Some(form.name().as_bytes());
-        match self.names.form {
+        match self.form {
             form if is(form) => Ok(()),
             Form::Plain => Err(RedisFault::OtherForm(Form::Hashed)),
             Form::Hashed => Err(RedisFault::OtherForm(Form::Plain)),
         }
     }
+}
 
-    async fn number(
-        &self,
-        connection: &MultiplexedConnection,
-        known: Option<&[TenantId]>,
-    ) -> Result<Vec<TenantId>, RedisFault> {
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(SETTLE).arg(1).arg(keys::TENANTS);
-        for (place, name) in self.names.tenants.iter().enumerate() {
-            let number = known.and_then(|known| known.get(place)).map(|number| number.0.to_string());
-            eval.arg(name).arg(number.unwrap_or_default());
-        }
-        let numbers = numbers(&ask(connection, &eval, PATIENCE).await?);
-        numbers.filter(|n| n.len() == self.names.tenants.len()).ok_or(RedisFault::TenantsChanged)
+async fn number(
+    connection: &MultiplexedConnection,
+    names: &[String],
+    known: &[TenantId],
+) -> Result<Vec<TenantId>, RedisFault> {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(SETTLE).arg(1).arg(keys::TENANTS);
+    for (place, name) in names.iter().enumerate() {
+        let number = known.get(place).map(|number| number.0.to_string());
+        eval.arg(name).arg(number.unwrap_or_default());
     }
+    let numbers = numbers(&ask(connection, &eval, PATIENCE).await?);
+    numbers.filter(|numbers| numbers.len() == names.len()).ok_or(RedisFault::TenantsChanged)
 }
 
 /// The secret under which all nodes hash recipients. One that a node already works with is put back where it is missing, as numbers are.

@@ -1,10 +1,12 @@
 //! Events into Redis: read whom they concern, learn in memory, write each dossier and its gate record in one step.
 //!
-//! A write is refused by the script if somebody else changed the dossier since it was read; the lessons concerned are then done again. An event that changes
-//! several keys leaves an intent first, and each of its keys is complete in itself: a writer that dies half-way leaves identities stricter, never milder.
+//! A write is refused by the script if somebody else changed the dossier since it was read; the lessons concerned are then done again, from what the refusal
+//! gave back. Whoever has no links is taken for unknown at first: of an import nearly everybody is, and of the others the script tells what is stored.
+//! An event that changes several keys leaves an intent first, and each of its keys is complete in itself: a writer that dies half-way leaves identities
+//! stricter, never milder.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -13,18 +15,19 @@ use tokio::task::JoinSet;
 
 use crate::consent::dossier::Dossier;
 use crate::consent::event::Kind;
-use crate::consent::{GateRecord, RecipientKey, TenantId};
+use crate::consent::{GateRecord, Recipient, RecipientKey, TenantId};
 use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
 use crate::store::naming::Naming;
 use crate::store::place::Place;
-use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
 use super::batch::{Batch, Change, Read, Taught};
 use super::door::{ask, ask_all};
 use super::fault::RedisFault;
 use super::lane::jittered;
+use super::recall::{self, Erasures};
+use super::script::{self, Lost, sha1hex};
 use super::{intents, keys};
 
 /// How often lessons are tried against other writers.
@@ -38,25 +41,6 @@ const REPLICAS: Duration = Duration::from_secs(1);
 /// After so many lessons others on this thread have their turn.
 const TURN: usize = 128;
 
-pub(super) const COMPARE_AND_WRITE: &str = r"
-local stored = redis.call('GET', KEYS[1])
-if stored then
-  if redis.sha1hex(stored) ~= ARGV[1] then return 0 end
-elseif ARGV[1] ~= '' then
-  return 0
-end
-redis.call('SET', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], ARGV[3])
-return 1
-";
-
-/// The script's name at the server.
-static SCRIPT: LazyLock<String> = LazyLock::new(|| sha1hex(COMPARE_AND_WRITE.as_bytes()));
-
-fn sha1hex(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes))
-}
-
 /// Writes lessons over one connection.
 pub(super) struct Writing {
     pub(super) connection: MultiplexedConnection,
@@ -68,19 +52,32 @@ pub(super) struct Writing {
 /// How one round went.
 struct Round {
     taught: Vec<Taught>,
-    /// Where somebody else was faster.
-    lost: HashSet<Place, ahash::RandomState>,
+    /// Where somebody else was faster, or somebody was not unknown after all.
+    lost: Lost,
 }
 
 impl Writing {
     /// Teaches the lessons and returns once everything they change is written, confirmed and no longer cached here.
     pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        // An export that is taken in again brings tombstones.
+        let buries = |lesson: &Lesson| {
+            lesson.event.kind == Kind::Erase && matches!(lesson.event.recipient, Recipient::Hashed(_))
+        };
+        if lessons.iter().any(buries) {
+            Erasures::announce(&self.connection, &self.naming).await?;
+        }
         let lessons = Arc::new(lessons);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; lessons.len()];
         let mut pending: Vec<usize> = (0..lessons.len()).collect();
         let mut open_intents = BTreeMap::new();
+        let mut known = None;
         for round in 1..=ROUNDS {
-            let done = self.round(&lessons, &pending, &mut open_intents).await?;
+            let erasures = Erasures::count(&self.connection, &self.naming).await?;
+            // Whoever looks unknown may have a tombstone: where there are any, nobody is taken for unknown.
+            let guess = known.is_none() && erasures == Erasures::NONE;
+            let wanted = wanted(&lessons, &pending, guess);
+            let batch = self.load(wanted, known.unwrap_or_default(), erasures).await?;
+            let done = self.round(batch, &lessons, &pending, &mut open_intents).await?;
             pending.clear();
             for taught in done.taught {
                 let Some(lesson) = lessons.get(taught.lesson) else { continue };
@@ -88,8 +85,10 @@ impl Writing {
                 let Some(outcome) = outcomes.get_mut(taught.lesson) else { continue };
                 // What a lesson did for its own recipient stands once that is written; a repeat for somebody linked adds nothing to it.
                 outcome.get_or_insert(taught.outcome);
-                if done.lost.contains(&own) || taught.changed.iter().any(|place| done.lost.contains(place)) {
-                    outcome.take_if(|_| done.lost.contains(&own));
+                if done.lost.contains_key(&own)
+                    || taught.changed.iter().any(|place| done.lost.contains_key(place))
+                {
+                    outcome.take_if(|_| done.lost.contains_key(&own));
                     pending.push(taught.lesson);
                 }
             }
@@ -98,23 +97,24 @@ impl Writing {
                 self.forget_intents(open_intents.into_values().collect()).await;
                 return Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Applied)).collect());
             }
-            tokio::time::sleep(jittered(Duration::from_millis(u64::from(round)))).await;
+            known = Some(done.lost);
+            // What the first round lost was mostly a guess, not a race.
+            if round > 1 {
+                tokio::time::sleep(jittered(Duration::from_millis(u64::from(round)))).await;
+            }
         }
         Err(RedisFault::Contended.into())
     }
 
+    /// Teaches the pending lessons to those read and writes what changes.
     async fn round(
         &self,
-        lessons: &Arc<Vec<Lesson>>,
+        mut batch: Batch,
+        lessons: &[Lesson],
         pending: &[usize],
         open_intents: &mut BTreeMap<usize, String>,
     ) -> Result<Round, StoreError> {
         let concerned = pending.iter().filter_map(|n| Some((*n, lessons.get(*n)?)));
-        let named = concerned.clone().flat_map(|(_, lesson)| {
-            let place = |key| Place { tenant: lesson.tenant, key };
-            learning::named(&lesson.event).into_iter().map(place)
-        });
-        let mut batch = self.load(named.collect()).await?;
         let mut taught = Vec::with_capacity(pending.len());
         let mut heard = BTreeSet::new();
         for (n, lesson) in concerned {
@@ -132,28 +132,48 @@ impl Writing {
         Ok(Round { taught, lost })
     }
 
-    /// Reads dossiers and those of everybody they are linked to.
-    async fn load(&self, named: BTreeSet<Place>) -> Result<Batch, StoreError> {
-        let mut batch = Batch::default();
-        let mut wanted: Vec<Place> = named.into_iter().collect();
+    /// Gathers dossiers and those of everybody they are linked to, reading what is not `known` from the round before.
+    async fn load(
+        &self,
+        mut wanted: BTreeSet<Place>,
+        mut known: Lost,
+        erasures: Erasures,
+    ) -> Result<Batch, StoreError> {
+        let mut batch = Batch::after(erasures);
         while !wanted.is_empty() {
-            let mut chunks = JoinSet::new();
-            for chunk in wanted.chunks(CHUNK) {
-                chunks.spawn(read(self.connection.clone(), self.naming.clone(), chunk.to_vec()));
+            let mut found = Vec::with_capacity(wanted.len());
+            let mut unknown = Vec::new();
+            for place in wanted {
+                match known.remove(&place).flatten() {
+                    Some(bytes) => found.push(as_stored(place, &bytes)?),
+                    None => unknown.push(place),
+                }
+            }
+            found.extend(self.read_all(unknown).await?);
+            if erasures != Erasures::NONE {
+                recall::tombstones(&self.connection, &self.naming, &mut found).await?;
             }
             let mut linked = BTreeSet::new();
-            while let Some(chunk) = chunks.join_next().await {
-                let (erasures, dossiers) = chunk.map_err(|_| StoreError::Closed)??;
-                batch.count_erasures(erasures);
-                for read in dossiers {
-                    let place_of = |key: &RecipientKey| Place { tenant: read.place.tenant, key: key.clone() };
-                    linked.extend(read.dossier.links().map(|(key, _)| place_of(key)));
-                    batch.hold(read);
-                }
+            for read in found {
+                let place_of = |key: &RecipientKey| Place { tenant: read.place.tenant, key: key.clone() };
+                linked.extend(read.dossier.links().map(|(key, _)| place_of(key)));
+                batch.hold(read);
             }
             wanted = linked.into_iter().filter(|place| !batch.holds(place)).collect();
         }
         Ok(batch)
+    }
+
+    async fn read_all(&self, places: Vec<Place>) -> Result<Vec<Read>, StoreError> {
+        let mut chunks = JoinSet::new();
+        for chunk in places.chunks(CHUNK) {
+            chunks.spawn(read(self.connection.clone(), chunk.to_vec()));
+        }
+        let mut all = Vec::with_capacity(places.len());
+        while let Some(chunk) = chunks.join_next().await {
+            all.extend(chunk.map_err(|_| StoreError::Closed)??);
+        }
+        Ok(all)
     }
 
     /// Leaves an intent for every lesson that changes more than one key and has none yet.
@@ -204,17 +224,17 @@ impl Writing {
         Ok(())
     }
 
-    /// Writes what changed; returns where somebody else was faster.
-    async fn write(&self, batch: Batch) -> Result<HashSet<Place, ahash::RandomState>, StoreError> {
+    /// Writes what changed; returns where something else stands.
+    async fn write(&self, batch: Batch) -> Result<Lost, StoreError> {
         let erasures = batch.erasures();
-        let (read, changes) = batch.into_changes();
+        let (unchanged, changes) = batch.into_changes();
         let mut chunks = JoinSet::new();
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let chunk: Vec<Change> = changes.by_ref().take(CHUNK).collect();
-            chunks.spawn(write_chunk(self.connection.clone(), Arc::clone(&self.front), chunk, erasures));
+            chunks.spawn(script::write(self.connection.clone(), Arc::clone(&self.front), chunk, erasures));
         }
-        let mut lost = HashSet::default();
+        let mut lost = Lost::default();
         let mut failed = None;
         while let Some(chunk) = chunks.join_next().await {
             match chunk.map_err(|_| StoreError::Closed).and_then(|chunk| chunk) {
@@ -223,7 +243,7 @@ impl Writing {
             }
         }
         // What was read here may be newer than what is cached here, even where it needed no change.
-        for place in &read {
+        for place in &unchanged {
             self.front.forget(place);
         }
         failed.map_or(Ok(lost), Err)
@@ -249,65 +269,36 @@ impl Writing {
     }
 }
 
-/// Reads dossiers, and first how many erasures there were. Where there were any, people start from their tombstones.
-async fn read(
-    connection: MultiplexedConnection,
-    naming: Naming,
-    places: Vec<Place>,
-) -> Result<(u64, Vec<Read>), StoreError> {
-    let mut gets = Pipeline::with_capacity(places.len().saturating_add(1));
-    gets.cmd("GET").arg(keys::ERASURES);
+/// Whose dossiers the pending lessons need. At first those without links are taken for unknown: a guess that the script corrects.
+fn wanted(lessons: &[Lesson], pending: &[usize], guess: bool) -> BTreeSet<Place> {
+    let concerned = pending.iter().filter_map(|n| lessons.get(*n));
+    let to_read = concerned.filter(|lesson| !guess || !lesson.event.links.is_empty());
+    let named = to_read.flat_map(|lesson| {
+        let place = |key| Place { tenant: lesson.tenant, key };
+        learning::named(&lesson.event).into_iter().map(place)
+    });
+    named.collect()
+}
+
+async fn read(connection: MultiplexedConnection, places: Vec<Place>) -> Result<Vec<Read>, StoreError> {
+    let mut gets = Pipeline::with_capacity(places.len());
     for place in &places {
         gets.cmd("GET").arg(keys::dossier(place));
     }
-    let mut answers = ask_all(&connection, &gets, PATIENCE).await?.into_iter();
-    let erasures = count(answers.next().unwrap_or(Value::Nil))?;
-    let read = places.into_iter().zip(answers).map(|(place, answer)| as_read(place, answer));
-    let mut read: Vec<Read> = read.collect::<Result<_, _>>()?;
-    if erasures > 0 {
-        recall(&connection, &naming, &mut read).await?;
-    }
-    Ok((erasures, read))
-}
-
-/// Lets everybody who has a tombstone elsewhere start from it.
-async fn recall(
-    connection: &MultiplexedConnection,
-    naming: &Naming,
-    read: &mut [Read],
-) -> Result<(), StoreError> {
-    let mut gets = redis::pipe();
-    let mut asked = Vec::new();
-    for read in read {
-        if let Some(tombstone) = naming.tombstone(&read.place) {
-            gets.cmd("GET").arg(keys::dossier(&tombstone));
-            asked.push(read);
-        }
-    }
-    if asked.is_empty() {
-        return Ok(());
-    }
-    for (read, answer) in asked.into_iter().zip(ask_all(connection, &gets, PATIENCE).await?) {
-        if let Some(bytes) = stored(answer)? {
-            let news = read.dossier.recall(&Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?);
-            read.recalled = news && read.seen.is_some();
-        }
-    }
-    Ok(())
-}
-
-/// The answer to GET of a counter.
-fn count(answer: Value) -> Result<u64, StoreError> {
-    let Some(bytes) = stored(answer)? else { return Ok(0) };
-    std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable)
+    let answers = ask_all(&connection, &gets, PATIENCE).await?;
+    places.into_iter().zip(answers).map(|(place, answer)| as_read(place, answer)).collect()
 }
 
 pub(super) fn as_read(place: Place, answer: Value) -> Result<Read, StoreError> {
-    let (dossier, seen) = match stored(answer)? {
-        None => (Dossier::default(), None),
-        Some(bytes) => (Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?, Some(sha1hex(&bytes))),
-    };
-    Ok(Read { place, dossier, seen, recalled: false })
+    match stored(answer)? {
+        None => Ok(Read { place, dossier: Dossier::default(), seen: None, recalled: false }),
+        Some(bytes) => as_stored(place, &bytes),
+    }
+}
+
+fn as_stored(place: Place, bytes: &[u8]) -> Result<Read, StoreError> {
+    let dossier = Dossier::decode(bytes).ok_or(StoreError::Unreadable)?;
+    Ok(Read { place, dossier, seen: Some(sha1hex(bytes)), recalled: false })
 }
 
 /// The bytes of an answer to GET; `None` if there are none.
@@ -321,53 +312,4 @@ pub(super) fn stored(answer: Value) -> Result<Option<Vec<u8>>, StoreError> {
     } else {
         Err(StoreError::Unreadable)
     }
-}
-
-/// Somebody emptied the server's scripts in between: the next round brings ours again.
-fn is_no_script(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if error.code() == "NOSCRIPT")
-}
-
-/// Writes some dossiers; returns where somebody else was faster.
-async fn write_chunk(
-    connection: MultiplexedConnection,
-    front: Arc<Front>,
-    mut changes: Vec<Change>,
-    erasures: u64,
-) -> Result<Vec<Place>, StoreError> {
-    let mut writes = Pipeline::with_capacity(changes.len().saturating_add(1));
-    let mut gates = Vec::with_capacity(changes.len());
-    let mut stamps = Stamps::new(front.cache.clock());
-    for (n, Change { place, dossier, seen }) in changes.iter_mut().enumerate() {
-        stamps.seal(dossier)?;
-        let gate = dossier.record().gate_record();
-        gates.push(gate);
-        // The first of a chunk brings the script along, so that the others find it.
-        match n {
-            0 => writes.cmd("EVAL").arg(COMPARE_AND_WRITE),
-            _ => writes.cmd("EVALSHA").arg(SCRIPT.as_str()),
-        };
-        writes.arg(2).arg(keys::dossier(place)).arg(keys::gate(place));
-        writes.arg(seen.as_deref().unwrap_or_default()).arg(dossier.encode()).arg(&gate.encode()[..]);
-    }
-    writes.cmd("GET").arg(keys::ERASURES);
-    let mut answers = ask_all(&connection, &writes, PATIENCE).await?;
-    let erasing = count(answers.pop().unwrap_or(Value::Nil))? != erasures;
-    let mut lost = Vec::new();
-    for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {
-        if answer == Value::Int(1) {
-            front.overwritten(&change.place, gate);
-            // Whoever was absent before and after an erasure looks the same: with their tombstone in view it is done again.
-            if erasing && change.seen.is_none() {
-                lost.push(change.place);
-            }
-        } else if answer == Value::Int(0) || is_no_script(&answer) {
-            lost.push(change.place);
-        } else if let Value::ServerError(error) = answer {
-            return Err(RedisFault::of_reply(&error).into());
-        } else {
-            return Err(StoreError::Unreadable);
-        }
-    }
-    Ok(lost)
 }

@@ -83,6 +83,27 @@ async fn exported(store: &ConsentStore) -> Vec<Event> {
     page.dossiers.iter().flat_map(|(key, dossier)| dossier.own_history(key)).collect()
 }
 
+pub(super) async fn tombstones_of_a_plain_store_are_exported_and_taken_in_again(bench: &Bench) {
+    let store = bench.open_at(Form::Plain, at(1_000)).await;
+    applied(&store, [grant(ANN, 1), grant(BOB, 1)]).await;
+    erase(&store, ANN).await;
+    erase(&store, BOB).await;
+    apply(&store, [grant(BOB, 2).by_operator()]).await.unwrap();
+    let mut exported = exported(&store).await;
+    // Whatever stands in front: an import has no order.
+    exported.reverse();
+    let again: Vec<Event> =
+        exported.iter().map(|event| Event::check(event.as_written(None), NOW).unwrap()).collect();
+    assert_eq!(again, exported);
+    let provenance = optgate::consent::dossier::Provenance::Declared;
+    let incoming = |event| Incoming { tenant: ACME, event, provenance };
+    store.apply(again.into_iter().map(incoming).collect()).await.unwrap();
+    apply(&store, [grant(ANN, 1)]).await.unwrap();
+    for who in [ANN, BOB] {
+        assert_eq!(standing(&store, who).await, Standing::Revoked, "{who}");
+    }
+}
+
 pub(super) async fn a_hash_names_nobody_in_a_plain_store(bench: &Bench) {
     let store = bench.open().await;
     let hash = "hash:000102030405060708090a0b0c0d0e0f";

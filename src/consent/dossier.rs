@@ -157,7 +157,7 @@ impl Dossier {
     /// only where nothing else does.
     fn category_record(&self, category: Category) -> CategoryRecord {
         let standing_revoke =
-            |e: &Event| e.kind.withdraws() && e.covers(category) && !self.lifted(e, category);
+            |e: &Event| e.kind.is_withdrawal() && e.covers(category) && !self.lifted(e, category);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
         let persons_grant = self.latest(|e| {

@@ -35,11 +35,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether it takes permission away.
-    pub const fn withdraws(self) -> bool {
+    /// Whether it says that something is not permitted any more.
+    pub const fn is_withdrawal(self) -> bool {
         match self {
             Self::Revoke | Self::Erase => true,
             Self::Grant | Self::Resume | Self::Inbound | Self::Link => false,
+        }
+    }
+
+    /// Whether it can end a permission: a withdrawal does, and a link may bring one along.
+    pub const fn withdraws(self) -> bool {
+        match self {
+            Self::Revoke | Self::Link | Self::Erase => true,
+            Self::Grant | Self::Resume | Self::Inbound => false,
         }
     }
 }

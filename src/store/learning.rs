@@ -111,7 +111,8 @@ fn outcome_of_grant(dossier: &Dossier, event: &Event) -> Outcome {
     let asked = event.categories.unwrap_or(CategorySet::ALL);
     let granted = dossier.granted_of(asked);
     let waiting = dossier.pending_of(asked);
-    let by_person = || dossier.history().iter().any(|e| e.kind.withdraws() && e.actor.speaks_for_person());
+    let by_person =
+        || dossier.history().iter().any(|e| e.kind.is_withdrawal() && e.actor.speaks_for_person());
     if granted == asked || (event.pending && granted.union(waiting) == asked) {
         Outcome::Applied
     } else if granted.union(waiting) == asked {

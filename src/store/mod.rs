@@ -7,10 +7,12 @@ mod cache;
 mod embedded;
 mod erasure;
 mod error;
+mod fence;
 mod front;
 mod learning;
 mod link;
 mod naming;
+mod people;
 mod place;
 pub mod redis;
 mod settings;
@@ -23,7 +25,7 @@ mod front_tests;
 #[cfg(test)]
 mod model;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -36,6 +38,7 @@ use crate::metrics::Metrics;
 
 pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
+pub use fence::{Fence, Sentry};
 pub use naming::Form;
 pub use settings::{Kind, Settings};
 
@@ -96,6 +99,8 @@ struct Inner {
     lookup_deadline: Duration,
     front: Arc<Front>,
     backend: Backend,
+    /// What a withdrawal waits for before it is acknowledged.
+    fence: OnceLock<Fence>,
 }
 
 enum Backend {
@@ -141,7 +146,10 @@ impl ConsentStore {
                 let backend = Backend::Embedded(backend);
                 let identity = Arc::new(ArcSwapOption::from_pointee(identity));
                 let lookup_deadline = settings.lookup_deadline;
-                Ok(Self { inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend }) })
+                let fence = OnceLock::new();
+                Ok(Self {
+                    inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend, fence }),
+                })
             }
             Kind::Redis(server) => {
                 let front =
@@ -150,7 +158,10 @@ impl ConsentStore {
                 let (backend, identity) = Redis::open(&server, names, front.clone()).await?;
                 let backend = Backend::Redis(backend);
                 let lookup_deadline = settings.lookup_deadline;
-                Ok(Self { inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend }) })
+                let fence = OnceLock::new();
+                Ok(Self {
+                    inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend, fence }),
+                })
             }
         }
     }
@@ -195,48 +206,15 @@ impl ConsentStore {
         }
     }
 
-    /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.
-    ///
-    /// Withdrawals reach every linked identity in the same step. If an error is returned nothing is acknowledged; repeating the events is harmless.
-    ///
-    /// # Cancel safety
-    /// Dropping the future does not take the events back.
-    pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
-        let identity = self.identity()?;
-        let mut events = Vec::with_capacity(incoming.len());
-        let mut objections = Vec::new();
-        for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
-            let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
-            if let Some(why) = identity.naming.objection(&event) {
-                objections.push((n, Outcome::Ignored(why)));
-            } else {
-                let event = identity.naming.event(tenant, event);
-                events.push(learning::Lesson { tenant, event, provenance });
-            }
-        }
-        let mut outcomes = match &self.inner.backend {
-            Backend::Embedded(store) => store.apply(events).await?,
-            Backend::Redis(store) => store.apply(events).await?,
-        };
-        // In ascending order, so that each stands where its event stood.
-        for (n, outcome) in objections {
-            outcomes.insert(n, outcome);
-        }
-        Ok(outcomes)
+    /// From now on a withdrawal is acknowledged only once what was permitted before it has left. The first fence stays.
+    pub fn stand_behind(&self, fence: Fence) {
+        let _ = self.inner.fence.set(fence);
     }
 
-    /// Why this store cannot take an event in, if it cannot: [`ConsentStore::apply`] would ignore it.
-    pub fn objection(&self, event: &Event) -> Option<&'static str> {
-        self.identity().ok().and_then(|identity| identity.naming.objection(event))
-    }
-
-    /// Everything known about a recipient; of somebody who was erased, their tombstone.
-    pub async fn dossier(&self, tenant: usize, key: &RecipientKey) -> Result<Option<Dossier>, StoreError> {
-        let place = self.place(tenant, key)?;
-        let tombstone = self.identity()?.naming.tombstone(&place);
-        match (self.stored_dossier(place).await?, tombstone) {
-            (None, Some(tombstone)) => self.stored_dossier(tombstone).await,
-            (found, _) => Ok(found),
+    /// Waits until nothing that was judged before can still leave.
+    async fn pass_fence(&self) {
+        if let Some(fence) = self.inner.fence.get() {
+            fence.passed().await;
         }
     }
 
@@ -253,36 +231,6 @@ impl ConsentStore {
                 Ok(())
             }
             Backend::Redis(store) => store.number(names).await,
-        }
-    }
-
-    async fn stored_dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
-        match &self.inner.backend {
-            Backend::Embedded(store) => store.dossier(place).await,
-            Backend::Redis(store) => store.dossier(place).await,
-        }
-    }
-
-    /// Takes out everything about a person, under every identity that is linked to this one, and leaves tombstones that refuse.
-    ///
-    /// Returns once that is durable and this node refuses them. Repeating it is harmless, and finishes what an error or a crash cut short.
-    ///
-    /// # Cancel safety
-    /// Dropping the future does not take the erasure back.
-    pub async fn erase(&self, tenant: usize, key: &RecipientKey) -> Result<Erasure, StoreError> {
-        let wanted = erasure::Wanted { place: self.place(tenant, key)?, at: self.inner.clock.now() };
-        match &self.inner.backend {
-            Backend::Embedded(store) => store.erase(wanted).await,
-            Backend::Redis(store) => store.erase(wanted).await,
-        }
-    }
-
-    /// What is left of people who were erased, out of anybody's reach but still to be found by who searches the bytes.
-    pub fn residue(&self) -> Residue {
-        match &self.inner.backend {
-            Backend::Embedded(store) if store.is_clean() => Residue::None,
-            Backend::Embedded(_) => Residue::UnusedPages,
-            Backend::Redis(_) => Residue::ServerFiles,
         }
     }
 

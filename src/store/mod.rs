@@ -15,6 +15,7 @@ mod naming;
 mod people;
 mod place;
 pub mod redis;
+mod rows;
 mod settings;
 mod stamps;
 mod sync;
@@ -33,13 +34,14 @@ use tokio::sync::watch;
 
 use crate::consent::dossier::{Dossier, Provenance};
 use crate::consent::lookup::Source;
-use crate::consent::{Clock, Event, Lookup, RecipientKey};
+use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};
 pub use naming::Form;
+pub use rows::{RowPage, Rows, StoredRow};
 pub use settings::{Kind, Settings};
 
 use embedded::Embedded;
@@ -236,8 +238,7 @@ impl ConsentStore {
 
     /// The first `limit` dossiers of a tenant, tombstones among them, or the next ones after a page. Whoever came back after an erasure has both.
     pub async fn page(&self, tenant: usize, after: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let identity = self.identity()?;
-        let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
+        let tenant = self.tenant(tenant)?;
         match &self.inner.backend {
             Backend::Embedded(store) => {
                 let after = after.and_then(|Cursor(at)| match at {
@@ -308,6 +309,12 @@ impl ConsentStore {
 
     fn identity(&self) -> Result<Arc<Identity>, StoreError> {
         self.inner.identity.load_full().ok_or(StoreError::NotReady)
+    }
+
+    fn tenant(&self, tenant: usize) -> Result<TenantId, StoreError> {
+        let identity = self.inner.identity.load();
+        let identity = identity.as_deref().ok_or(StoreError::NotReady)?;
+        identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
     }
 
     fn place(&self, tenant: usize, key: &RecipientKey) -> Result<Place, StoreError> {

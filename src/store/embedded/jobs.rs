@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use crate::consent::TenantId;
 use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
+use crate::store::rows::Checkpoints;
 use crate::store::{Erasure, Outcome, StoreError};
 
 /// One thing for the writer to do.
@@ -15,6 +16,8 @@ pub(super) enum Job {
     Erase(Ask<Wanted, Erasure>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
+    /// Keep a checkpoint.
+    Checkpoint(Ask<Checkpoints, ()>),
     /// Give tenants their numbers.
     Number(Ask<Vec<String>, Vec<TenantId>>),
     /// Find or make a secret.
@@ -49,7 +52,12 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Erase(_) | Self::Templates(_) | Self::Number(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Erase(_)
+            | Self::Templates(_)
+            | Self::Number(_)
+            | Self::Checkpoint(_)
+            | Self::Secret(_)
+            | Self::Close(_) => 1,
             Self::Wake => 0,
         }
     }
@@ -60,6 +68,7 @@ impl Job {
             Self::Apply(ask) => ask.answer(result),
             Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
+            Self::Checkpoint(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Wake => {}

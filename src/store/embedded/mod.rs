@@ -5,6 +5,7 @@ mod cleaning;
 mod jobs;
 mod rewrite;
 mod row;
+mod rows;
 mod tables;
 mod writer;
 

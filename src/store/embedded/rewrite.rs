@@ -18,7 +18,7 @@ use redb::{
 use crate::store::place::Place;
 
 use super::row::Row;
-use super::tables::{self, Bytes, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS};
+use super::tables::{self, Bytes, CHECKPOINTS, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS};
 
 /// How many people are copied between two looks at what else is to be done.
 const PIECE: usize = 1_000;
@@ -164,8 +164,15 @@ impl Rewrite {
     /// `dirty` says that somebody was erased after they were copied.
     pub(super) fn finish(self, old: &Database, dirty: bool) -> Result<Database, RewriteError> {
         let read = old.begin_read()?;
-        let known =
-            [GATE.name(), DOSSIERS.name(), TENANTS.name(), TEMPLATES.name(), SECRETS.name(), META.name()];
+        let known = [
+            GATE.name(),
+            DOSSIERS.name(),
+            TENANTS.name(),
+            TEMPLATES.name(),
+            SECRETS.name(),
+            CHECKPOINTS.name(),
+            META.name(),
+        ];
         if let Some(unknown) = read.list_tables()?.find(|table| !known.contains(&table.name())) {
             return Err(RewriteError::UnknownTable(unknown.name().to_owned()));
         }
@@ -173,6 +180,7 @@ impl Rewrite {
         copy_all(&write, &read.open_table(TENANTS)?, TENANTS)?;
         copy_all(&write, &read.open_table(TEMPLATES)?, TEMPLATES)?;
         copy_all(&write, &read.open_table(SECRETS)?, SECRETS)?;
+        copy_all(&write, &read.open_table(CHECKPOINTS)?, CHECKPOINTS)?;
         copy_all(&write, &read.open_table(META)?, META)?;
         write.open_table(META)?.insert(DIRTY, u32::from(dirty))?;
         write.commit()?;

@@ -32,6 +32,8 @@ pub(super) const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("ten
 pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
 /// Name -> secret.
 pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
+/// Tenant and moment -> checkpoint.
+pub(super) const CHECKPOINTS: TableDefinition<(u32, u32), Bytes> = TableDefinition::new("checkpoints");
 /// What the file says of itself.
 pub(super) const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 /// The entry of [`META`] that says whether recipients are kept as hashes.
@@ -140,6 +142,7 @@ fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Err
     transaction.open_table(GATE)?;
     transaction.open_table(DOSSIERS)?;
     transaction.open_table(TEMPLATES)?;
+    transaction.open_table(CHECKPOINTS)?;
     let secret = match find_or_make_secret(transaction, naming::SECRET)? {
         Ok(secret) => secret,
         Err(error) => return Ok(Made::Randomness(error)),
@@ -208,8 +211,8 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 
 /// The file as of its last commit.
 pub(super) struct Snapshot {
-    gate: ReadOnlyTable<Bytes, Bytes>,
-    transaction: ReadTransaction,
+    pub(super) gate: ReadOnlyTable<Bytes, Bytes>,
+    pub(super) transaction: ReadTransaction,
 }
 
 impl Snapshot {

@@ -20,6 +20,7 @@ use crate::store::{Erasure, StoreError};
 use super::batch::{Batch, Tenants};
 use super::cleaning::Cleaning;
 use super::jobs::Job;
+use super::rows;
 use super::tables::{Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, write_failed};
 
 /// A transaction takes no further job once it holds this many events.
@@ -169,6 +170,7 @@ impl Writer {
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
                 }
+                Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {
                     ask.output = number(transaction, &ask.input).map_err(write_failed)?;
                 }

@@ -11,6 +11,7 @@ mod intents;
 mod keys;
 mod lane;
 mod recall;
+mod rows;
 mod scan;
 mod script;
 mod tenants;

@@ -43,6 +43,7 @@ pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
         cache_capacity: config.store.cache_capacity,
         tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
         terms: config.tenants.all().iter().map(|t| t.terms.clone()).collect(),
+        form: store::Form::asked(config.privacy.hash_recipients),
     })
 }
 

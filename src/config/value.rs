@@ -29,6 +29,21 @@ pub(super) fn text(entry: &Entry) -> Result<&str, Wrong> {
     Ok(text)
 }
 
+/// `true` or `false`.
+pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
+    match &entry.node {
+        Node::Switch(on) => Ok(*on),
+        Node::Untyped(text) if text == "true" => Ok(true),
+        Node::Untyped(text) if text == "false" => Ok(false),
+        Node::Untyped(_)
+        | Node::Text(_)
+        | Node::Number(_)
+        | Node::List(_)
+        | Node::Table(_)
+        | Node::Other(_) => Err(wrong_type(entry, "true or false", "write it without quotes")),
+    }
+}
+
 /// A string that says something.
 pub(super) fn non_empty(entry: &Entry) -> Result<&str, Wrong> {
     let text = text(entry)?;
@@ -66,17 +81,6 @@ pub(super) fn parsed_unseen<T>(
 /// An address to listen on.
 pub(super) fn address(entry: &Entry) -> Result<SocketAddr, Wrong> {
     parsed("write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080", |text| text.parse().ok())(entry)
-}
-
-/// Yes or no.
-pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
-    if let Node::Switch(on) = &entry.node {
-        return Ok(*on);
-    }
-    let Node::Untyped(text) = &entry.node else {
-        return Err(wrong_type(entry, "true or false", "write true or false without quotes"));
-    };
-    text.trim().parse().map_err(|_| Wrong::new("is neither true nor false", "write true or false"))
 }
 
 /// A whole number within limits.

@@ -101,6 +101,8 @@ pub struct Record {
     pub linked: bool,
     /// Whether a grant without evidence is among the events, in force or not.
     pub legacy: bool,
+    /// Whether the person was erased and nothing has been learnt since.
+    pub erased: bool,
 }
 
 impl Record {
@@ -109,7 +111,9 @@ impl Record {
         let mut gate = GateRecord { seq: self.seq, ..GateRecord::default() };
         gate.window_until = self.window_until.map_or(0, Timestamp::as_secs_u32);
         let flag = |set: bool, flag| if set { flag } else { 0 };
-        gate.flags = flag(self.linked, GateRecord::LINKED) | flag(self.legacy, GateRecord::LEGACY);
+        gate.flags = flag(self.linked, GateRecord::LINKED)
+            | flag(self.legacy, GateRecord::LEGACY)
+            | flag(self.erased, GateRecord::TOMBSTONE);
         for (slot, category) in gate.slots.iter_mut().zip(&self.categories) {
             slot.state = category.state;
             slot.until = category.until.map_or(0, Timestamp::as_secs_u32);

@@ -14,13 +14,14 @@ use crate::consent::{GateRecord, TenantId};
 pub(super) type AllNumbers = HashMap<TenantId, WordingNumbers, ahash::RandomState>;
 
 /// Every tenant's terms. Until the store has told the numbers of their wordings none has one: everything counts as unlisted, which is stricter.
+#[derive(Debug)]
 pub(super) struct Wordings {
     /// Whether any tenant sets terms; most gates have none, and then nothing else is looked at on the way of a send.
     set: AtomicBool,
     settled: ArcSwap<Settled>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Settled {
     /// By the tenants' places.
     terms: Arc<[Terms]>,

@@ -81,6 +81,7 @@ impl Plane {
             cache_capacity: 1000,
             terms: Vec::new(),
             tenants: names.clone(),
+            form: crate::store::Form::Plain,
         };
         let store = ConsentStore::open(settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));

@@ -6,10 +6,11 @@ use tokio::sync::oneshot;
 
 use crate::consent::TenantId;
 use crate::consent::terms::Terms;
+use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
 use crate::store::rows::Checkpoints;
 use crate::store::wordings::AllNumbers;
-use crate::store::{Outcome, StoreError};
+use crate::store::{Erasure, Outcome, StoreError};
 
 /// Tenants by their names, and their terms.
 pub(super) type Named = (Vec<String>, Arc<[Terms]>);
@@ -20,6 +21,8 @@ pub(super) type Numbered = (Vec<TenantId>, AllNumbers);
 pub(super) enum Job {
     /// Learn events.
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
+    /// Erase somebody.
+    Erase(Ask<Wanted, Erasure>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Keep a checkpoint.
@@ -28,6 +31,8 @@ pub(super) enum Job {
     Number(Ask<Named, Numbered>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
+    /// Look what else there is to do.
+    Wake,
     /// Write what came before, then let go of the file.
     Close(oneshot::Sender<()>),
 }
@@ -56,9 +61,13 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Number(_) | Self::Checkpoint(_) | Self::Secret(_) | Self::Close(_) => {
-                1
-            }
+            Self::Erase(_)
+            | Self::Templates(_)
+            | Self::Number(_)
+            | Self::Checkpoint(_)
+            | Self::Secret(_)
+            | Self::Close(_) => 1,
+            Self::Wake => 0,
         }
     }
 
@@ -66,10 +75,12 @@ impl Job {
     pub(super) fn answer(self, result: Result<(), StoreError>) {
         match self {
             Self::Apply(ask) => ask.answer(result),
+            Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
+            Self::Wake => {}
             Self::Close(waiting) => {
                 let _ = waiting.send(());
             }

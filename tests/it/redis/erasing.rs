@@ -15,7 +15,7 @@ const TRIALS: usize = 60;
 const PROMISED: Duration = Duration::from_millis(50);
 
 fn path(who: &str) -> String {
-    format!("/v1/tenants/acme/recipients/{}", who.replace('+', "%2B"))
+    format!("/v1/tenants/default/recipients/{}", who.replace('+', "%2B"))
 }
 
 #[test]

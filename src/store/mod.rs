@@ -260,6 +260,22 @@ impl ConsentStore {
         }
     }
 
+    /// The keys of a tenant's recipients that are wanted, at most `limit`.
+    ///
+    /// Looks at every recipient's key: for a question that a person asks now and then.
+    pub async fn find(
+        &self,
+        tenant: usize,
+        limit: usize,
+        wanted: impl Fn(&RecipientKey) -> bool + Send + 'static,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        let tenant = self.tenant(tenant)?;
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.find(tenant, limit, wanted).await,
+            Backend::Redis(store) => store.find(tenant, limit, wanted).await,
+        }
+    }
+
     /// Keeps an account's template list, in place of the one before.
     pub async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
         match &self.inner.backend {

@@ -151,6 +151,15 @@ impl Embedded {
         self.read(move |snapshot| snapshot.page(tenant, after, limit)).await
     }
 
+    pub(super) async fn find(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+        wanted: impl Fn(&RecipientKey) -> bool + Send + 'static,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        self.read(move |snapshot| snapshot.find(tenant, limit, &wanted)).await
+    }
+
     pub(super) async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.read(Snapshot::templates).await
     }

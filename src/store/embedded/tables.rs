@@ -260,6 +260,27 @@ impl Snapshot {
         Ok(page)
     }
 
+    /// The first keys of a tenant that are wanted.
+    pub(super) fn find(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+        wanted: &dyn Fn(&RecipientKey) -> bool,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        let mut found = Vec::new();
+        for row in self.gate.range::<&[u8]>(&tenant.0.to_be_bytes()[..]..).map_err(read_failed)? {
+            let (key, _) = row.map_err(read_failed)?;
+            let place = Place::from_bytes(key.value()).ok_or(StoreError::Unreadable)?;
+            if place.tenant != tenant || found.len() >= limit {
+                break;
+            }
+            if wanted(&place.key) {
+                found.push(place.key);
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let templates = self.transaction.open_table(TEMPLATES).map_err(read_failed)?;
         let rows = templates.iter().map_err(read_failed)?;

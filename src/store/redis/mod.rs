@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::consent::dossier::Dossier;
-use crate::consent::{GateRecord, Lookup, TenantId};
+use crate::consent::{GateRecord, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 use super::erasure::{Erasure, Wanted};
@@ -169,6 +169,15 @@ impl Redis {
         limit: usize,
     ) -> Result<scan::Found, StoreError> {
         scan::page(&self.control().await?, tenant, after, limit).await
+    }
+
+    pub(super) async fn find(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+        wanted: impl Fn(&RecipientKey) -> bool + Send,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        scan::find(&self.control().await?, tenant, limit, wanted).await
     }
 
     pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {

@@ -155,6 +155,9 @@ pub(super) struct ImportArgs {
     /// Where rejected events go, with their reasons: opt-ins.rejected.csv beside opt-ins.csv if left out.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) rejects: Option<PathBuf>,
+    /// How many events go to the gate at a time: as many are sent again after an interruption.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(super) chunk: u64,
 }
 
 /// `optgate consent export`

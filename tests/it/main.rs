@@ -22,6 +22,8 @@ mod deploy;
 mod durability;
 mod faults;
 mod floors;
+mod import;
+mod interrupted;
 mod journey;
 mod oracle;
 mod readme;

@@ -134,7 +134,7 @@ impl<'a> Ingest<'a> {
         let tenants = &self.control.tenants;
         let place = match name {
             Some(name) => tenants.position(name),
-            None => (tenants.all().len() == 1).then_some(0),
+            None => tenants.only(),
         };
         let permitted = || self.caller.tenant_names(tenants);
         match (place, name) {

@@ -24,6 +24,7 @@ mod lines;
 mod openapi;
 mod problem;
 mod recipients;
+mod reloading;
 mod route;
 mod status;
 mod tally;
@@ -39,6 +40,7 @@ use tokio::net::TcpListener;
 
 pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
+pub use reloading::{Desk, Reloads};
 pub use status::{Phase, Readiness};
 
 use crate::consent::Clock;
@@ -79,6 +81,8 @@ pub struct Control {
     pub clock: Clock,
     /// Whether the gate as a whole is starting, serving or draining.
     pub readiness: Readiness,
+    /// What the last reload of the configuration left to say.
+    pub reloads: Reloads,
 }
 
 /// The whole API: the one place that names path, method and scope.
@@ -119,7 +123,7 @@ fn routes() -> Vec<Route> {
 /// One person of one tenant.
 const RECIPIENT: &str = "/v1/tenants/{tenant}/recipients/{recipient}";
 
-/// The router of the admin API.
+/// The router of the admin API. A reload builds another ([`Desk`]): what must outlive one stands in [`Control`].
 pub fn router(control: Control, settings: Settings) -> Router {
     let tokens: Arc<[Token]> = settings.tokens.into();
     let mut router = Router::new();

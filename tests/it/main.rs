@@ -28,6 +28,7 @@ mod journey;
 mod oracle;
 mod readme;
 mod redis;
+mod reload;
 mod store_contract;
 mod support;
 mod webhook;

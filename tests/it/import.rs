@@ -208,9 +208,10 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
             assert_eq!(before.status.code(), after.status.code(), "seed {seed}");
             assert_eq!(String::from_utf8(before.stdout), String::from_utf8(after.stdout), "seed {seed}");
         }
-        // A gate that has them already learns nothing.
+        // A gate that has them already learns nothing, except by which event it knows a link whose own event it did not keep.
         let again = from.json(&["consent", "import", &name]);
-        assert_eq!((&again["applied"], &again["rejected"]), (&json!(0), &json!(0)), "seed {seed}: {again}");
+        let (applied, told) = (again["applied"].as_u64().unwrap(), before.matches("\"export-links\"").count());
+        assert!(applied <= told as u64 && again["rejected"] == 0, "seed {seed}: {again}");
     }
 }
 

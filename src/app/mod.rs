@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{self, Control, Desk, Phase, Readiness, Reloads, ensure_admin_token};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::consent::{Clock, plan};
 use crate::decision_log::DecisionLog;
@@ -25,7 +26,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
 use crate::policy::{self, Mode, Policy};
-use crate::store::{ConsentStore, OpenError, StoreError};
+use crate::store::{ConsentStore, Fence, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
 use crate::webhook;
@@ -143,6 +144,8 @@ pub async fn run(
     let follower =
         following::Follower { store: store.clone(), catalogue: catalogue.clone(), hash: log.hash().clone() };
     tokio::spawn(follower.run());
+    let audit = Audit::new(store.clone(), assemble::audit(&config)?, clock.clone());
+    tokio::spawn(audit.clone().run());
     let judge = Judge::new(
         assemble::judge(&config, Arc::clone(&tenants)),
         Policy::new(config.policy.clone()),
@@ -176,7 +179,8 @@ pub async fn run(
     let (trigger, drain) = net::drain();
     let readiness = Readiness::default();
     let mut threads = Vec::new();
-    for (index, socket) in sockets.into_iter().enumerate() {
+    let (fence, sentries) = Fence::around(sockets.len());
+    for (index, (socket, sentry)) in sockets.into_iter().zip(sentries).enumerate() {
         let seat = worker::Seat {
             socket,
             settings: assemble::proxy(&config),
@@ -187,9 +191,11 @@ pub async fn run(
             log: log.worker().map_err(AppError::System)?,
             metrics: metrics.worker(index),
             drain: drain.clone(),
+            sentry,
         };
         threads.push(worker::spawn(index, seat).map_err(AppError::System)?);
     }
+    store.stand_behind(fence);
     if let (Some(settings), Some(socket)) = (relay, relay_socket) {
         let ground = webhook::Ground {
             store: store.clone(),
@@ -215,6 +221,7 @@ pub async fn run(
         judge,
         metrics: metrics.clone(),
         log: log.clone(),
+        audit,
         tenants,
         clock,
         readiness: readiness.clone(),
@@ -229,6 +236,7 @@ pub async fn run(
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
     let reloading = tokio::spawn(reload::Reloader::new(config.clone(), control, desk).run(hangups));
     warn_of_shadow(&config.policy);
+    warn_of_senders_without_phone(&config);
     readiness.enter(Phase::Serving);
     if let Some(webhook) = addresses.webhook {
         tracing::info!(webhook.listen = %webhook, "relaying webhooks");
@@ -262,6 +270,16 @@ fn warn_of_shadow(policy: &policy::Settings) {
         tracing::warn!(
             policy.mode = Mode::Shadow.name(),
             "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
+        );
+    }
+}
+
+/// Without the sender's own number nobody can tell how the provider reads digits without `+`.
+fn warn_of_senders_without_phone(config: &Config) {
+    for sender in config.tenants.senders().filter(|sender| sender.phone.is_none()) {
+        tracing::warn!(
+            sender = sender.phone_number_id,
+            "[[tenants.senders]] phone is missing: a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country"
         );
     }
 }

@@ -137,6 +137,7 @@ impl Reloader {
             numbered.unwrap_or(Err(StoreError::NotReady)).map_err(Kept::Store)?;
         }
         // Nothing fails from here on.
+        self.control.audit.name_tenants(names.clone());
         self.control.metrics.set_tenants(names);
         self.desk.reopen(Control { tenants: Arc::clone(&tenants), ..self.control.clone() }, tokens);
         self.control.judge.serve(tenants);

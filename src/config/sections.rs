@@ -11,7 +11,7 @@ use crate::policy::{self, FailureStance, Mode};
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
-    Admin, AdminToken, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
+    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
     OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
 };
 use super::store;
@@ -35,6 +35,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let upstream = root.table("upstream", upstream);
     let store = root.table("store", |section| store::store(section, data_dir.as_deref()));
     let privacy = root.table("privacy", privacy);
+    let audit = root.table("audit", audit);
     let decision_log = root.table("decision_log", decision_log);
     let decisions = root.table("decisions", |section| decisions(section, data_dir.as_deref()));
     let policy = root.table("policy", policy);
@@ -59,6 +60,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         upstream: upstream?,
         store: store?,
         privacy: privacy?,
+        audit: audit?,
         decision_log: decision_log?,
         decisions: decisions?,
         policy: policy?,
@@ -163,6 +165,13 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
         idle_timeout: idle_timeout?,
         max_idle_per_worker: max_idle_per_worker?,
     })
+}
+
+fn audit(section: &Section<'_>) -> Option<Audit> {
+    let key_file = section.optional("key_file", readable_file);
+    let checkpoint_every = section.value("checkpoint_every_seconds", seconds(0..=30 * DAY_S));
+    let grace = section.value("grace_seconds", seconds(1..=3600));
+    Some(Audit { key_file: key_file?, checkpoint_every: checkpoint_every?, grace: grace? })
 }
 
 fn privacy(section: &Section<'_>) -> Option<Privacy> {

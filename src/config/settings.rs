@@ -29,6 +29,8 @@ pub struct Config {
     pub store: Store,
     /// Keyed hashes.
     pub privacy: Privacy,
+    /// Proof that nobody changed the record.
+    pub audit: Audit,
     /// The record of every decision.
     pub decision_log: DecisionLog,
     /// Decisions kept for explaining; `None` keeps none.
@@ -195,6 +197,17 @@ pub enum StoreKind {
         /// How many replicas must have a write before it is acknowledged.
         wait_replicas: u32,
     },
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The file with the signing key; `None` makes one and keeps it in the store.
+    pub key_file: Option<PathBuf>,
+    /// How often checkpoints are made; zero is only when asked.
+    pub checkpoint_every: Duration,
+    /// How far in the past they speak.
+    pub grace: Duration,
 }
 
 /// `[privacy]`

@@ -104,12 +104,20 @@ impl Plane {
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();
         readiness.enter(Phase::Serving);
+        let audit_settings = crate::audit::Settings {
+            seed: None,
+            every: None,
+            grace: std::time::Duration::from_secs(1),
+            tenants: names.clone(),
+        };
+        let audit = Audit::new(store.clone(), audit_settings, clock.clone());
         let control = Control {
             store,
             catalogue,
             judge,
             metrics,
             log,
+            audit,
             tenants,
             clock,
             readiness,

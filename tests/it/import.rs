@@ -210,7 +210,8 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
         }
         // A gate that has them already learns nothing, except by which event it knows a link whose own event it did not keep.
         let again = from.json(&["consent", "import", &name]);
-        let (applied, told) = (again["applied"].as_u64().unwrap(), before.matches("\"export-links\"").count());
+        let (applied, told) =
+            (again["applied"].as_u64().unwrap(), before.matches("\"export-links\"").count());
         assert!(applied <= told as u64 && again["rejected"] == 0, "seed {seed}: {again}");
     }
 }

@@ -81,7 +81,9 @@ fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("");
         told.push((output.status.code(), text));
     }
-    let [dry, first, rejected, corrected, second, shown, exported] = &told[..] else { panic!("{told:#?}") };
+    let [dry, first, rejected, corrected, second, shown, receipt, exported] = &told[..] else {
+        panic!("{told:#?}")
+    };
     assert!(dry.0 == Some(1) && dry.1.starts_with("valid 1, rejected 1\n"), "{told:#?}");
     assert!(first.0 == Some(1) && first.1.contains("applied 1, ignored 0, rejected 1\n"), "{told:#?}");
     assert!(first.1.contains("line 3: rejected: recipient: write +E.164"), "{told:#?}");
@@ -91,6 +93,10 @@ fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
         (&(Some(0), String::new()), &(Some(0), "applied 1, ignored 0, rejected 0\n".to_owned()))
     );
     assert!(shown.0 == Some(0) && shown.1.contains("utility         granted"), "{told:#?}");
+    assert!(
+        receipt.0 == Some(0) && receipt.1.contains("I agree to order updates from Acme on WhatsApp"),
+        "{told:#?}"
+    );
     assert_eq!(exported, &(Some(0), "2 events in consent.ndjson\n".to_owned()));
 }
 

@@ -39,7 +39,7 @@ struct Text<'a> {
     legacy: Option<bool>,
 }
 
-#[allow(clippy::ref_option, reason = "serde gives it so")]
+#[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
 fn in_order<S: Serializer>(set: &Option<CategorySet>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(set.iter().flat_map(|set| set.iter()))
 }
@@ -104,7 +104,7 @@ fn json(text: &Text<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::EventAsWritten;
+    use crate::consent::event::EventAsWritten;
 
     #[test]
     fn the_text_is_that_of_the_shape() {

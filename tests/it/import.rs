@@ -165,12 +165,14 @@ fn random_event(dice: &mut Dice, n: usize) -> Value {
                 "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
                 "categories_shown": shown, "business_named": "Acme", "wording": format!("I agree,\n\"{n}\" ✓; really|"), "url": "https://acme.example/",
             });
-            if dice.roll(4) == 0 {
-                event["pending"] = json!(true);
-            } else if dice.roll(4) == 0 {
-                event["confirms"] = json!(format!("e-{}", dice.roll(n + 1)));
-            } else if dice.roll(3) == 0 {
-                event["expires_at"] = json!(optgate::consent::Timestamp::from_secs(now + 3600).to_string());
+            match dice.roll(5) {
+                0 => event["pending"] = json!(true),
+                1 => event["confirms"] = json!(format!("e-{}", dice.roll(n + 1))),
+                2 => {
+                    event["expires_at"] =
+                        json!(optgate::consent::Timestamp::from_secs(now + 3600).to_string())
+                }
+                _ => {}
             }
         }
     }

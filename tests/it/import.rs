@@ -170,7 +170,7 @@ fn random_event(dice: &mut Dice, n: usize) -> Value {
                 1 => event["confirms"] = json!(format!("e-{}", dice.roll(n + 1))),
                 2 => {
                     event["expires_at"] =
-                        json!(optgate::consent::Timestamp::from_secs(now + 3600).to_string())
+                        json!(optgate::consent::Timestamp::from_secs(now + 3600).to_string());
                 }
                 _ => {}
             }

@@ -241,3 +241,23 @@ fn a_decision_is_shown_with_the_policy_of_its_time() {
     });
     assert_eq!(explained(&scene.gate, &id)["explanation"]["policy"]["settings"]["mode"], "enforce");
 }
+
+/// Nothing is kept beside the store that leads from a decision to a person: what is gone from the store is gone.
+#[test]
+fn once_a_person_is_gone_from_the_store_the_decision_remains_and_leads_to_nobody() {
+    let server = Redis::start();
+    let scene =
+        Scene::agreed_with(|gate| gate.redis(&server.url()).set("store", "lookup_deadline_ms", "5000"));
+    scene.gate.apply(&[grant(BOB, &["service"])]);
+    let id = id(&scene.send_permitted());
+    assert_eq!(explained(&scene.gate, &id)["explanation"]["consent"]["status"], "shown");
+    server.command(&["DEL", "og:c:{1.15550000001}", "og:r:{1.15550000001}"]);
+    let told = explained(&scene.gate, &id);
+    assert_eq!(
+        (&told["decision"], &told["explanation"]["consent"]["status"]),
+        (&json!("allow"), &json!("erased"))
+    );
+    let why = told["explanation"]["why"].as_str().unwrap();
+    assert!(why.contains("has been erased since"), "{why}");
+    assert!(!told.to_string().contains("5550000001") && !told.to_string().contains(WORDING), "{told}");
+}

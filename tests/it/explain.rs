@@ -261,3 +261,36 @@ fn once_a_person_is_gone_from_the_store_the_decision_remains_and_leads_to_nobody
     assert!(why.contains("has been erased since"), "{why}");
     assert!(!told.to_string().contains("5550000001") && !told.to_string().contains(WORDING), "{told}");
 }
+
+#[test]
+fn after_an_erasure_the_decision_remains_and_leads_to_nobody() {
+    let scene = Scene::agreed();
+    scene.gate.apply(&[grant(BOB, &["service"])]);
+    let id = id(&scene.send_permitted());
+    assert_eq!(explained(&scene.gate, &id)["explanation"]["consent"]["status"], "shown");
+    let person = "/v1/tenants/default/recipients/%2B15550000001";
+    assert!((200..300).contains(&scene.gate.admin("DELETE", person, "", b"").status));
+    for target in [id.clone(), format!("{id}?recipient=%2B15550000001")] {
+        let told = explained(&scene.gate, &target);
+        assert_eq!(told["explanation"]["consent"]["status"], "erased", "{target}: {told}");
+        assert_eq!(
+            (&told["decision"], &told["explanation"]["consent"]["people"]),
+            (&json!("allow"), &json!([]))
+        );
+        assert!(!told.to_string().contains("5550000001") && !told.to_string().contains(WORDING), "{told}");
+    }
+}
+
+#[test]
+fn a_store_of_hashes_is_asked_with_the_recipient() {
+    let scene = Scene::agreed_with(|gate| gate.set("privacy", "hash_recipients", "true"));
+    let id = id(&scene.send_permitted());
+    let told = explained(&scene.gate, &id);
+    assert_eq!(told["explanation"]["consent"]["status"], "not_found", "{told}");
+    let told = explained(&scene.gate, &format!("{id}?recipient=%2B15550000001"));
+    let person = &told["explanation"]["consent"]["people"][0];
+    assert_eq!(
+        (&person["state"], &person["event"]["event"]["evidence"]["wording"]),
+        (&json!("granted"), &json!(WORDING))
+    );
+}

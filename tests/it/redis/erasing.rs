@@ -63,7 +63,8 @@ fn who_is_erased_at_one_gate_is_refused_at_the_other_within_50_ms() {
 #[test]
 fn a_gate_that_is_configured_for_the_other_form_says_so_and_refuses_everybody() {
     let (redis, upstream) = (Redis::start(), Upstream::start());
-    let plain = Gate::to(&upstream.url()).redis(&redis.url()).start();
+    let plain =
+        Gate::to(&upstream.url()).redis(&redis.url()).set("store", "lookup_deadline_ms", "5000").start();
     plain.apply(&[grant(&person(0), &ALL)]);
     let hashed =
         Gate::to(&upstream.url()).redis(&redis.url()).set("privacy", "hash_recipients", "true").launch();

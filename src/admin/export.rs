@@ -141,9 +141,9 @@ impl Export {
                 }
             }
         }
-        let end = serde_json::json!({ "export": "complete", "events": self.events });
+        let end = format!("{{\"export\":\"complete\",\"events\":{}}}\n", self.events);
         // Who has gone needs no end.
-        let _ = self.pages.send(Ok(format!("{end}\n").into())).await;
+        let _ = self.pages.send(Ok(end.into())).await;
         Ok(())
     }
 
@@ -158,8 +158,7 @@ impl Export {
         let mut lines = Vec::new();
         for (key, dossier) in dossiers {
             // What crossed a link is exported with the person whose event it is.
-            let own = dossier.history().into_iter().filter(|event| event.recipient.key() == *key);
-            for event in own {
+            for event in dossier.own_history(key) {
                 self.write(&event.as_written(name), &mut lines);
             }
             let lost = lost_links(store, tenant, key, dossier).await?;

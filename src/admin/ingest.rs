@@ -20,7 +20,7 @@ use crate::policy::opt_in;
 use crate::store::{Incoming, Outcome, StoreError};
 
 /// How many events go to the store together: enough to share one flush to disk, few enough to hold.
-const BATCH_EVENTS: usize = 1_000;
+const BATCH_EVENTS: usize = 512;
 /// How many bytes of events are held before they go to the store, whatever their number.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How many batches the store may be busy with.
@@ -123,8 +123,11 @@ impl<'a> Ingest<'a> {
         // What reaches us here was told to us: even "provider" as the actor makes no link an observed one.
         let provenance = Provenance::Declared;
         match (tenant, Event::check(written, self.control.clock.now())) {
-            (Ok(tenant), Ok(event)) if problems.is_empty() => Ok(Incoming { tenant, event, provenance }),
-            (_, Ok(_)) => Err(problems),
+            (Ok(tenant), Ok(event)) => {
+                problems.extend(self.control.store.objection(&event).map(str::to_owned));
+                if problems.is_empty() { Ok(Incoming { tenant, event, provenance }) } else { Err(problems) }
+            }
+            (Err(_), Ok(_)) => Err(problems),
             (_, Err(of_shape)) => {
                 problems.extend(of_shape);
                 Err(problems)

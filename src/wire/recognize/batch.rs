@@ -71,7 +71,7 @@ fn source<'a>(request: &Request<'a, '_>) -> Result<Cow<'a, str>, &'static str> {
                         .map(Cow::Borrowed)
                         .ok_or(PLACE)
                 };
-                found.note(&part.name, text)?;
+                found.note(part.name, text)?;
             }
         }
         Content::Json => {

@@ -28,6 +28,7 @@ mod fields;
 mod strict;
 mod json;
 mod form;
+mod part;
 mod multipart;
 mod scan;
 mod file;

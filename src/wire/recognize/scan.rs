@@ -128,10 +128,10 @@ fn parts(body: &[u8], boundary: &str, keys: &[&str]) -> Result<Found, &'static s
     let mut found = Found::default();
     for part in multipart::parts(body, boundary) {
         let part = part?;
-        if let Some(judged) = Spelled::of(&part.name).name() {
+        if let Some(judged) = Spelled::of(part.name).name() {
             found.seen.insert(judged);
         }
-        found.steers |= is_steering(&part.name, &String::from_utf8_lossy(part.value), keys);
+        found.steers |= is_steering(part.name, &String::from_utf8_lossy(part.value), keys);
     }
     Ok(found)
 }

@@ -698,3 +698,4 @@ proptest! {
 }
 
 mod lenient;
+mod parts;

@@ -58,7 +58,9 @@ impl<'a> Request<'a, '_> {
     }
 
     fn look(&self, keys: &[&str]) -> Result<Found, Unreadable> {
-        scan::look(self.parts.uri.query(), &self.inspect.content, self.body, keys).map_err(unrecognized)
+        let found = scan::look(self.parts.uri.query(), &self.inspect.content, self.body, keys);
+        let found = found.map_err(unrecognized)?;
+        Ok(if self.inspect.edge.treatment == Treatment::Safe { found.harmless() } else { found.whole() })
     }
 
     fn look_for_keys(&self) -> Result<Found, Unreadable> {
@@ -73,7 +75,7 @@ impl<'a> Request<'a, '_> {
         }
         match &self.inspect.content {
             _ if self.body.is_empty() => Ok(()),
-            Content::Json if is_telling(scan::hidden(self.body, &[]).seen) => Err(HIDDEN),
+            Content::Json if tells_a_form(scan::hidden(self.body, &[]).hidden) => Err(HIDDEN),
             Content::Json => json::read(self.body, &mut fields),
             Content::Form => form::read(self.body, &mut fields),
             Content::Multipart(boundary) => multipart::read(self.body, boundary, &mut fields),
@@ -142,7 +144,7 @@ impl<'a> Request<'a, '_> {
     fn hides(&self, id: &str) -> bool {
         edges::is_number(id)
             && self.inspect.content == Content::Json
-            && scan::hidden(self.body, &[]).seen.has_recipient()
+            && tells_a_form(scan::hidden(self.body, &[]).hidden)
     }
 
     fn unknown(&self) -> Result<Recognized<'a>, Unreadable> {
@@ -185,4 +187,8 @@ impl<'a> Request<'a, '_> {
 
 fn is_telling(seen: Seen) -> bool {
     seen.has(Name::Batch) || seen.has_recipient() || seen.has_payload()
+}
+
+fn tells_a_form(hidden: Seen) -> bool {
+    is_telling(hidden) || hidden.has(Name::RecipientType)
 }

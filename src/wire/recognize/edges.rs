@@ -101,6 +101,8 @@ static EDGES: &[Edge] = &[
     edge("marketing_messages", Treatment::Send(Surface::MarketingMessages)),
     edge("calls", Treatment::Send(Surface::Calls)),
     edge("messages_encrypted", Treatment::Opaque),
+    // Runs operations later, with nobody there to judge them. Source: Meta, Marketing API, "Asynchronous Batch Requests".
+    edge("async_batch_requests", Treatment::Foreign),
     edge("media", Treatment::Safe),
     edge("message_templates", Treatment::Safe),
     edge("upsert_message_templates", Treatment::Safe),
@@ -203,7 +205,7 @@ fn nearly(segment: &str) -> Option<&'static Edge> {
 }
 
 fn is_contacting(edge: &Edge) -> bool {
-    matches!(edge.treatment, Treatment::Send(_) | Treatment::Opaque)
+    matches!(edge.treatment, Treatment::Send(_) | Treatment::Opaque | Treatment::Foreign)
 }
 
 /// Edges whose own children are treated alike: `/{id}/signups/{id}`.
@@ -250,6 +252,9 @@ mod tests {
             ("/a/b/messages", Foreign),
             ("/a/b/c/d/messages", Foreign),
             ("/1/messages,x", Foreign),
+            ("/act_1/async_batch_requests", Foreign),
+            ("/async_batch_requests.json", Foreign),
+            ("/77/items_batch", Unknown),
             ("/v1/contacts", Sample),
             ("/v23.0/contacts", Unknown),
             ("/1/groups", Groups),

@@ -12,6 +12,7 @@
 //! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
 //! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
 //! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
+//! | `async_batch_requests` | refused: runs operations that nobody judged | Meta, Marketing API, Asynchronous Batch Requests |
 //! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
 //! | `signups`, `welcome_message_sequences`, `schedules`, `message_campaigns`, `subscriptions` | steering | Meta, In-App Signup, Webhooks |
 //! | `subscribed_apps`, `settings` | steering if a steering key is present or it deletes, else passed | Meta, webhook overrides, unsubscribing, calling settings |
@@ -28,6 +29,7 @@ mod fields;
 mod strict;
 mod json;
 mod form;
+mod hidden;
 mod part;
 mod multipart;
 mod scan;

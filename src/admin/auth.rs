@@ -130,7 +130,7 @@ impl Guard {
                 format!("this request needs the scope {}", self.scope.name()),
             ));
         }
-        Ok(Caller::new(&token.name, token.tenants.as_deref()))
+        Ok(Caller::new(&token.name, token.tenants.as_deref()).holding(token.scopes))
     }
 
     /// Compares with every digest, so that the time taken tells nothing about which of them came close.

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::auth::{Scope, Scopes};
 use super::problem::{Fault, Problem};
 use crate::consent::Recipient;
 use crate::consent::tenant::Tenants;
@@ -13,6 +14,7 @@ pub(super) struct Caller {
     /// What the operator calls the token.
     pub(super) token: Arc<str>,
     pub(super) tenants: Option<Arc<[usize]>>,
+    scopes: Scopes,
     touched: Arc<Mutex<Vec<Touched>>>,
 }
 
@@ -26,7 +28,18 @@ pub(super) struct Touched {
 impl Caller {
     /// The bearer of a token that is confined to tenants, or to none.
     pub(super) fn new(token: &str, tenants: Option<&[usize]>) -> Self {
-        Self { token: token.into(), tenants: tenants.map(Arc::from), touched: Arc::default() }
+        let (tenants, scopes) = (tenants.map(Arc::from), Scopes::default());
+        Self { token: token.into(), tenants, scopes, touched: Arc::default() }
+    }
+
+    /// The same with the token's scopes, for an operation whose answer holds more for who may see more.
+    pub(super) fn holding(self, scopes: Scopes) -> Self {
+        Self { scopes, ..self }
+    }
+
+    /// Whether the token may be used for something beside what the operation asked for.
+    pub(super) fn holds(&self, scope: Scope) -> bool {
+        self.scopes.contains(scope)
     }
 
     /// Notes a person whom the request concerns, for the access log. Say it before anything can fail.
@@ -56,7 +69,7 @@ impl Caller {
 
     /// The names that this caller may be told of.
     pub(super) fn tenant_names(&self, tenants: &Tenants) -> String {
-        let own = tenants.all().iter().enumerate().filter(|(at, _)| self.may_touch(*at));
+        let own = tenants.current().filter(|(at, _)| self.may_touch(*at));
         own.map(|(_, tenant)| tenant.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 

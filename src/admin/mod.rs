@@ -11,6 +11,7 @@
 //! Knows neither how a send is recognized nor where consent is kept.
 
 mod admin_token;
+mod audit;
 mod auth;
 mod body;
 mod caller;
@@ -18,13 +19,17 @@ mod check;
 mod decisions;
 mod events;
 mod explain;
+mod history;
+mod export;
 mod ingest;
 mod lines;
 mod openapi;
 mod problem;
 mod recipients;
+mod reloading;
 mod route;
 mod status;
+mod tally;
 mod templates;
 
 use std::future::Future;
@@ -37,8 +42,10 @@ use tokio::net::TcpListener;
 
 pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
+pub use reloading::{Desk, Reloads};
 pub use status::{Phase, Readiness};
 
+use crate::audit::Audit;
 use crate::consent::Clock;
 use crate::consent::tenant::Tenants;
 use crate::decision_log::DecisionLog;
@@ -71,12 +78,16 @@ pub struct Control {
     pub metrics: Metrics,
     /// The recent decisions.
     pub log: DecisionLog,
+    /// Checkpoints and receipts.
+    pub audit: Audit,
     /// The configured tenants, in the order in which the store knows them.
     pub tenants: Arc<Tenants>,
     /// What time it is.
     pub clock: Clock,
     /// Whether the gate as a whole is starting, serving or draining.
     pub readiness: Readiness,
+    /// What the last reload of the configuration left to say.
+    pub reloads: Reloads,
 }
 
 /// The whole API: the one place that names path, method and scope.
@@ -86,6 +97,28 @@ fn routes() -> Vec<Route> {
             .needs(Scope::ConsentWrite)
             .writes(),
         Route::new("showRecipient", (Get, RECIPIENT), recipients::show, recipients::described)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("showHistory", (Get, HISTORY), history::show, history::described)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("issueReceipt", (Get, RECEIPT), audit::receipt, audit::describe_receipt)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("auditKey", (Get, "/v1/audit/key"), audit::key, audit::describe_key)
+            .needs(Scope::ConsentRead),
+        Route::new(
+            "makeCheckpoint",
+            (Post, "/v1/audit/checkpoints"),
+            audit::checkpoint,
+            audit::describe_checkpoint,
+        )
+        .needs(Scope::Admin)
+        .writes(),
+        Route::new("verifyAudit", (Get, "/v1/audit/verify"), audit::verify, audit::describe_verify)
+            .needs(Scope::Admin)
+            .looks_up(),
+        Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
@@ -114,7 +147,12 @@ fn routes() -> Vec<Route> {
 /// One person of one tenant.
 const RECIPIENT: &str = "/v1/tenants/{tenant}/recipients/{recipient}";
 
-/// The router of the admin API.
+/// What was learnt about them.
+const HISTORY: &str = "/v1/tenants/{tenant}/recipients/{recipient}/history";
+/// The proof of how they stand.
+const RECEIPT: &str = "/v1/tenants/{tenant}/recipients/{recipient}/receipt";
+
+/// The router of the admin API. A reload builds another ([`Desk`]): what must outlive one stands in [`Control`].
 pub fn router(control: Control, settings: Settings) -> Router {
     let tokens: Arc<[Token]> = settings.tokens.into();
     let mut router = Router::new();

@@ -1,12 +1,14 @@
 //! From the checked configuration to every component's settings.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
 use crate::admin::{self, Scope, Scopes, Token};
+use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::tenant::Tenants;
 use crate::decision_log::{self, RECENT_DEFAULT};
@@ -69,13 +71,28 @@ fn redis(
 pub(super) async fn hash_key(config: &Config, store: &ConsentStore) -> Result<Option<[u8; 32]>, AppError> {
     match &config.privacy.key_file {
         None => later(store.secret(HASH_KEY).await),
-        Some(path) => {
-            let content = std::fs::read(path)
-                .map_err(|e| AppError::Files("[privacy] key_file could not be read", e))?;
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
-            Ok(Some(digest.as_ref().first_chunk().copied().unwrap_or_default()))
-        }
+        Some(path) => hashed_file(path, "[privacy] key_file could not be read").map(Some),
     }
+}
+
+/// How checkpoints and receipts are signed, and how often the first are made.
+pub(super) fn audit(config: &Config) -> Result<audit::Settings, AppError> {
+    let seed = match &config.audit.key_file {
+        None => None,
+        Some(path) => Some(hashed_file(path, "[audit] key_file could not be read")?),
+    };
+    Ok(audit::Settings {
+        seed,
+        every: Some(config.audit.checkpoint_every).filter(|every| !every.is_zero()),
+        grace: config.audit.grace,
+        tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
+    })
+}
+
+fn hashed_file(path: &Path, wrong: &'static str) -> Result<[u8; 32], AppError> {
+    let content = std::fs::read(path).map_err(|e| AppError::Files(wrong, e))?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
+    Ok(digest.as_ref().first_chunk().copied().unwrap_or_default())
 }
 
 /// What a store that is away cannot say yet is no reason not to start.
@@ -106,6 +123,11 @@ pub(super) fn decision_log(config: &Config, hash_key: Option<[u8; 32]>) -> decis
             config::OnFull::Drop => decision_log::OnFull::Drop,
         },
         recent: RECENT_DEFAULT,
+        keep: config.decisions.clone().map(|kept| decision_log::Keep {
+            dir: kept.dir,
+            time: kept.keep,
+            max_bytes: kept.max_bytes,
+        }),
         hash_key,
     }
 }
@@ -124,9 +146,10 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
 /// The admin tokens; `first` makes one where none is configured.
 pub(super) fn tokens(
     config: &Config,
+    tenants: &Tenants,
     first: impl FnOnce() -> io::Result<Token>,
 ) -> Result<admin::Settings, AppError> {
-    let configured = config.admin.tokens.iter().map(|t| token(config, t)).collect::<Vec<_>>();
+    let configured = config.admin.tokens.iter().map(|t| token(tenants, t)).collect::<Vec<_>>();
     let tokens = if configured.is_empty() {
         vec![first().map_err(|e| AppError::Files("admin.token could not be made in data_dir", e))?]
     } else {
@@ -135,7 +158,7 @@ pub(super) fn tokens(
     Ok(admin::Settings { tokens })
 }
 
-fn token(config: &Config, written: &config::AdminToken) -> Token {
+fn token(tenants: &Tenants, written: &config::AdminToken) -> Token {
     let scope = |s: &config::Scope| match s {
         config::Scope::ConsentRead => Scope::ConsentRead,
         config::Scope::ConsentWrite => Scope::ConsentWrite,
@@ -152,7 +175,7 @@ fn token(config: &Config, written: &config::AdminToken) -> Token {
         tenants: written
             .tenants
             .as_ref()
-            .map(|names| names.iter().filter_map(|name| config.tenants.position(name)).collect()),
+            .map(|names| names.iter().filter_map(|name| tenants.position(name)).collect()),
     }
 }
 

@@ -5,6 +5,8 @@
 mod assemble;
 mod following;
 mod relay;
+mod reload;
+mod watching;
 mod worker;
 
 use std::fmt;
@@ -13,17 +15,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{self, Control, Phase, Readiness, ensure_admin_token};
+use crate::admin::{self, Control, Desk, Phase, Readiness, Reloads, ensure_admin_token};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::consent::{Clock, plan};
 use crate::decision_log::DecisionLog;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
-use crate::policy::{Mode, Policy};
-use crate::store::{ConsentStore, OpenError, StoreError};
+use crate::policy::{self, Mode, Policy};
+use crate::store::{ConsentStore, Fence, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
 use crate::webhook;
@@ -134,12 +137,15 @@ pub async fn run(
     let tenants = Arc::new(config.tenants.clone());
     let names: Vec<String> = tenants.all().iter().map(|t| t.name.clone()).collect();
     let metrics = Metrics::new(&names, workers);
-    let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone())
-        .map_err(|e| AppError::Files("[decision_log] file could not be opened for appending", e))?;
+    let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone()).map_err(|e| {
+        AppError::Files("[decision_log] file or [decisions] dir could not be opened for writing", e)
+    })?;
     store.report_to(metrics.clone());
     let follower =
         following::Follower { store: store.clone(), catalogue: catalogue.clone(), hash: log.hash().clone() };
     tokio::spawn(follower.run());
+    let audit = Audit::new(store.clone(), assemble::audit(&config)?, clock.clone());
+    tokio::spawn(audit.clone().run());
     let judge = Judge::new(
         assemble::judge(&config, Arc::clone(&tenants)),
         Policy::new(config.policy.clone()),
@@ -148,7 +154,8 @@ pub async fn run(
         clock.clone(),
     );
 
-    let tokens = assemble::tokens(&config, || ensure_admin_token(&config.data_dir))?;
+    log.note_policy(&judge.policy(), clock.now());
+    let tokens = assemble::tokens(&config, &tenants, || ensure_admin_token(&config.data_dir))?;
     let upstream = assemble::upstream(&config)?;
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
@@ -172,7 +179,8 @@ pub async fn run(
     let (trigger, drain) = net::drain();
     let readiness = Readiness::default();
     let mut threads = Vec::new();
-    for (index, socket) in sockets.into_iter().enumerate() {
+    let (fence, sentries) = Fence::around(sockets.len());
+    for (index, (socket, sentry)) in sockets.into_iter().zip(sentries).enumerate() {
         let seat = worker::Seat {
             socket,
             settings: assemble::proxy(&config),
@@ -183,9 +191,11 @@ pub async fn run(
             log: log.worker().map_err(AppError::System)?,
             metrics: metrics.worker(index),
             drain: drain.clone(),
+            sentry,
         };
         threads.push(worker::spawn(index, seat).map_err(AppError::System)?);
     }
+    store.stand_behind(fence);
     if let (Some(settings), Some(socket)) = (relay, relay_socket) {
         let ground = webhook::Ground {
             store: store.clone(),
@@ -211,23 +221,22 @@ pub async fn run(
         judge,
         metrics: metrics.clone(),
         log: log.clone(),
+        audit,
         tenants,
         clock,
         readiness: readiness.clone(),
+        reloads: Reloads::default(),
     };
+    let desk = Desk::open(control.clone(), tokens);
     let (admin_end, admin_ended) = tokio::sync::oneshot::channel::<()>();
-    let admin = tokio::spawn(admin::serve(admin_listener, admin::router(control, tokens), async move {
+    let admin = tokio::spawn(admin::serve(admin_listener, desk.router(), async move {
         // A dropped sender ends the admin API as well.
         let _ = admin_ended.await;
     }));
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
-    let reopening = tokio::spawn(reopen_at(hangups, log.clone()));
-    if config.policy.mode == Mode::Shadow {
-        tracing::warn!(
-            policy.mode = Mode::Shadow.name(),
-            "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
-        );
-    }
+    let reloading = tokio::spawn(reload::Reloader::new(config.clone(), control, desk).run(hangups));
+    warn_of_shadow(&config.policy);
+    warn_of_senders_without_phone(&config);
     readiness.enter(Phase::Serving);
     if let Some(webhook) = addresses.webhook {
         tracing::info!(webhook.listen = %webhook, "relaying webhooks");
@@ -245,7 +254,7 @@ pub async fn run(
     for thread in threads {
         thread.end();
     }
-    reopening.abort();
+    reloading.abort();
     drop(admin_end);
     let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
     let flushed = log.close(LOG_FLUSH);
@@ -255,9 +264,22 @@ pub async fn run(
     Ok(())
 }
 
-/// Opens the decision log anew at each SIGHUP: log rotation renames the file, then asks for a new one.
-async fn reopen_at(mut hangups: Signal, log: DecisionLog) {
-    while hangups.recv().await.is_some() {
-        log.reopen();
+/// An operator who watches must know that nobody is refused.
+fn warn_of_shadow(policy: &policy::Settings) {
+    if policy.mode == Mode::Shadow {
+        tracing::warn!(
+            policy.mode = Mode::Shadow.name(),
+            "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
+        );
+    }
+}
+
+/// Without the sender's own number nobody can tell how the provider reads digits without `+`.
+fn warn_of_senders_without_phone(config: &Config) {
+    for sender in config.tenants.senders().filter(|sender| sender.phone.is_none()) {
+        tracing::warn!(
+            sender = sender.phone_number_id,
+            "[[tenants.senders]] phone is missing: a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country"
+        );
     }
 }

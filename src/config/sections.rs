@@ -1,6 +1,8 @@
 //! What each section means: its keys, their types and limits, and what must hold between them.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
 use crate::consent::redact::Redacted;
 use crate::policy::settings::{Groups, ServiceWindow, Steering};
@@ -9,15 +11,16 @@ use crate::policy::{self, FailureStance, Mode};
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
-    Admin, AdminToken, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull, Privacy,
-    Proxy, Relay, Scope, Upstream, Webhook,
+    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
+    OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Unique};
 use super::value::{
     address, categories, certificates_file, count, listed, millis, non_empty_list, one_of, origin, owned,
-    parsed, parsed_unseen, path, readable_file, seconds, size,
+    parsed, parsed_unseen, path, readable_file, seconds, size, span,
 };
+use super::{Fingerprint, Origin};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_S: u64 = 86_400;
@@ -32,7 +35,9 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let upstream = root.table("upstream", upstream);
     let store = root.table("store", |section| store::store(section, data_dir.as_deref()));
     let privacy = root.table("privacy", privacy);
+    let audit = root.table("audit", audit);
     let decision_log = root.table("decision_log", decision_log);
+    let decisions = root.table("decisions", |section| decisions(section, data_dir.as_deref()));
     let policy = root.table("policy", policy);
     let webhook = root.optional_table("webhook", webhook);
     let log = root.table("log", log);
@@ -55,12 +60,16 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         upstream: upstream?,
         store: store?,
         privacy: privacy?,
+        audit: audit?,
         decision_log: decision_log?,
+        decisions: decisions?,
         policy: policy?,
         webhook: webhook?,
         tenants,
         webhook_urls,
         log: log?,
+        origin: Origin::default(),
+        written: Fingerprint::default(),
     })
 }
 
@@ -158,6 +167,13 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
     })
 }
 
+fn audit(section: &Section<'_>) -> Option<Audit> {
+    let key_file = section.optional("key_file", readable_file);
+    let checkpoint_every = section.value("checkpoint_every_seconds", seconds(0..=30 * DAY_S));
+    let grace = section.value("grace_seconds", seconds(1..=3600));
+    Some(Audit { key_file: key_file?, checkpoint_every: checkpoint_every?, grace: grace? })
+}
+
 fn privacy(section: &Section<'_>) -> Option<Privacy> {
     Some(Privacy { key_file: section.optional("key_file", readable_file)? })
 }
@@ -169,6 +185,20 @@ fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {
     let on_full = section.value("on_full", one_of([("wait", OnFull::Wait), ("drop", OnFull::Drop)]));
     let queue = section.value("queue", count(1..=1 << 24));
     Some(DecisionLog { sink: sink?, on_full: on_full?, queue: queue? })
+}
+
+/// The folder of kept decisions in the data folder, unless `dir` names another.
+const DECISIONS: &str = "decisions";
+
+/// `Some(None)` keeps none. The data folder is `None` if it could not be read.
+#[allow(clippy::option_option, reason = "the outer one is whether the walk can go on, as everywhere here")]
+fn decisions(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Option<Decisions>> {
+    let keep = section.value("keep", span(Duration::from_secs(1)..=Duration::from_secs(400 * DAY_S)));
+    let max_bytes = section.value("max_bytes", size(2 << 20..=1 << 40));
+    let dir = section.optional("dir", path);
+    let (keep, max_bytes) = (keep?, max_bytes?);
+    let dir = dir?.or_else(|| Some(data_dir?.join(DECISIONS)))?;
+    Some((!keep.is_zero()).then_some(Decisions { keep, max_bytes, dir }))
 }
 
 fn policy(section: &Section<'_>) -> Option<policy::Settings> {

@@ -12,6 +12,7 @@ use crate::consent::tenant::Tenants;
 use crate::policy;
 
 use super::redis_url::RedisAddress;
+use super::{Fingerprint, Origin};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug)]
@@ -28,8 +29,12 @@ pub struct Config {
     pub store: Store,
     /// Keyed hashes.
     pub privacy: Privacy,
+    /// Proof that nobody changed the record.
+    pub audit: Audit,
     /// The record of every decision.
     pub decision_log: DecisionLog,
+    /// Decisions kept for explaining; `None` keeps none.
+    pub decisions: Option<Decisions>,
     /// What the operator wants, ready to be put in force.
     pub policy: policy::Settings,
     /// The relay of the provider's webhooks, if there is one.
@@ -40,6 +45,10 @@ pub struct Config {
     pub webhook_urls: BTreeMap<String, Uri>,
     /// The program's own log.
     pub log: Log,
+    /// Where all of it came from.
+    pub origin: Origin,
+    /// What every key was given.
+    pub written: Fingerprint,
 }
 
 /// `[proxy]`
@@ -190,6 +199,17 @@ pub enum StoreKind {
     },
 }
 
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The file with the signing key; `None` makes one and keeps it in the store.
+    pub key_file: Option<PathBuf>,
+    /// How often checkpoints are made; zero is only when asked.
+    pub checkpoint_every: Duration,
+    /// How far in the past they speak.
+    pub grace: Duration,
+}
+
 /// `[privacy]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Privacy {
@@ -206,6 +226,17 @@ pub struct DecisionLog {
     pub on_full: OnFull,
     /// How many events may wait to be written.
     pub queue: usize,
+}
+
+/// `[decisions]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decisions {
+    /// How long they are kept.
+    pub keep: Duration,
+    /// In how much space.
+    pub max_bytes: u64,
+    /// In which folder.
+    pub dir: PathBuf,
 }
 
 /// Where the decision log goes.

@@ -6,11 +6,13 @@
 mod cache;
 mod embedded;
 mod error;
+mod fence;
 mod front;
 mod learning;
 mod link;
 mod place;
 pub mod redis;
+mod rows;
 mod stamps;
 mod sync;
 mod tickets;
@@ -21,7 +23,7 @@ mod front_tests;
 mod model;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -33,6 +35,8 @@ use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
+pub use fence::{Fence, Sentry};
+pub use rows::{RowPage, Rows, StoredRow};
 
 use embedded::Embedded;
 use front::Front;
@@ -48,7 +52,7 @@ pub struct Settings {
     pub lookup_deadline: Duration,
     /// How many records the cache in front holds.
     pub cache_capacity: u64,
-    /// The configured tenants' names; a tenant's place in this list names it in every call.
+    /// The configured tenants' names; a tenant's place in this list names it in every call. [`ConsentStore::name_tenants`] adds to it.
     pub tenants: Vec<String>,
 }
 
@@ -121,6 +125,8 @@ struct Inner {
     lookup_deadline: Duration,
     front: Arc<Front>,
     backend: Backend,
+    /// What a withdrawal waits for before it is acknowledged.
+    fence: OnceLock<Fence>,
 }
 
 enum Backend {
@@ -164,14 +170,18 @@ impl ConsentStore {
                 let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
                 let backend = Backend::Embedded(backend);
                 let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                let fence = OnceLock::new();
+                let inner =
+                    Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend, fence };
                 Ok(Self { inner: Arc::new(inner) })
             }
             Kind::Redis(server) => {
                 let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
                 let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone()).await?;
                 let backend = Backend::Redis(backend);
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                let fence = OnceLock::new();
+                let inner =
+                    Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend, fence };
                 Ok(Self { inner: Arc::new(inner) })
             }
         }
@@ -224,14 +234,46 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future does not take the events back.
     pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
+        let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
         let mut events = Vec::with_capacity(incoming.len());
         for incoming in incoming {
             let tenant = self.tenant(incoming.tenant)?;
             events.push(learning::Lesson { tenant, event: incoming.event, provenance: incoming.provenance });
         }
-        match &self.inner.backend {
+        let outcomes = match &self.inner.backend {
             Backend::Embedded(store) => store.apply(events).await,
             Backend::Redis(store) => store.apply(events).await,
+        }?;
+        if withdraws {
+            self.pass_fence().await;
+        }
+        Ok(outcomes)
+    }
+
+    /// From now on a withdrawal is acknowledged only once what was permitted before it has left. The first fence stays.
+    pub fn stand_behind(&self, fence: Fence) {
+        let _ = self.inner.fence.set(fence);
+    }
+
+    /// Waits until nothing that was judged before can still leave.
+    async fn pass_fence(&self) {
+        if let Some(fence) = self.inner.fence.get() {
+            fence.passed().await;
+        }
+    }
+
+    /// Names the tenants anew: those of before at their places, and after them new ones, which get numbers.
+    ///
+    /// # Cancel safety
+    /// Dropped, the new ones may have numbers already; asking again finds them.
+    pub async fn name_tenants(&self, names: Vec<String>) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => {
+                let numbers = store.number(names).await?;
+                self.inner.tenants.store(Some(Arc::new(numbers)));
+                Ok(())
+            }
+            Backend::Redis(store) => store.number(names).await,
         }
     }
 

@@ -13,6 +13,7 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod audit;
 mod base_path;
 mod cli;
 mod clients;
@@ -26,6 +27,7 @@ mod journey;
 mod oracle;
 mod readme;
 mod redis;
+mod reload;
 mod store_contract;
 mod support;
 mod webhook;

@@ -98,12 +98,31 @@ impl Plane {
             queue: 8,
             on_full: decision_log::OnFull::Wait,
             recent: 8,
+            keep: None,
             hash_key: Some([7; 32]),
         };
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();
         readiness.enter(Phase::Serving);
-        let control = Control { store, catalogue, judge, metrics, log, tenants, clock, readiness };
+        let audit_settings = crate::audit::Settings {
+            seed: None,
+            every: None,
+            grace: std::time::Duration::from_secs(1),
+            tenants: names.clone(),
+        };
+        let audit = Audit::new(store.clone(), audit_settings, clock.clone());
+        let control = Control {
+            store,
+            catalogue,
+            judge,
+            metrics,
+            log,
+            audit,
+            tenants,
+            clock,
+            readiness,
+            reloads: Reloads::default(),
+        };
         tokens.push(token(ROOT, &[Scope::Admin], None));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -3,6 +3,7 @@
 mod batch;
 mod jobs;
 mod row;
+mod rows;
 mod tables;
 mod writer;
 
@@ -82,6 +83,11 @@ impl Embedded {
 
     pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
         self.ask((account.to_owned(), list), Job::Templates).await
+    }
+
+    /// The numbers of tenants; those that have none yet get one.
+    pub(super) async fn number(&self, names: Vec<String>) -> Result<Vec<TenantId>, StoreError> {
+        self.ask(names, Job::Number).await
     }
 
     /// A secret that exists is read without the writer; only the first asking writes.

@@ -135,16 +135,13 @@ impl<'a> Value<'a> {
 fn parameter(text: &[u8]) -> Option<(&[u8], Value<'_>, &[u8])> {
     let (key, rest) = text.split_at_checked(memchr::memchr(b'=', text)?)?;
     let rest = rest.get(1..)?;
-    let (value, rest) = match rest.strip_prefix(b"\"") {
-        Some(quoted) => {
-            let end = closing_quote(quoted)?;
-            (Value::Quoted(quoted.get(..end)?), quoted.get(end + 1..)?)
-        }
-        None => {
-            let end = rest.iter().position(|b| matches!(b, b';' | b' ')).unwrap_or(rest.len());
-            let (bare, rest) = rest.split_at_checked(end)?;
-            (Value::Bare(bare), rest)
-        }
+    let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
+        let end = closing_quote(quoted)?;
+        (Value::Quoted(quoted.get(..end)?), quoted.get(end + 1..)?)
+    } else {
+        let end = rest.iter().position(|b| matches!(b, b';' | b' ')).unwrap_or(rest.len());
+        let (bare, rest) = rest.split_at_checked(end)?;
+        (Value::Bare(bare), rest)
     };
     let next = trimmed(rest);
     if next.is_empty() || next.starts_with(b";") { Some((key, value, after_separator(next))) } else { None }
@@ -214,7 +211,7 @@ fn is_harmless_when_decoded(text: &[u8]) -> bool {
 fn is_extended(text: &[u8]) -> bool {
     let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"%'!#$&+.^_`|~-()".contains(b);
     // To PHP a single quote opens a quoted text, which the next one closes.
-    let quotes = text.iter().filter(|b| **b == b'\'').count();
+    let quotes = memchr::memchr_iter(b'\'', text).count();
     text.iter().all(is_plain) && quotes.is_multiple_of(2) && !holds_name_assigned(text)
 }
 

@@ -331,7 +331,7 @@ fn encoded(fields: &[(String, String)], choices: &mut Choices<'_>) -> (Vec<u8>, 
 }
 
 fn content_type(kind: &str, choices: &mut Choices<'_>) -> Vec<(String, String)> {
-    let kind = if choices.odds(4) {
+    let kind = if choices.odds(3) {
         choices.pick(&[
             "text/plain",
             "",

@@ -18,7 +18,7 @@ use super::store;
 use super::tenants::{self, Unique};
 use super::value::{
     address, categories, certificates_file, count, listed, millis, non_empty_list, one_of, origin, owned,
-    parsed, parsed_unseen, path, readable_file, seconds, size, span,
+    parsed, parsed_unseen, path, readable_file, seconds, size, span, switch,
 };
 use super::{Fingerprint, Origin};
 
@@ -175,7 +175,9 @@ fn audit(section: &Section<'_>) -> Option<Audit> {
 }
 
 fn privacy(section: &Section<'_>) -> Option<Privacy> {
-    Some(Privacy { key_file: section.optional("key_file", readable_file)? })
+    let key_file = section.optional("key_file", readable_file);
+    let hash_recipients = section.value("hash_recipients", switch);
+    Some(Privacy { key_file: key_file?, hash_recipients: hash_recipients? })
 }
 
 fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {

@@ -21,6 +21,7 @@ mod config;
 mod demo;
 mod deploy;
 mod durability;
+mod explain;
 mod faults;
 mod floors;
 mod journey;

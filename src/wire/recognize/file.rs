@@ -5,7 +5,7 @@
 //! Source: Meta, "Resumable Upload API": pdf, jpeg, png and mp4; none of them begins like JSON, a multipart body or a compressed one.
 
 use super::names::{BATCH, CUTS, fold, is_part};
-use super::scan::{self, Shape};
+use super::scan;
 use super::watch::TELLING;
 use super::{Unreadable, path, unrecognized};
 
@@ -50,15 +50,12 @@ impl File {
 
     fn begin(&mut self) -> Result<(), Unreadable> {
         self.begun = true;
-        if is_media(&self.start) {
-            return Ok(());
+        if is_request(&self.start) {
+            return Err(unrecognized(
+                "the upload looks like a request of its own; upload pdf, jpeg, png or mp4",
+            ));
         }
-        match scan::shape(&self.start).map_err(unrecognized)? {
-            Shape::Empty | Shape::Text => Ok(()),
-            Shape::Braces | Shape::Dashes => {
-                Err(unrecognized("the upload looks like a request of its own; upload pdf, jpeg, png or mp4"))
-            }
-        }
+        Ok(())
     }
 
     fn field(&mut self, byte: u8) -> Result<(), Unreadable> {
@@ -76,13 +73,17 @@ impl File {
     }
 }
 
-/// Whether it begins as jpeg, mp4 and webp do, whose first bytes would look like text in another encoding.
-///
-/// Source: ISO/IEC 10918-1 section B.1.1.3 (SOI and the next marker); ISO/IEC 14496-12 section 4.3 (`ftyp`).
-fn is_media(start: &[u8]) -> bool {
-    let is_mp4 = start.starts_with(&[0, 0]) && start.get(4..8) == Some(b"ftyp");
-    let is_webp = start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP");
-    start.starts_with(&[0xff, 0xd8, 0xff]) || is_mp4 || is_webp
+/// Whether text begins here that some reader takes for JSON or multipart, in UTF-8 or UTF-16. The rest of a resumed file may begin with any bytes.
+fn is_request(start: &[u8]) -> bool {
+    let bare = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]
+        .iter()
+        .find_map(|mark| start.strip_prefix(*mark))
+        .unwrap_or(start);
+    let narrow: Vec<u8> = bare.iter().copied().filter(|b| *b != 0).collect();
+    let text = scan::without_space(&narrow);
+    let begins = matches!(text, [b'{' | b'[' | b'"' | b'/' | b'\'', ..] | [b'-', b'-', ..]);
+    // What was cut off here may go on as text.
+    begins && std::str::from_utf8(text).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 /// The name of a field on its way, compared with `batch` as [`names`](super::names) compares a name that is there as a whole.

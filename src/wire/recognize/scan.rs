@@ -9,6 +9,7 @@ use super::form;
 use super::hidden;
 use super::multipart;
 use super::names::{Name, Seen, Spelled, is_near};
+use super::nested;
 use super::strict::{self, Entries, Object, Skip};
 
 /// What was found.
@@ -20,6 +21,8 @@ pub(super) struct Found {
     pub(super) hidden: Seen,
     /// Whether one of the steering keys was there.
     pub(super) steers: bool,
+    /// Whether a whole message lies deeper in a JSON body.
+    pub(super) sends: bool,
 }
 
 const UNREADABLE: &str = "the body cannot be read with certainty, so it could hold a send; encode it as its Content-Type says, in UTF-8";
@@ -55,7 +58,7 @@ impl Found {
     fn and(mut self, other: Self) -> Self {
         self.seen.merge(other.seen);
         self.hidden.merge(other.hidden);
-        Self { steers: self.steers || other.steers, ..self }
+        Self { steers: self.steers || other.steers, sends: self.sends || other.sends, ..self }
     }
 
     /// Both together; the operations of a batch are forms, so only another batch or a key of the edge itself is hidden among them.
@@ -73,6 +76,13 @@ impl Found {
             self.seen.insert(Name::Batch);
         }
         self
+    }
+
+    /// Whether all that could be content is a place, and nothing says that it is sent.
+    pub(super) fn is_only_a_place(self) -> bool {
+        let others = self.seen.without(Name::Location);
+        let said = [Name::Type, Name::MessagingProduct, Name::RecipientType, Name::Batch];
+        !others.has_payload() && !others.has_recipient() && !said.iter().any(|name| others.has(*name))
     }
 
     /// As everybody together sees it.
@@ -188,6 +198,6 @@ impl<'de> Entries<'de> for Looking<'_> {
             return Ok(());
         }
         self.found.steers |= is_steering(&name, "", self.keys);
-        map.next_value_seed(Skip).map(|_| ())
+        map.next_value_seed(nested::Nested(&mut self.found.sends))
     }
 }

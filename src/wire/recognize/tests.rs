@@ -698,5 +698,6 @@ proptest! {
     }
 }
 
+mod elsewhere;
 mod lenient;
 mod parts;

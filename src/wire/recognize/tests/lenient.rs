@@ -58,12 +58,28 @@ fn a_long_name_in_an_upload_is_cut_as_its_reader_cuts_it() {
 
 #[test]
 fn ordinary_files_upload() {
+    for request in [
+        &b"\xff\xfe{\0\"\0b\0a\0t\0c\0h\0"[..],
+        b"\0{\0\"\0b\0a",
+        b"\xef\xbb\xbf{\"batch\":[]}",
+        b"--B\r\nContent-D",
+    ] {
+        assert_eq!(at("POST", "/v23.0/upload:MT", FORM, request), "unrecognized_send", "{request:?}");
+    }
     for start in [
         &b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01"[..],
         b"\0\0\0\x20ftypisom\0\0\x02\0isom",
         b"RIFF\x24\x1a\0\0WEBPVP8 ",
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
         b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+        b"\0\0\0\x08wide\0\0\0\0mdat",
+        b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\0\0",
+        b"OggS\0\x02\0\0\0\0\0\0\0\0\0\0",
+        b"ID3\x03\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff",
+        // The middle of a file, where an upload is resumed.
+        b"\xfe\x00\x91\xff\x03\x1f\x8b\x00\xd0\x9c\x78\x00\x00\xe1\x02\x03",
+        b"{\xfe\x91\xff\x03\x1f\x8b\x00\xd0\x9c\x78\x00\x00\xe1\x02\x03",
     ] {
         assert_eq!(at("POST", "/v23.0/upload:MT", FORM, start), "watched upload", "{start:?}");
     }

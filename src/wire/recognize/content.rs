@@ -87,7 +87,9 @@ fn is_loosely_multipart(header: &str, essence: &str) -> bool {
     let starts = MULTIPART.get(..essence.len()).is_some_and(|start| start.eq_ignore_ascii_case(essence));
     let bounded = header.as_bytes().windows(8).any(|word| word.eq_ignore_ascii_case(b"boundary"));
     let plainly = header.strip_prefix(MULTIPART).is_some_and(|rest| rest.starts_with(';'));
-    (starts || bounded) && (!plainly || header.contains('\t') || !header.contains("boundary="))
+    // PHP takes the space behind a boundary for a part of it.
+    let spaced = header.contains('\t') || header.contains(" ;") || header.ends_with(' ');
+    (starts || bounded) && (!plainly || spaced || !header.contains("boundary="))
 }
 
 /// A parameter's name and value, and what follows it.
@@ -203,6 +205,7 @@ mod tests {
             "multipart/form-data; Boundary=BB",
             "multipart/form-data\t; boundary=BB",
             "multipart/form-data ; boundary=BB",
+            "multipart/form-data; boundary=BB ; charset=utf-8",
             "multipart/form-data;\tboundary=BB",
             "Multipart/Form-Data; boundary=BB",
         ] {

@@ -24,6 +24,8 @@ mod durability;
 mod explain;
 mod faults;
 mod floors;
+mod import;
+mod interrupted;
 mod journey;
 mod oracle;
 mod readme;

@@ -6,6 +6,7 @@ mod allow;
 mod once;
 mod opt_in;
 mod passthrough;
+mod readers;
 mod record;
 mod refuse;
 mod room;

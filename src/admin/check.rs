@@ -14,7 +14,7 @@ use super::explain::{self, Fields};
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use super::{Control, body};
-use crate::consent::Category;
+use crate::consent::{Category, Recipient};
 use crate::judge::Judgement;
 use crate::policy::{Decision, Denial};
 use crate::wire::refusal::{Cause, Dialect, Refusal, render};
@@ -118,6 +118,11 @@ pub(super) async fn post(
     let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(refuse)?;
     let send = written.send().map_err(refuse)?;
     let tenant = control.judge.tenant_of(&send.sender);
+    for name in send.to.iter().chain(&send.recipient) {
+        if let Some(recipient) = Recipient::parse(name).or_else(|| Recipient::parse(&format!("+{name}"))) {
+            caller.touches(tenant, &recipient);
+        }
+    }
     if !caller.is_unconfined() && !tenant.is_some_and(|tenant| caller.may_touch(tenant)) {
         return Err(Problem::new(
             Fault::TenantForbidden,

@@ -39,11 +39,24 @@ pub(super) async fn show(
     })?;
     let decision = control.log.recent(&id).and_then(|line| serde_json::from_str::<Value>(&line).ok());
     match decision.filter(|decision| may_see(&caller, &control, decision)) {
-        Some(decision) => Ok(Json(decision)),
+        Some(decision) => {
+            note(&caller, &control, &decision);
+            Ok(Json(decision))
+        }
         None => Err(Problem::new(
             Fault::NotFound,
             "no such decision among the recent ones of this node; older ones stand in the decision log",
         )),
+    }
+}
+
+/// Notes whom the decision is about, as it names them itself.
+fn note(caller: &Caller, control: &Control, decision: &Value) {
+    let tenant = decision.get("tenant").and_then(Value::as_str).and_then(|name| control.tenants.position(name));
+    let hashes = decision.get("recipient_hash");
+    let several = hashes.and_then(Value::as_array).into_iter().flatten();
+    for hash in several.chain(hashes).filter_map(Value::as_str) {
+        caller.touches_hash(tenant, hash);
     }
 }
 

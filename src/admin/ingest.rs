@@ -5,7 +5,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::Control;
-use super::caller::Caller;
+use super::caller::{Caller, EventCounts, Upshot};
 use super::explain;
 use super::lines::MAX_LINE;
 use super::problem::{Fault, Problem};
@@ -156,6 +156,7 @@ impl<'a> Ingest<'a> {
         for (line, event) in pending {
             match event {
                 Ok(event) => {
+                    self.caller.touches(Some(event.tenant), &event.event.recipient);
                     incoming.push(event);
                     verdicts.push((line, None));
                 }
@@ -173,8 +174,9 @@ impl<'a> Ingest<'a> {
                 }
             }
         };
+        let before = self.tally.events();
         self.tally.count(verdicts, outcomes, self.listing);
-        Ok(())
+        self.caller.record(self.tally.since(before)).await.map_err(|problem| self.tally.so_far(problem))
     }
 
     /// Settles what is left and gives the answer.
@@ -232,6 +234,20 @@ impl Tally {
     fn store_failed(&mut self) -> Problem {
         let what = "the consent store failed; events after settled_through_line may or may not be stored: send them again, a repeat changes nothing";
         self.so_far(Problem::new(Fault::StoreUnavailable, what))
+    }
+
+    fn events(&self) -> EventCounts {
+        EventCounts { applied: self.applied, ignored: self.ignored, rejected: self.rejected }
+    }
+
+    /// What the access log says of the events since.
+    fn since(&self, before: EventCounts) -> Upshot {
+        let events = EventCounts {
+            applied: self.applied.saturating_sub(before.applied),
+            ignored: self.ignored.saturating_sub(before.ignored),
+            rejected: self.rejected.saturating_sub(before.rejected),
+        };
+        Upshot { outcome: "done", status: None, events: Some(events) }
     }
 
     /// Adds to a problem what was done before it.

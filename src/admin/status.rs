@@ -43,6 +43,9 @@ impl Readiness {
     }
 }
 
+/// What to do about an admin listener that others can listen to.
+pub const EXPOSED: &str = "the admin listener is reachable from other machines and speaks plain HTTP, so tokens and numbers can be read on the way: set [admin] tls_cert and tls_key, or listen on 127.0.0.1";
+
 /// The process answers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Alive {
@@ -106,11 +109,15 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
         Phase::Serving => {}
         Phase::Draining => not_ready.push("the gate is draining"),
     }
+    let mut warnings = health.warnings;
+    if control.exposed {
+        warnings.push(EXPOSED.to_owned());
+    }
     let policy = control.judge.policy();
     let answer = Readable {
         ready: not_ready.is_empty(),
         not_ready,
-        warnings: health.warnings,
+        warnings,
         policy: PolicyInForce { revision: policy.revision().to_owned(), mode: policy.mode().name() },
         templates: TemplatesKnown {
             count: control.catalogue.count(),

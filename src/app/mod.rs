@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::admin::{self, Control, Phase, Readiness, ensure_admin_token};
+use crate::admin::{self, AdminTls, Control, Door, EXPOSED, Guards, Phase, Readiness, ensure_admin_token};
 use crate::config::Config;
 use crate::consent::{Clock, plan};
 use crate::decision_log::DecisionLog;
@@ -44,6 +44,8 @@ pub enum AppError {
     Origin(NotAnOrigin),
     /// TLS towards the provider.
     Tls(TlsError),
+    /// TLS of the admin listener.
+    AdminTls(TlsError),
     /// A Sentinel group or a Cluster is configured.
     RedisTopology,
     /// The system refused a thread, a socket or a signal handler.
@@ -62,6 +64,7 @@ impl fmt::Display for AppError {
                 "[store] url: redis+sentinel:// and redis+cluster:// are not supported yet; write redis:// or rediss:// with the primary's own address",
             ),
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
+            Self::AdminTls(_) => f.write_str("[admin] TLS could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
         }
     }
@@ -74,7 +77,7 @@ impl std::error::Error for AppError {
             Self::Store(source) => Some(source),
             Self::Setup(source) => Some(source),
             Self::Bind(source) => Some(source),
-            Self::Tls(source) => Some(source),
+            Self::Tls(source) | Self::AdminTls(source) => Some(source),
             Self::Origin(source) => Some(source),
             Self::RedisTopology => None,
         }
@@ -143,13 +146,14 @@ pub async fn run(
     let upstream = assemble::upstream(&config)?;
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
-    let admin_listener = tokio::net::TcpListener::from_std(admin_socket).map_err(AppError::System)?;
+    let admin_tls = assemble::admin_tls(&config)?;
+    let guards = Guards::new(assemble::access_log(&config)?);
     let addresses = Addresses {
         proxy: sockets
             .first()
             .map_or(Ok(config.proxy.listen), std::net::TcpListener::local_addr)
             .map_err(AppError::System)?,
-        admin: admin_listener.local_addr().map_err(AppError::System)?,
+        admin: admin_socket.local_addr().map_err(AppError::System)?,
     };
 
     let (trigger, drain) = net::drain();
@@ -180,14 +184,20 @@ pub async fn run(
         tenants,
         clock,
         readiness: readiness.clone(),
+        exposed: !admin_tls.is_on() && !addresses.admin.ip().is_loopback(),
+        guards: guards.clone(),
     };
+    if control.exposed {
+        tracing::warn!(admin.listen = %addresses.admin, "{EXPOSED}");
+    }
+    let door = Door { socket: admin_socket, tls: admin_tls.clone() };
     let (admin_end, admin_ended) = tokio::sync::oneshot::channel::<()>();
-    let admin = tokio::spawn(admin::serve(admin_listener, admin::router(control, tokens), async move {
+    let admin = tokio::spawn(admin::serve(door, admin::router(control, tokens), async move {
         // A dropped sender ends the admin API as well.
         let _ = admin_ended.await;
     }));
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
-    let reopening = tokio::spawn(reopen_at(hangups, log.clone()));
+    let reopening = tokio::spawn(reopen_at(hangups, log.clone(), guards, admin_tls));
     if config.policy.mode == Mode::Shadow {
         tracing::warn!(
             policy.mode = Mode::Shadow.name(),
@@ -218,9 +228,11 @@ pub async fn run(
     Ok(())
 }
 
-/// Opens the decision log anew at each SIGHUP: log rotation renames the file, then asks for a new one.
-async fn reopen_at(mut hangups: Signal, log: DecisionLog) {
+/// Opens the logs and the certificates anew at each SIGHUP: log rotation renames the file, then asks for a new one.
+async fn reopen_at(mut hangups: Signal, log: DecisionLog, guards: Guards, tls: AdminTls) {
     while hangups.recv().await.is_some() {
         log.reopen();
+        guards.reopen_log();
+        tls.reload();
     }
 }

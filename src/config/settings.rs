@@ -30,6 +30,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// The record of every decision.
     pub decision_log: DecisionLog,
+    /// The record of who uses the admin API.
+    pub audit: Audit,
     /// What the operator wants, ready to be put in force.
     pub policy: policy::Settings,
     /// The relay of the provider's webhooks, if there is one.
@@ -79,8 +81,30 @@ pub enum BareNumbers {
 pub struct Admin {
     /// Where the admin API listens.
     pub listen: SocketAddr,
+    /// TLS; `None` is plain HTTP.
+    pub tls: Option<AdminTls>,
+    /// Whether the page of metrics is open to everybody who reaches the listener.
+    pub metrics_without_token: bool,
     /// Who may call it; empty makes one token on first start.
     pub tokens: Vec<AdminToken>,
+}
+
+/// The files of the admin listener's TLS, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities of which every caller must show a certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// Where the access log goes.
+    pub access_log: LogSink,
 }
 
 /// `[[admin.tokens]]`
@@ -111,19 +135,22 @@ pub enum Scope {
     DecisionsRead,
     /// Change the policy.
     PolicyWrite,
+    /// Read the metrics, where they ask for a token.
+    MetricsRead,
     /// Everything.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ConsentRead,
         Self::ConsentWrite,
         Self::ConsentErase,
         Self::TemplatesWrite,
         Self::DecisionsRead,
         Self::PolicyWrite,
+        Self::MetricsRead,
         Self::Admin,
     ];
 
@@ -136,6 +163,7 @@ impl Scope {
             Self::TemplatesWrite => "templates:write",
             Self::DecisionsRead => "decisions:read",
             Self::PolicyWrite => "policy:write",
+            Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
     }

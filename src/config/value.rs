@@ -184,6 +184,23 @@ pub(super) fn categories(entry: &Entry) -> Result<CategorySet, Wrong> {
     }
 }
 
+/// `true` or `false`.
+pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
+    match &entry.node {
+        Node::Switch(on) => Ok(*on),
+        Node::Untyped(text) if text == "true" => Ok(true),
+        Node::Untyped(text) if text == "false" => Ok(false),
+        Node::Untyped(_)
+        | Node::Text(_)
+        | Node::Number(_)
+        | Node::List(_)
+        | Node::Table(_)
+        | Node::Other(_) => {
+            Err(wrong_type(entry, "true or false", "write true or false without quotes"))
+        }
+    }
+}
+
 /// A path that need not exist.
 pub(super) fn path(entry: &Entry) -> Result<PathBuf, Wrong> {
     non_empty(entry).map(PathBuf::from)

@@ -18,7 +18,7 @@ use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
 
-pub use labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+pub use labels::{AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -36,6 +36,7 @@ struct Hub {
     store_up: AtomicBool,
     invalidation_up: AtomicBool,
     decision_log_dropped: AtomicU64,
+    auth_failures: [AtomicU64; AuthFailure::ALL.len()],
     propagation: Histogram,
 }
 
@@ -50,6 +51,7 @@ impl Metrics {
             store_up: AtomicBool::new(false),
             invalidation_up: AtomicBool::new(false),
             decision_log_dropped: AtomicU64::new(0),
+            auth_failures: Default::default(),
             propagation: Histogram::default(),
         }))
     }
@@ -84,6 +86,11 @@ impl Metrics {
     /// Counts decisions that went unrecorded because the log was full and `on_full = "drop"`.
     pub fn decision_log_dropped(&self, events: u64) {
         self.0.decision_log_dropped.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts a request to the admin API that was turned away.
+    pub fn auth_failed(&self, why: AuthFailure) {
+        bump(self.0.auth_failures.get(why.index()));
     }
 
     /// The page, in OpenMetrics text; see [`CONTENT_TYPE`].

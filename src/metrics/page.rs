@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::cells::Cells;
 use super::histogram::{Histogram, Summed};
-use super::labels::{DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+use super::labels::{AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
 use super::{Hub, Metrics};
 use crate::consent::Category;
 use crate::consent::lookup::Source;
@@ -137,7 +137,14 @@ impl Page<'_, '_> {
         )?;
         let help = "Decisions that went unrecorded because the log was full.";
         let mut family = self.family("optgate_decision_log_dropped", help, MetricType::Counter)?;
-        plain_counter(&mut family, hub.decision_log_dropped.load(Ordering::Relaxed))
+        plain_counter(&mut family, hub.decision_log_dropped.load(Ordering::Relaxed))?;
+        let help = "Requests to the admin API that were turned away, by why.";
+        let mut family = self.family("optgate_admin_auth_failures", help, MetricType::Counter)?;
+        for why in AuthFailure::ALL {
+            let count = hub.auth_failures.get(why.index()).map_or(0, |count| count.load(Ordering::Relaxed));
+            counter(&mut family, &[("reason", why.name())], count)?;
+        }
+        Ok(())
     }
 
     fn process(&mut self) -> fmt::Result {

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::consent::Timestamp;
@@ -38,7 +38,7 @@ const ROOT: &str = "root-secret";
 struct Plane {
     address: SocketAddr,
     control: Control,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct Reply {
@@ -103,13 +103,18 @@ impl Plane {
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();
         readiness.enter(Phase::Serving);
-        let control = Control { store, catalogue, judge, metrics, log, tenants, clock, readiness };
+        let access = AccessLog::open(AccessSink::File(folder.path().join("access.log"))).unwrap();
+        let guards = Guards::new(access);
+        let exposed = false;
+        let control =
+            Control { store, catalogue, judge, metrics, log, tenants, clock, readiness, exposed, guards };
         tokens.push(token(ROOT, &[Scope::Admin], None));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = router(control.clone(), Settings { tokens });
-        tokio::spawn(serve(listener, router, std::future::pending()));
-        Self { address, control, _folder: folder }
+        let socket = crate::net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let router = router(control.clone(), Settings { tokens, guard_metrics: false });
+        let door = Door { socket, tls: AdminTls::default() };
+        tokio::spawn(serve(door, router, std::future::pending()));
+        Self { address, control, folder }
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Reply {

@@ -1,17 +1,19 @@
 //! Everything known about one recipient of one tenant: their events and their other identities, and the record that follows.
 //!
 //! A dossier is a set: learning the same events in any order, any number of times, gives the same record. Merging two dossiers is a join in which a revoke
-//! wins, so a fan-out that was cut half-way leaves identities stricter, never milder.
+//! wins, so a fan-out that was cut half-way leaves identities stricter, never milder. On top of the set lies the [`Chain`], the record of what arrived in
+//! which order; it decides nothing.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::category::{Category, CategorySet};
-use super::event::{Event, EventAsWritten, EventId, Kind};
-use super::recipient::{Recipient, RecipientKey};
+use super::chain::{Chain, Content, Salt, Subject};
+use super::event::{Event, EventId, Kind};
+use super::recipient::RecipientKey;
 use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
 use super::time::Timestamp;
+
+mod stored;
 
 /// How many other identities a person may have; a longer list is somebody's mistake.
 pub const MAX_LINKS: usize = 32;
@@ -40,15 +42,17 @@ pub struct Dossier {
     /// By whose event it is and its id: links bring in events of other identities.
     events: BTreeMap<(RecipientKey, EventId), Event>,
     links: BTreeMap<RecipientKey, Provenance>,
+    chain: Chain,
+    /// What was learnt and is not in the chain yet.
+    arrivals: Vec<Arrival>,
 }
 
-/// The stored form.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    v: u8,
-    events: Vec<EventAsWritten>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    links: Vec<(String, bool)>,
+/// Something that the chain does not cover yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Arrival {
+    subject: Subject,
+    /// Whether it stood in the store without an entry.
+    adopted: bool,
 }
 
 impl Dossier {
@@ -69,6 +73,10 @@ impl Dossier {
         }
         if event.kind == Kind::Inbound && !self.keep_latest_inbound(&event) {
             return Learned::Repeat;
+        }
+        if event.kind != Kind::Inbound {
+            let (owner, id) = key.clone();
+            self.arrivals.push(Arrival { subject: Subject::Event { owner, id }, adopted: false });
         }
         self.events.insert(key, event);
         Learned::New
@@ -91,6 +99,7 @@ impl Dossier {
         match self.links.get(&to) {
             Some(known) if *known >= provenance => false,
             Some(_) | None => {
+                self.arrivals.push(Arrival { subject: Subject::Link { to: to.clone() }, adopted: false });
                 self.links.insert(to, provenance);
                 true
             }
@@ -194,34 +203,45 @@ impl Dossier {
         categories.iter().filter(|c| self.category_record(*c).state == State::Granted).collect()
     }
 
-    /// The stored form.
-    pub fn encode(&self) -> Vec<u8> {
-        let stored = Stored {
-            v: 1,
-            events: self.events.values().map(|e| e.as_written(None)).collect(),
-            links: self
-                .links
-                .iter()
-                .filter_map(|(k, p)| Some((k.recipient()?.danger_string(), *p == Provenance::Observed)))
-                .collect(),
-        };
-        serde_json::to_vec(&stored).unwrap_or_default()
+    /// What arrived, in order; what was learnt since the last [`Dossier::seal`] is not in it yet.
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
     }
 
-    /// Reads the stored form; `None` for anything else.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let stored: Stored = serde_json::from_slice(bytes).ok().filter(|s: &Stored| s.v == 1)?;
-        let mut dossier = Self::default();
-        for written in stored.events {
-            let far_future = Timestamp::from_secs(u64::from(u32::MAX));
-            let event = Event::restore(written, far_future).ok()?;
-            dossier.events.insert((event.recipient.key(), event.id.clone()), event);
+    /// The event that an entry covers.
+    pub fn event(&self, subject: &Subject) -> Option<&Event> {
+        match subject {
+            Subject::Event { owner, id } => self.events.get(&(owner.clone(), id.clone())),
+            Subject::Link { .. } => None,
         }
-        for (to, observed) in stored.links {
-            let provenance = if observed { Provenance::Observed } else { Provenance::Declared };
-            dossier.links.insert(Recipient::parse(&to)?.key(), provenance);
+    }
+
+    /// How many events and links no entry covers, though they were in the store. `inbound` events have no entries: only the latest is kept.
+    pub fn unchained(&self) -> usize {
+        self.arrivals.iter().filter(|arrival| arrival.adopted).count()
+    }
+
+    /// Gives everything that was learnt an entry of the chain, in the order of arrival; to be called before every write.
+    ///
+    /// # Errors
+    /// Whatever `salt` fails with; nothing was given an entry then.
+    pub fn seal<E>(&mut self, at: Timestamp, mut salt: impl FnMut() -> Result<Salt, E>) -> Result<(), E> {
+        let salts = self.arrivals.iter().map(|_| salt()).collect::<Result<Vec<_>, E>>()?;
+        for (Arrival { subject, adopted }, salt) in std::mem::take(&mut self.arrivals).into_iter().zip(salts)
+        {
+            let text = stored::text(self, &subject).into();
+            self.chain.push(at, adopted, Content::Known { subject, text, salt });
         }
-        Some(dossier)
+        Ok(())
+    }
+
+    /// Takes events and links out for good. Their entries keep place, commitment and head, which say nothing about the person, so that the chain can still be
+    /// followed.
+    pub fn erase(&mut self, mut which: impl FnMut(&Subject) -> bool) {
+        self.events.retain(|(owner, id), _| !which(&Subject::Event { owner: owner.clone(), id: id.clone() }));
+        self.links.retain(|to, _| !which(&Subject::Link { to: to.clone() }));
+        self.arrivals.retain(|arrival| !which(&arrival.subject));
+        self.chain.erase(which);
     }
 }
 

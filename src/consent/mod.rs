@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no provider's wire format. Every other module speaks in these words.
 
 pub mod category;
+pub mod chain;
 pub mod dossier;
 pub mod event;
 pub mod evidence;

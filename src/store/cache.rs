@@ -49,6 +49,11 @@ impl Cache {
         self.entries.get(place).filter(|entry| !self.too_old(entry))
     }
 
+    /// The clock of the store.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// A clock that was set back shows entries from the future: those are too old as well.
     fn too_old(&self, entry: &Entry) -> bool {
         let Some(max_age) = self.max_age.filter(|_| entry.permits_anything()) else { return false };

@@ -11,6 +11,7 @@ mod learning;
 mod link;
 mod place;
 pub mod redis;
+mod stamps;
 mod sync;
 mod tickets;
 

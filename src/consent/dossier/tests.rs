@@ -1,8 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::consent::chain::Entry;
 use crate::consent::event::Actor;
 use crate::consent::evidence::Evidence;
+use crate::consent::recipient::Recipient;
 
 const PHONE: &str = "+15550000001";
 const USER: &str = "US.13491208655302741918";
@@ -29,6 +31,16 @@ fn dossier(events: &[Event]) -> Dossier {
     for event in events {
         dossier.learn(event.clone());
     }
+    dossier
+}
+
+fn sealed(mut dossier: Dossier) -> Dossier {
+    let mut next = 0u8;
+    let salt = || {
+        next += 1;
+        Ok::<_, ()>([next; 16])
+    };
+    dossier.seal(Timestamp::from_secs(1_000_000), salt).unwrap();
     dossier
 }
 
@@ -160,6 +172,96 @@ fn a_resume_does_not_cross_a_declared_link() {
     assert_eq!(states(&component(Provenance::Declared, &events))[0], State::Revoked);
 }
 
+fn known(entries: &[Entry]) -> Vec<bool> {
+    entries.iter().map(|entry| matches!(entry.content, Content::Known { .. })).collect()
+}
+
+#[test]
+fn the_chain_holds_events_and_links_in_order_of_arrival_and_no_repeat() {
+    let mut dossier = sealed(dossier(&[event(Kind::Revoke, 20, Actor::Person)]));
+    dossier.learn(event(Kind::Grant, 10, Actor::Person));
+    dossier.learn(event(Kind::Revoke, 20, Actor::Person));
+    dossier.learn(event(Kind::Inbound, 30, Actor::Person));
+    let user = Recipient::parse(USER).unwrap().key();
+    dossier.link(user.clone(), Provenance::Declared);
+    dossier.link(user.clone(), Provenance::Declared);
+    dossier.link(user, Provenance::Observed);
+    let dossier = sealed(dossier);
+    let covers = |entry: &Entry| match &entry.content {
+        Content::Known { subject: Subject::Event { id, .. }, .. } => id.0.clone(),
+        Content::Known { subject: Subject::Link { to }, .. } => {
+            String::from_utf8(to.bytes().to_vec()).unwrap()
+        }
+        Content::Erased { .. } => "erased".to_owned(),
+    };
+    let covered: Vec<String> = dossier.chain().entries().iter().map(covers).collect();
+    assert_eq!(covered, ["Revoke-20-Person", "Grant-10-Person", USER, USER]);
+}
+
+#[test]
+fn a_failing_salt_loses_nothing() {
+    let mut dossier = dossier(&[event(Kind::Grant, 10, Actor::Person)]);
+    assert_eq!(dossier.seal(Timestamp::EPOCH, || Err("no randomness")), Err("no randomness"));
+    assert_eq!(sealed(dossier).chain().entries().len(), 1);
+}
+
+#[test]
+fn a_dossier_that_was_not_sealed_is_stored_whole_all_the_same() {
+    let dossier = dossier(&[event(Kind::Grant, 10, Actor::Person), event(Kind::Inbound, 10, Actor::Person)]);
+    let read = Dossier::decode(&dossier.encode()).unwrap();
+    assert_eq!(read.history(), dossier.history());
+    assert_eq!(read.unchained(), 1);
+}
+
+#[test]
+fn the_first_version_is_read_and_its_events_get_marked_entries_at_the_next_write() {
+    let first = r#"{"v":1,"events":[
+        {"id":"a","recipient":"+15550000001","kind":"grant","categories":["marketing"],"occurred_at":"1970-01-01T00:00:10Z","received_at":"1970-01-01T00:00:11Z",
+         "actor":"person","source":"website","evidence":{"channel":"website"}},
+        {"id":"b","recipient":"+15550000001","kind":"inbound","occurred_at":"1970-01-01T00:00:20Z","received_at":"1970-01-01T00:00:20Z","actor":"person","source":"webhook"}],
+        "links":[["US.13491208655302741918",true]]}"#;
+    let read = Dossier::decode(first.as_bytes()).unwrap();
+    assert_eq!(read.unchained(), 2);
+    let sealed = sealed(read.clone());
+    assert_eq!((sealed.record(), sealed.history()), (read.record(), read.history()));
+    assert!(sealed.chain().entries().iter().all(|entry| entry.adopted));
+    assert_eq!(sealed.chain().entries().len(), 2);
+    let later = Dossier::decode(&sealed.encode()).unwrap();
+    assert_eq!(later, sealed);
+}
+
+#[test]
+fn an_edited_text_is_a_fault_of_its_entry() {
+    let stored =
+        sealed(dossier(&[event(Kind::Grant, 10, Actor::Person), event(Kind::Revoke, 20, Actor::Person)]));
+    let mut bytes = stored.encode();
+    let at = bytes.windows(6).position(|bytes| bytes == b"revoke").unwrap();
+    bytes[at..at + 6].copy_from_slice(b"resume");
+    let edited = Dossier::decode(&bytes).unwrap();
+    assert_eq!(edited.record().categories[Category::Marketing.index()].state, State::Granted);
+    assert_eq!(edited.chain().faults(), [2]);
+}
+
+#[test]
+fn erasing_a_person_leaves_a_chain_that_can_be_followed_and_no_word_of_theirs() {
+    let mut whole =
+        dossier(&[event(Kind::Grant, 10, Actor::Person), event(Kind::Inbound, 20, Actor::Person)]);
+    let other = Recipient::parse(USER).unwrap();
+    whole.learn(Event { recipient: other.clone(), ..event(Kind::Revoke, 30, Actor::Person) });
+    whole.link(other.key(), Provenance::Declared);
+    let whole = sealed(whole);
+    let mut erased = whole.clone();
+    let owner = Recipient::parse(PHONE).unwrap().key();
+    erased.erase(|covers| matches!(covers, Subject::Event { owner: of, .. } if *of == owner));
+    let bytes = erased.encode();
+    assert!(!bytes.windows(10).any(|bytes| bytes == b"5550000001"));
+    assert_eq!(known(erased.chain().entries()), [false, true, true]);
+    let read = Dossier::decode(&bytes).unwrap();
+    assert!(read.chain().faults().is_empty());
+    assert_eq!(read.chain().head_at(u32::MAX), whole.chain().head_at(u32::MAX));
+    assert_eq!((read.history().len(), read.links().count(), read.unchained()), (1, 1, 0));
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let kinds = prop::sample::select(vec![Kind::Grant, Kind::Revoke, Kind::Resume, Kind::Inbound]);
     let actors = prop::sample::select(vec![Actor::Person, Actor::Operator, Actor::Provider]);
@@ -173,8 +275,43 @@ proptest! {
     ) {
         let (once, shuffled) = (dossier(&events.0), dossier(&events.1));
         prop_assert_eq!(once.record(), shuffled.record());
-        prop_assert_eq!(&once, &shuffled);
-        prop_assert_eq!(Dossier::decode(&once.encode()), Some(once));
+        prop_assert_eq!(once.history(), shuffled.history());
+        // The order of arrival is in the chains alone.
+        prop_assert_eq!(sealed(once).chain().entries().len(), sealed(shuffled).chain().entries().len());
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back_and_its_chain_has_no_fault(events in prop::collection::vec(any_event(), 0..7), links in 0..3) {
+        let mut stored = dossier(&events);
+        for n in 0..links {
+            stored.link(Recipient::parse(&format!("US.{n}")).unwrap().key(), Provenance::Declared);
+        }
+        let stored = sealed(stored);
+        prop_assert!(stored.chain().faults().is_empty());
+        prop_assert_eq!(stored.unchained(), 0);
+        prop_assert_eq!(Dossier::decode(&stored.encode()), Some(stored));
+    }
+
+    #[test]
+    fn nothing_stored_makes_reading_panic(events in prop::collection::vec(any_event(), 0..3), cut in 0usize..2000, flip in 0usize..2000) {
+        let mut bytes = sealed(dossier(&events)).encode();
+        let flip = flip % bytes.len();
+        bytes[flip] ^= 1;
+        let _ = Dossier::decode(&bytes);
+        bytes.truncate(cut);
+        let _ = Dossier::decode(&bytes);
+    }
+
+    #[test]
+    fn a_chain_only_grows(first in prop::collection::vec(any_event(), 0..4), then in prop::collection::vec(any_event(), 0..4)) {
+        let before = sealed(dossier(&first));
+        let mut after = before.clone();
+        for event in then {
+            after.learn(event);
+        }
+        let after = sealed(after);
+        prop_assert!(after.chain().entries().starts_with(before.chain().entries()));
+        prop_assert!(after.chain().faults().is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::consent::event::Kind;
 use crate::consent::{GateRecord, RecipientKey, TenantId};
 use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
 use super::row::Row;
@@ -119,8 +120,12 @@ impl<'t> Batch<'t> {
         }
     }
 
-    /// Writes what changed and returns the gate records that now stand; `heard` are the tenants whose own record is written already.
-    pub(super) fn write(mut self, heard: &Tenants) -> Result<Vec<(Place, GateRecord)>, StoreError> {
+    /// Seals and writes what changed and returns the gate records that now stand; `heard` are the tenants whose own record is written already.
+    pub(super) fn write(
+        mut self,
+        heard: &Tenants,
+        stamps: &mut Stamps,
+    ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
         let mut changed: Vec<_> =
             std::mem::take(&mut self.held).into_iter().filter(|(_, held)| held.changed).collect();
         // In the order of the tables: neighbours share pages.
@@ -132,7 +137,8 @@ impl<'t> Batch<'t> {
             .map_or(0, |(number, _)| number.value().saturating_add(1));
         let mut written = Vec::with_capacity(changed.len());
         let mut dossiers = Vec::with_capacity(changed.len());
-        for (place, held) in changed {
+        for (place, mut held) in changed {
+            stamps.seal(&mut held.dossier)?;
             let number = held.number.unwrap_or(next);
             next = next.max(number.saturating_add(1));
             let gate = held.dossier.record().gate_record();

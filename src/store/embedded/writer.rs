@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::link::State;
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
@@ -28,11 +29,13 @@ pub(super) struct Writer {
     front: Arc<Front>,
     /// Tenants whose own record is known to be written.
     heard: Tenants,
+    stamps: Stamps,
 }
 
 impl Writer {
     pub(super) fn new(database: Database, snapshot: Arc<ArcSwapOption<Snapshot>>, front: Arc<Front>) -> Self {
-        Self { database, snapshot, front, heard: Tenants::default() }
+        let stamps = Stamps::new(front.cache.clock());
+        Self { database, snapshot, front, heard: Tenants::default(), stamps }
     }
 
     /// Starts the thread, which ends with the queue or with the first job that closes it.
@@ -104,7 +107,7 @@ impl Writer {
 
     /// Does the work of every job within the transaction; returns the gate records that it changes.
     fn fill(
-        &self,
+        &mut self,
         transaction: &WriteTransaction,
         group: &mut [Job],
     ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
@@ -124,7 +127,7 @@ impl Writer {
                 Job::Close(_) => {}
             }
         }
-        batch.write(&self.heard)
+        batch.write(&self.heard, &mut self.stamps)
     }
 
     /// Shows the commit to readers, then corrects the cache; only then is anything acknowledged.

@@ -17,6 +17,7 @@ use crate::consent::{GateRecord, RecipientKey, TenantId};
 use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
 use crate::store::place::Place;
+use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
 use super::batch::{Batch, Change, Seen, Taught};
@@ -287,11 +288,13 @@ fn is_no_script(answer: &Value) -> bool {
 async fn write_chunk(
     connection: MultiplexedConnection,
     front: Arc<Front>,
-    changes: Vec<Change>,
+    mut changes: Vec<Change>,
 ) -> Result<Vec<Place>, StoreError> {
     let mut writes = Pipeline::with_capacity(changes.len());
     let mut gates = Vec::with_capacity(changes.len());
-    for (n, Change { place, dossier, seen }) in changes.iter().enumerate() {
+    let mut stamps = Stamps::new(front.cache.clock());
+    for (n, Change { place, dossier, seen }) in changes.iter_mut().enumerate() {
+        stamps.seal(dossier)?;
         let gate = dossier.record().gate_record();
         gates.push(gate);
         // The first of a chunk brings the script along, so that the others find it.

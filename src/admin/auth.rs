@@ -128,8 +128,7 @@ fn presented(headers: &HeaderMap) -> Result<&[u8], AuthFailure> {
     if all.next().is_some() {
         return Err(AuthFailure::Malformed);
     }
-    let (scheme, token) =
-        only.as_bytes().split_at_checked(b"Bearer ".len()).ok_or(AuthFailure::Malformed)?;
+    let (scheme, token) = only.as_bytes().split_at_checked(b"Bearer ".len()).ok_or(AuthFailure::Malformed)?;
     let token = token.trim_ascii();
     let well_formed = scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty();
     well_formed.then_some(token).ok_or(AuthFailure::Malformed)

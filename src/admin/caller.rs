@@ -102,7 +102,7 @@ impl Caller {
     }
 
     /// Notes that the request concerns a tenant as a whole.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for exports, which concern everybody"))]
+    #[allow(dead_code, reason = "for exports, which concern everybody")]
     pub(super) fn touches_all_of(&self, tenant: usize) {
         self.touched().push((Some(tenant), None));
     }

@@ -52,7 +52,8 @@ pub(super) async fn show(
 
 /// Notes whom the decision is about, as it names them itself.
 fn note(caller: &Caller, control: &Control, decision: &Value) {
-    let tenant = decision.get("tenant").and_then(Value::as_str).and_then(|name| control.tenants.position(name));
+    let tenant =
+        decision.get("tenant").and_then(Value::as_str).and_then(|name| control.tenants.position(name));
     let hashes = decision.get("recipient_hash");
     let several = hashes.and_then(Value::as_array).into_iter().flatten();
     for hash in several.chain(hashes).filter_map(Value::as_str) {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Failures that one address may have at once, and how many more each second.
-const OF_ONE: Pace = Pace { burst: 20.0, per_second: 1.0 };
+const OF_ONE: Pace = Pace { burst: 30.0, per_second: 1.0 };
 /// The same of all addresses together.
 const OF_ALL: Pace = Pace { burst: 1000.0, per_second: 100.0 };
 /// How many addresses are remembered; those that have been good for longest are forgotten first.
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn an_address_has_a_burst_and_then_one_a_second() {
         let (failures, start) = (Failures::default(), Instant::now());
-        for _ in 0..20 {
+        for _ in 0..30 {
             failures.note(ip("192.0.2.1"), start).unwrap();
         }
         let wait = failures.note(ip("192.0.2.1"), start).unwrap_err();
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_subscriber_cannot_walk_through_their_own_network() {
         let (failures, start) = (Failures::default(), Instant::now());
-        for n in 0..20 {
+        for n in 0..30 {
             failures.note(ip(&format!("2001:db8:0:1::{n:x}")), start).unwrap();
         }
         failures.note(ip("2001:db8:0:1:ffff::1"), start).unwrap_err();
@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn all_addresses_together_have_a_limit_and_are_not_all_remembered() {
         let (failures, start) = (Failures::default(), Instant::now());
-        let passed = (0..30_000_u32).filter(|n| failures.note(IpAddr::V4((*n).into()), start).is_ok()).count();
+        let passed =
+            (0..30_000_u32).filter(|n| failures.note(IpAddr::V4((*n).into()), start).is_ok()).count();
         assert_eq!(passed, 1000);
         let book = failures.0.lock().unwrap();
         assert!(book.of_one.len() <= MAX_PEERS, "{}", book.of_one.len());

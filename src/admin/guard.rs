@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
 use http::StatusCode;
+use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::Control;
 use super::access_log::AccessLog;
@@ -65,8 +65,7 @@ pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next
         Ok(token) => token,
         Err(failure) => return guard.turn_away(failure, peer),
     };
-    let mark =
-        Mark { request: request_id(), token: token.name.clone(), action: guard.name, peer };
+    let mark = Mark { request: request_id(), token: token.name.clone(), action: guard.name, peer };
     let caller = Caller::new(&guard.control, mark, token.tenants.clone());
     if !token.scopes.contains(guard.scope) {
         guard.control.metrics.auth_failed(AuthFailure::Scope);
@@ -138,7 +137,7 @@ impl Guard {
 }
 
 fn whole_seconds(wait: Duration) -> HeaderValue {
-    HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64)
+    HeaderValue::from(wait.as_secs().saturating_add(1))
 }
 
 /// What the access log says of an answer.
@@ -168,4 +167,3 @@ fn request_id() -> String {
         Err(_) => String::from("unknown"),
     }
 }
-

@@ -59,7 +59,10 @@ impl AdminTls {
     /// Reads the files anew, for connections from now on; files that will not do leave the ones before in use.
     pub fn reload(&self) {
         if let Err(error) = self.read() {
-            tracing::error!(error = &error as &dyn std::error::Error, "the admin listener's TLS files were not read anew; the ones before stay in use");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the admin listener's TLS files were not read anew; the ones before stay in use"
+            );
         }
     }
 
@@ -119,7 +122,10 @@ async fn connection(accepted: Accepted, tls: AdminTls, router: Router, drain: Dr
 }
 
 /// Speaks TLS, or says in plain words that only TLS is spoken here.
-async fn handshake(mut stream: TcpStream, tls: &ServerTls) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+async fn handshake(
+    mut stream: TcpStream,
+    tls: &ServerTls,
+) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
     let mut first = [0];
     let seen = timeout(HANDSHAKE, stream.peek(&mut first)).await.ok()?.ok()?;
     if seen == 1 && first != [TLS_HANDSHAKE] {

@@ -25,6 +25,7 @@ mod ingest;
 mod lines;
 mod listener;
 mod openapi;
+mod page;
 mod patient;
 mod problem;
 mod recipients;

@@ -142,7 +142,8 @@ impl Begun<'_> {
         }
         let (parts, body) = answer.into_parts();
         let Ok(whole) = Limited::new(body, LARGEST_ANSWER).collect().await else {
-            return Problem::new(Fault::RecordUnavailable, "the answer broke off; repeat the request").into_response();
+            return Problem::new(Fault::RecordUnavailable, "the answer broke off; repeat the request")
+                .into_response();
         };
         let answer = whole.to_bytes();
         let first = First {
@@ -255,7 +256,9 @@ fn fingerprint_of_head(parts: &Parts) -> digest::Context {
 
 fn sha256(parts: &[&[u8]]) -> Digest {
     let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     finished(context)
 }
 

@@ -10,8 +10,8 @@ use crate::policy::{self, FailureStance, Mode};
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
-    Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull, Privacy,
-    Proxy, Relay, Scope, Upstream, Webhook,
+    Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink,
+    OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Unique};
@@ -140,7 +140,10 @@ fn admin_tls(section: &Section<'_>) -> Option<Option<AdminTls>> {
         (cert, _, _) => {
             let (there, missing) =
                 if cert.is_some() { ("tls_cert", "tls_key") } else { ("tls_key", "tls_cert") };
-            section.reject(there, Wrong::new(format!("of no use without {missing}"), format!("write {missing}")));
+            section.reject(
+                there,
+                Wrong::new(format!("of no use without {missing}"), format!("write {missing}")),
+            );
             None
         }
     }
@@ -148,7 +151,9 @@ fn admin_tls(section: &Section<'_>) -> Option<Option<AdminTls>> {
 
 fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
     let access_log = section.optional("access_log", sink)?;
-    Some(Audit { access_log: access_log.map_or_else(|| Some(LogSink::File(data_dir?.join(ACCESS_LOG))), Some)? })
+    Some(Audit {
+        access_log: access_log.map_or_else(|| Some(LogSink::File(data_dir?.join(ACCESS_LOG))), Some)?,
+    })
 }
 
 /// The access log's file in the data folder, unless `access_log` names another.

@@ -195,9 +195,7 @@ pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
         | Node::Number(_)
         | Node::List(_)
         | Node::Table(_)
-        | Node::Other(_) => {
-            Err(wrong_type(entry, "true or false", "write true or false without quotes"))
-        }
+        | Node::Other(_) => Err(wrong_type(entry, "true or false", "write true or false without quotes")),
     }
 }
 

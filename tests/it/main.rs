@@ -13,6 +13,7 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod admin_tls;
 mod base_path;
 mod cli;
 mod clients;

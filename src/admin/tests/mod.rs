@@ -2,6 +2,7 @@
 
 mod access;
 mod events;
+mod guard;
 mod reading;
 
 use std::net::SocketAddr;
@@ -71,27 +72,35 @@ async fn plane() -> Plane {
 }
 
 impl Plane {
-    async fn start(names: &[&str], mut tokens: Vec<Token>) -> Self {
+    async fn start(names: &[&str], tokens: Vec<Token>) -> Self {
+        Self::with(names, Settings { tokens, guard_metrics: false }).await
+    }
+
+    async fn guarding_metrics(tokens: Vec<Token>) -> Self {
+        Self::with(&["acme"], Settings { tokens, guard_metrics: true }).await
+    }
+
+    async fn with(names: &[&str], mut settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(NOW);
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let settings = StoreSettings {
+        let store_settings = StoreSettings {
             kind: Kind::Embedded { path: folder.path().join("consent.redb") },
             lookup_deadline: StoreSettings::LOOKUP_DEADLINE,
             cache_capacity: 1000,
             tenants: names.clone(),
         };
-        let store = ConsentStore::open(settings, clock.clone()).await.unwrap();
+        let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         let catalogue = Catalogue::new(store.clone(), clock.clone());
         catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
-        let settings = judge::Settings {
+        let judge_settings = judge::Settings {
             tenants: tenants.clone(),
             bare_numbers: BareNumbers::International,
             relay: false,
         };
-        let judge = Judge::new(settings, policy, store.clone(), catalogue.clone(), clock.clone());
+        let judge = Judge::new(judge_settings, policy, store.clone(), catalogue.clone(), clock.clone());
         let metrics = Metrics::new(&names, 1);
         let log_settings = decision_log::Settings {
             sink: decision_log::Sink::File(folder.path().join("decisions")),
@@ -108,10 +117,10 @@ impl Plane {
         let exposed = false;
         let control =
             Control { store, catalogue, judge, metrics, log, tenants, clock, readiness, exposed, guards };
-        tokens.push(token(ROOT, &[Scope::Admin], None));
+        settings.tokens.push(token(ROOT, &[Scope::Admin], None));
         let socket = crate::net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
-        let router = router(control.clone(), Settings { tokens, guard_metrics: false });
+        let router = router(control.clone(), settings);
         let door = Door { socket, tls: AdminTls::default() };
         tokio::spawn(serve(door, router, std::future::pending()));
         Self { address, control, folder }

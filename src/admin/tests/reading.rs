@@ -178,3 +178,24 @@ async fn a_recent_decision_is_found_by_its_id_and_only_by_its_tenant() {
     plane.get("/v1/decisions/7ZZZZZZZZZZZZZZZZZZZZZZZZZ").await.problem(404);
     plane.get("/v1/decisions/15550000001").await.problem(400);
 }
+
+#[tokio::test]
+async fn the_catalogue_comes_in_pages() {
+    let plane = plane().await;
+    for account in ["10", "20", "30"] {
+        plane.call("PUT", &format!("/v1/templates/{account}"), ROOT, r#"{"data":[]}"#).await;
+    }
+    let mut path = "/v1/templates?limit=2".to_owned();
+    let mut pages = Vec::new();
+    loop {
+        let reply = plane.get(&path).await;
+        let accounts = reply.json["accounts"].as_array().unwrap().iter();
+        pages.push(accounts.map(|list| list["account"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+        match reply.json["next"].as_str() {
+            Some(next) => next.clone_into(&mut path),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [vec!["10", "20"], vec!["30"]]);
+    plane.get("/v1/templates?limit=none&page=2").await.problem(422);
+}

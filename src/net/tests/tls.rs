@@ -91,8 +91,10 @@ fn a_bad_authority_file_is_refused_with_its_name_and_a_remedy() {
 #[test]
 fn a_key_that_is_missing_or_of_another_certificate_is_refused() {
     let (one, other) = (files(), files());
-    let absent = ServerTls::new(&server_files(&one.certificate, &one.certificate), PROTOCOLS).unwrap_err().to_string();
+    let absent =
+        ServerTls::new(&server_files(&one.certificate, &one.certificate), PROTOCOLS).unwrap_err().to_string();
     assert!(absent.contains("holds no private key"), "{absent}");
-    let foreign = ServerTls::new(&server_files(&one.certificate, &other.key), PROTOCOLS).unwrap_err().to_string();
+    let foreign =
+        ServerTls::new(&server_files(&one.certificate, &other.key), PROTOCOLS).unwrap_err().to_string();
     assert!(foreign.contains("match their key"), "{foreign}");
 }

@@ -112,7 +112,7 @@ fn all_stages_but_the_lookup(bencher: Bencher) {
     let (parts, body) = (parts(), body());
     let policy = Policy::new(Settings::default());
     let sender = E164::parse("+15550783881");
-    let entry = TemplateEntry { category: Category::Utility, correct_category: None };
+    let entry = TemplateEntry { category: Category::Utility, correct_category: None, asks_to_call: false };
     let stored = record().encode();
     bencher.bench(|| {
         let inspect = inspect(black_box(&parts));

@@ -18,4 +18,5 @@ pub mod sandbox;
 pub mod store;
 pub mod templates;
 pub mod upstream;
+pub mod webhook;
 pub mod wire;

@@ -32,6 +32,9 @@ pub(super) const EVENT: &Fields = &[
         "evidence",
         "an object; its text fields take text, name_and_logo_shown and number_confirmed true or false, categories_shown a list of categories",
     ),
+    ("pending", "true or false"),
+    ("confirms", "text, the id of the pending grant that this one confirms"),
+    ("legacy", "true or false"),
 ];
 
 /// The fields of an event's evidence.

@@ -117,6 +117,9 @@ impl<'a> Ingest<'a> {
     fn read(&self, written: &[u8]) -> Result<Incoming, Vec<String>> {
         let written: EventAsWritten = explain::read(written, explain::EVENT)?;
         let tenant = self.tenant(written.tenant.as_deref());
+        if written.legacy == Some(true) {
+            return Err(vec!["legacy: this gate takes no grants without evidence".to_owned()]);
+        }
         // What reaches us here was told to us: even "provider" as the actor makes no link an observed one.
         let provenance = Provenance::Declared;
         match (tenant, Event::check(written, self.control.clock.now())) {

@@ -27,7 +27,8 @@ pub(super) struct Page {
 impl Page {
     /// Reads the query, which may hold nothing else.
     pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
-        let unreadable = || Problem::new(Fault::Unreadable, "the query is no list of name=value, percent-encoded");
+        let unreadable =
+            || Problem::new(Fault::Unreadable, "the query is no list of name=value, percent-encoded");
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|_| unreadable())?;
         let (mut limit, mut after, mut problems) = (None, None, Vec::new());
         for (name, value) in &pairs {
@@ -39,7 +40,9 @@ impl Page {
             match new {
                 Ok(true) => {}
                 Ok(false) => problems.push(format!("{name}: write it once")),
-                Err(problem) if matches!(name.as_str(), "limit" | "after") => problems.push(format!("{name}: {problem}")),
+                Err(problem) if matches!(name.as_str(), "limit" | "after") => {
+                    problems.push(format!("{name}: {problem}"));
+                }
                 Err(problem) => problems.push(problem),
             }
         }
@@ -60,7 +63,11 @@ impl Page {
         let after = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]*$"));
         operation
             .in_query("limit", "How many items, 100 if left out", limit)
-            .in_query("after", "Where the page before ended, as its next says it; leave it out for the first", after)
+            .in_query(
+                "after",
+                "Where the page before ended, as its next says it; leave it out for the first",
+                after,
+            )
             .faults(&[Fault::Unreadable, Fault::Invalid])
     }
 }
@@ -102,7 +109,9 @@ mod tests {
             assert!(told.contains(says), "{says}: {told}");
         }
         assert!(!told.contains("5550000001"));
-        for bad in ["?limit=", "?limit=-1", "?limit=1.0", "?limit=%2B5", "?limit=99999999999999999999", "?after=_w"] {
+        for bad in
+            ["?limit=", "?limit=-1", "?limit=1.0", "?limit=%2B5", "?limit=99999999999999999999", "?after=_w"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

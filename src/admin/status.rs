@@ -13,6 +13,10 @@ use utoipa::ToSchema;
 use super::Control;
 use super::openapi::{AnyObject, DOCUMENT, Description};
 use crate::metrics;
+use crate::policy::Mode;
+
+/// Easily forgotten after a trial, and then nobody is protected.
+const SHADOW: &str = "[policy] mode is \"shadow\": every send passes and refusals are only recorded; set \"enforce\" to refuse";
 
 /// In which part of its life the gate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +118,9 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
         warnings.push(EXPOSED.to_owned());
     }
     let policy = control.judge.policy();
+    if policy.mode() == Mode::Shadow {
+        warnings.push(SHADOW.into());
+    }
     let answer = Readable {
         ready: not_ready.is_empty(),
         not_ready,

@@ -62,6 +62,8 @@ struct Template {
     correct_category: Option<Category>,
     /// `APPROVED` and the like.
     status: Option<String>,
+    /// Whether it asks for the permission to call; its sends need that consent too.
+    asks_to_call: bool,
 }
 
 pub(super) fn replacing() -> Description {
@@ -143,6 +145,7 @@ fn shown(account: &str, list: &AccountList) -> TemplateList {
         category: t.category,
         correct_category: t.correct_category,
         status: t.status.clone(),
+        asks_to_call: t.asks_to_call,
     };
     let templates = list.templates.iter().map(template).collect();
     TemplateList { account: account.to_owned(), replaced_at: list.replaced_at, templates }

@@ -16,7 +16,9 @@ use crate::net::{ClientTls, ConnectionSettings, ServerTlsFiles, TlsSettings};
 use crate::proxy;
 use crate::store::{self, ConsentStore, StoreError};
 use crate::upstream::{self, Origin};
+use crate::webhook;
 use crate::wire::identify::BareNumbers;
+use crate::wire::webhook::Secrets;
 
 /// The name under which the key of the keyed hashes stands in the store.
 pub(super) const HASH_KEY: &str = "privacy.hash_key";
@@ -115,8 +117,7 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
             config::BareNumbers::AllReadings => BareNumbers::AllReadings,
             config::BareNumbers::International => BareNumbers::International,
         },
-        // No relay learns from webhooks yet: windows are known through `inbound` events alone.
-        relay: false,
+        relay: config.webhook.is_some(),
     }
 }
 
@@ -188,9 +189,26 @@ pub(super) fn upstream(config: &Config) -> Result<upstream::Settings, AppError> 
     })
 }
 
+/// The webhook relay, if one is configured.
+pub(super) fn relay(config: &Config) -> Result<Option<webhook::Settings>, AppError> {
+    let Some(hook) = &config.webhook else { return Ok(None) };
+    if hook.relay == config::Relay::Queue {
+        return Err(AppError::RelayQueue);
+    }
+    let secrets = hook.app_secrets.iter().map(|secret| secret.danger_reveal().as_str());
+    Ok(Some(webhook::Settings {
+        verify_token: hook.verify_token.danger_reveal().clone(),
+        secrets: Secrets::new(secrets),
+        bots: config.webhook_urls.clone(),
+        tls: ClientTls::new(&TlsSettings { ca_file: config.upstream.ca_file.clone() })
+            .map_err(AppError::Tls)?,
+    }))
+}
+
 pub(super) fn proxy(config: &Config) -> proxy::Settings {
     proxy::Settings {
         max_send_body: usize::try_from(config.proxy.max_send_body).unwrap_or(usize::MAX),
+        max_buffered: usize::try_from(config.proxy.max_buffered_per_worker).unwrap_or(usize::MAX),
         base_path: config.proxy.base_path.clone(),
         log_patience: LOG_PATIENCE,
         body_patience: BODY_PATIENCE,

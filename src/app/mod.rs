@@ -4,6 +4,7 @@
 
 mod assemble;
 mod following;
+mod relay;
 mod worker;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::policy::{Mode, Policy};
 use crate::store::{ConsentStore, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
+use crate::webhook;
 
 /// How long the decision log may take to write what is queued, once everything has drained.
 const LOG_FLUSH: Duration = Duration::from_secs(10);
@@ -48,6 +50,8 @@ pub enum AppError {
     AdminTls(TlsError),
     /// A Sentinel group or a Cluster is configured.
     RedisTopology,
+    /// The webhook relay is to queue what bots do not take.
+    RelayQueue,
     /// The system refused a thread, a socket or a signal handler.
     System(io::Error),
 }
@@ -63,6 +67,9 @@ impl fmt::Display for AppError {
             Self::RedisTopology => f.write_str(
                 "[store] url: redis+sentinel:// and redis+cluster:// are not supported yet; write redis:// or rediss:// with the primary's own address",
             ),
+            Self::RelayQueue => {
+                f.write_str("[webhook] relay: \"queue\" is not supported yet; write relay = \"wait\", or leave the key out")
+            }
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
             Self::AdminTls(_) => f.write_str("[admin] TLS could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
@@ -79,7 +86,7 @@ impl std::error::Error for AppError {
             Self::Bind(source) => Some(source),
             Self::Tls(source) | Self::AdminTls(source) => Some(source),
             Self::Origin(source) => Some(source),
-            Self::RedisTopology => None,
+            Self::RedisTopology | Self::RelayQueue => None,
         }
     }
 }
@@ -91,6 +98,8 @@ pub struct Addresses {
     pub proxy: SocketAddr,
     /// The admin API.
     pub admin: SocketAddr,
+    /// The webhook relay, if there is one.
+    pub webhook: Option<SocketAddr>,
 }
 
 /// Runs the gate until SIGTERM or SIGINT, then finishes what is in flight.
@@ -148,12 +157,20 @@ pub async fn run(
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
     let admin_tls = assemble::admin_tls(&config)?;
     let guards = Guards::new(assemble::access_log(&config)?);
+    let relay = assemble::relay(&config)?;
+    let relay_socket = config.webhook.as_ref().map(|hook| net::bind(hook.listen)).transpose();
+    let relay_socket = relay_socket.map_err(AppError::Bind)?;
     let addresses = Addresses {
         proxy: sockets
             .first()
             .map_or(Ok(config.proxy.listen), std::net::TcpListener::local_addr)
             .map_err(AppError::System)?,
         admin: admin_socket.local_addr().map_err(AppError::System)?,
+        webhook: relay_socket
+            .as_ref()
+            .map(std::net::TcpListener::local_addr)
+            .transpose()
+            .map_err(AppError::System)?,
     };
 
     let (trigger, drain) = net::drain();
@@ -172,6 +189,23 @@ pub async fn run(
             drain: drain.clone(),
         };
         threads.push(worker::spawn(index, seat).map_err(AppError::System)?);
+    }
+    if let (Some(settings), Some(socket)) = (relay, relay_socket) {
+        let ground = webhook::Ground {
+            store: store.clone(),
+            judge: judge.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+        };
+        let seat = relay::Seat {
+            socket,
+            connection: assemble::connection(&config),
+            max_connections: config.proxy.max_connections,
+            settings,
+            ground,
+            drain: drain.clone(),
+        };
+        threads.push(relay::spawn(seat).map_err(AppError::System)?);
     }
     drop(drain);
 
@@ -205,6 +239,9 @@ pub async fn run(
         );
     }
     readiness.enter(Phase::Serving);
+    if let Some(webhook) = addresses.webhook {
+        tracing::info!(webhook.listen = %webhook, "relaying webhooks");
+    }
     tracing::info!(proxy.listen = %addresses.proxy, admin.listen = %addresses.admin, workers, upstream = %config.upstream.url, "serving");
     ready(addresses);
 

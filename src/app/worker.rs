@@ -15,7 +15,7 @@ use crate::decision_log::WorkerLog;
 use crate::judge::Judge;
 use crate::metrics::WorkerMetrics;
 use crate::net::{Accepted, ConnectionSettings, Drain, Ending, Listener, serve_connection};
-use crate::proxy::{self, Worker};
+use crate::proxy::{self, Budget, Worker};
 use crate::upstream::{self, Upstream};
 
 /// Everything that a worker thread is given.
@@ -31,10 +31,10 @@ pub(super) struct Seat {
     pub(super) drain: Drain,
 }
 
-/// A running worker thread.
+/// A running thread that serves.
 pub(super) struct Running {
-    thread: JoinHandle<()>,
-    end: oneshot::Sender<()>,
+    pub(super) thread: JoinHandle<()>,
+    pub(super) end: oneshot::Sender<()>,
 }
 
 impl Running {
@@ -68,6 +68,7 @@ async fn accept(seat: Seat) -> io::Result<()> {
     let Seat { socket, settings, connection, max_connections, judge, upstream, log, metrics, drain } = seat;
     let listener = Listener::register(socket, max_connections)?;
     let worker = Rc::new(Worker {
+        budget: Budget::of(settings.max_buffered),
         settings,
         judge,
         upstream: Upstream::new(upstream),

@@ -50,6 +50,15 @@ pub(super) struct GrantArgs {
     /// What the person agreed to: authentication, call, marketing, service, utility.
     #[arg(long, value_name = "A,B", value_delimiter = ',', required = true, value_parser = category)]
     category: Vec<Category>,
+    /// The grant counts only once the person confirms it (double opt-in).
+    #[arg(long)]
+    pending: bool,
+    /// The pending grant that this one confirms, by its event id (consent show names it).
+    #[arg(long, value_name = "EVENT", conflicts_with = "pending")]
+    confirms: Option<String>,
+    /// The grant comes from old records without evidence; needs legacy_imports of the tenant.
+    #[arg(long, conflicts_with_all = ["pending", "confirms"])]
+    legacy: bool,
     #[command(flatten)]
     evidence: EvidenceArgs,
 }
@@ -163,7 +172,13 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
 
 pub(super) fn grant(args: GrantArgs, global: &Global) -> Result<ExitCode, Failure> {
     let evidence = Some(args.evidence.evidence()).filter(|evidence| !evidence.is_empty());
-    let event = EventAsWritten { evidence, ..args.event.event(Kind::Grant, args.category) };
+    let event = EventAsWritten {
+        evidence,
+        pending: args.pending.then_some(true),
+        confirms: args.confirms,
+        legacy: args.legacy.then_some(true),
+        ..args.event.event(Kind::Grant, args.category)
+    };
     record(&event, global)
 }
 

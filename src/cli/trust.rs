@@ -36,19 +36,15 @@ pub(super) fn tls(global: &Global) -> Result<TlsConfig, ClientError> {
 }
 
 fn certificates(flag: &str, file: &Path) -> Result<Vec<Certificate<'static>>, ClientError> {
-    let certificate = |item| match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _other => None,
+    let certificate = |item| {
+        if let PemItem::Certificate(certificate) = item { Some(certificate) } else { None }
     };
     let found: Vec<_> = items(flag, file)?.into_iter().filter_map(certificate).collect();
     if found.is_empty() { Err(holds_none(flag, file, "certificate")) } else { Ok(found) }
 }
 
 fn private_key(flag: &str, file: &Path) -> Result<PrivateKey<'static>, ClientError> {
-    let key = |item| match item {
-        PemItem::PrivateKey(key) => Some(key),
-        _other => None,
-    };
+    let key = |item| if let PemItem::PrivateKey(key) = item { Some(key) } else { None };
     items(flag, file)?.into_iter().find_map(key).ok_or_else(|| holds_none(flag, file, "private key"))
 }
 

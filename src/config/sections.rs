@@ -72,6 +72,12 @@ fn proxy(section: &Section<'_>) -> Option<Proxy> {
     let workers = section.value("workers", count(0..=1024));
     let base_path = section.value("base_path", parsed(BASE_PATH, base_path));
     let max_send_body = section.value("max_send_body", size(1024..=1 << 26));
+    let max_buffered_per_worker = section.value("max_buffered_per_worker", size(1024..=1 << 40));
+    if max_buffered_per_worker < max_send_body.filter(|_| max_buffered_per_worker.is_some()) {
+        let wrong = "is smaller than proxy.max_send_body, so that the largest sends would never have room";
+        section
+            .reject("max_buffered_per_worker", Wrong::new(wrong, "write at least as much as max_send_body"));
+    }
     let readings =
         [("all_readings", BareNumbers::AllReadings), ("international", BareNumbers::International)];
     let bare_numbers = section.value("bare_numbers", one_of(readings));
@@ -84,6 +90,7 @@ fn proxy(section: &Section<'_>) -> Option<Proxy> {
         workers: workers?,
         base_path: base_path?,
         max_send_body: max_send_body?,
+        max_buffered_per_worker: max_buffered_per_worker?,
         bare_numbers: bare_numbers?,
         drain: drain?,
         header_timeout: header_timeout?,

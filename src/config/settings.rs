@@ -55,6 +55,8 @@ pub struct Proxy {
     pub base_path: String,
     /// The largest body of a send, in bytes.
     pub max_send_body: u64,
+    /// The bodies that one worker holds at a time, in bytes; never below `max_send_body`.
+    pub max_buffered_per_worker: u64,
     /// How digits without `+` are read.
     pub bare_numbers: BareNumbers,
     /// How long requests in flight may take after a signal to stop.

@@ -199,6 +199,10 @@ fn each_bad_value_is_named_with_its_place_and_what_would_be_right() {
         ),
         ("[proxy]\nmax_send_body = \"99GiB\"", "file:2:1: proxy.max_send_body: is no size"),
         (
+            "[proxy]\nmax_buffered_per_worker = \"1023KiB\"",
+            "file:2:1: proxy.max_buffered_per_worker: is smaller than proxy.max_send_body",
+        ),
+        (
             "[proxy]\nbase_path = \"/a/\"",
             "file:2:1: proxy.base_path: \"/a/\" will not do; write \"\" or a path",
         ),

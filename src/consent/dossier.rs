@@ -4,6 +4,7 @@
 //! wins, so a fan-out that was cut half-way leaves identities stricter, never milder. On top of the set lies the [`Chain`], the record of what arrived in
 //! which order; it decides nothing.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::category::{Category, CategorySet};
@@ -65,7 +66,7 @@ impl Dossier {
             if known.content_id() == event.content_id() {
                 return Learned::Repeat;
             }
-            event.id = event.content_id();
+            event.id = event.id.beside(&event.content_id());
             key.1 = event.id.clone();
             if self.events.contains_key(&key) {
                 return Learned::Repeat;
@@ -149,25 +150,57 @@ impl Dossier {
     }
 
     /// Granted if and only if the latest grant is later than the latest revoke, and a person's own grant with evidence is later than that person's latest revoke.
+    ///
+    /// A legacy grant undoes no revoke, whoever said it, and gives way to a grant with evidence, however late it is said to be. A pending grant says something
+    /// only where nothing else does.
     fn category_record(&self, category: Category) -> CategoryRecord {
-        let grant = self.latest(|e| e.kind == Kind::Grant && e.covers(category));
         let standing_revoke =
             |e: &Event| e.kind == Kind::Revoke && e.covers(category) && !self.lifted(e, category);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
         let persons_grant = self.latest(|e| {
-            e.kind == Kind::Grant && e.covers(category) && e.actor.speaks_for_person() && e.evidence.is_some()
+            self.grants(e, category) && e.actor.speaks_for_person() && e.evidence.is_some() && !e.legacy
         });
         let later = |grant: Option<&Event>, revoke: Option<&Event>| {
             revoke.is_none_or(|r| grant.is_some_and(|g| g.effective_at() > r.effective_at()))
         };
-        match (grant, revoke) {
-            (Some(grant), _) if later(Some(grant), revoke) && later(persons_grant, persons_revoke) => {
+        let proven = self
+            .latest(|e| self.grants(e, category) && !e.legacy)
+            .filter(|grant| later(Some(grant), revoke) && later(persons_grant, persons_revoke));
+        let legacy = || self.latest(|e| self.grants(e, category) && e.legacy).filter(|_| revoke.is_none());
+        match (proven.or_else(legacy), revoke) {
+            (Some(grant), _) => {
                 CategoryRecord { until: grant.expires_at, ..Self::resting_on(State::Granted, grant) }
             }
-            (_, Some(revoke)) => Self::resting_on(State::Revoked, revoke),
-            (_, None) => CategoryRecord::default(),
+            (None, Some(revoke)) => Self::resting_on(State::Revoked, revoke),
+            (None, None) => {
+                let asked = self.latest(|e| e.is_grant_of(category));
+                asked.map_or_else(CategoryRecord::default, |e| Self::resting_on(State::Pending, e))
+            }
         }
+    }
+
+    /// Whether an event grants a category: one that confirms another does so only together with that one, whichever came first.
+    fn grants(&self, event: &Event, category: Category) -> bool {
+        event.is_grant_of(category)
+            && !event.pending
+            && event.confirms.as_ref().is_none_or(|first| self.asked(first, event, category))
+    }
+
+    /// Whether the grant of that name is there, pending, of the same identity and no later than its confirmation.
+    fn asked(&self, first: &EventId, confirmation: &Event, category: Category) -> bool {
+        let owner = confirmation.recipient.key();
+        let besides = first.besides();
+        let renamed = self
+            .events
+            .range((owner.clone(), besides.clone())..)
+            .take_while(|((key, id), _)| *key == owner && id.0.starts_with(&besides.0));
+        let of_that_name = self.events.get(&(owner.clone(), first.clone()));
+        of_that_name.into_iter().chain(renamed.map(|(_, event)| event)).any(|asked| {
+            asked.pending
+                && asked.is_grant_of(category)
+                && asked.effective_at() <= confirmation.effective_at()
+        })
     }
 
     fn resting_on(state: State, event: &Event) -> CategoryRecord {
@@ -183,7 +216,12 @@ impl Dossier {
         self.events
             .values()
             .filter(|e| wanted(e))
-            .max_by(|a, b| (a.effective_at(), &a.id).cmp(&(b.effective_at(), &b.id)))
+            .max_by(|a, b| a.effective_at().cmp(&b.effective_at()).then_with(|| Self::break_tie(a, b)))
+    }
+
+    /// Orders events of one moment by what they say: of two under one name, which one kept it depends on the order in which they came.
+    fn break_tie(a: &Event, b: &Event) -> Ordering {
+        a.content_id().cmp(&b.content_id()).then_with(|| a.id.cmp(&b.id))
     }
 
     /// Whether the person took their own revoke back, at the same source and later.
@@ -200,7 +238,16 @@ impl Dossier {
 
     /// Which of a grant's categories stand granted now that it was learnt; a person's later or own revoke keeps the others from it.
     pub fn granted_of(&self, categories: CategorySet) -> CategorySet {
-        categories.iter().filter(|c| self.category_record(*c).state == State::Granted).collect()
+        self.in_state(State::Granted, categories)
+    }
+
+    /// Which of a grant's categories wait for the person's confirmation.
+    pub fn pending_of(&self, categories: CategorySet) -> CategorySet {
+        self.in_state(State::Pending, categories)
+    }
+
+    fn in_state(&self, state: State, categories: CategorySet) -> CategorySet {
+        categories.iter().filter(|c| self.category_record(*c).state == state).collect()
     }
 
     /// What arrived, in order; what was learnt since the last [`Dossier::seal`] is not in it yet.

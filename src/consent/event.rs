@@ -2,6 +2,8 @@
 //!
 //! Events are the truth; records are derived from them. The JSON shape is the one of the admin API, of import and of export.
 
+mod shape;
+
 use std::fmt;
 
 use aws_lc_rs::digest;
@@ -13,9 +15,6 @@ use super::evidence::Evidence;
 use super::plan;
 use super::recipient::Recipient;
 use super::time::Timestamp;
-
-/// How far ahead of our clock an event may claim to have happened before it is refused.
-const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -70,6 +69,28 @@ impl fmt::Debug for EventId {
     }
 }
 
+impl EventId {
+    /// What stands between the name that an event was given and the one of its content, where the given one was taken.
+    const BESIDE: &str = "~";
+
+    /// The name of an event whose own name another event of the recipient has taken.
+    ///
+    /// It keeps the name that it was given in front, so that a grant which confirms that name finds it whichever of the two came first.
+    #[must_use]
+    pub(super) fn beside(&self, content: &Self) -> Self {
+        Self(format!("{}{}{}", self.0, Self::BESIDE, content.0))
+    }
+
+    /// What every name begins with that [`EventId::beside`] made of this one.
+    #[must_use]
+    pub(super) fn besides(&self) -> Self {
+        Self(format!("{}{}{CONTENT}", self.0, Self::BESIDE))
+    }
+}
+
+/// What the names of events begin with that were given none.
+const CONTENT: &str = "c-";
+
 /// An event as a caller writes it, not yet checked.
 #[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = Event)]
@@ -116,6 +137,15 @@ pub struct EventAsWritten {
     /// How a grant came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// Whether a grant still waits for the person's confirmation (double opt-in).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<bool>,
+    /// The id of the pending grant that a grant confirms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirms: Option<String>,
+    /// Whether a grant comes from records that were kept before anybody asked for evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<bool>,
 }
 
 /// A checked event, ready to be stored.
@@ -143,6 +173,12 @@ pub struct Event {
     pub links: Vec<Recipient>,
     /// How a grant came about.
     pub evidence: Option<Evidence>,
+    /// A grant that grants nothing until the person confirms it (double opt-in).
+    pub pending: bool,
+    /// The pending grant that this one confirms; it grants only together with that one.
+    pub confirms: Option<EventId>,
+    /// A grant from records that were kept before anybody asked for evidence; marked so for ever.
+    pub legacy: bool,
 }
 
 impl fmt::Debug for Event {
@@ -167,6 +203,11 @@ impl Event {
     /// Whether the event speaks about a category.
     pub fn covers(&self, category: Category) -> bool {
         self.categories.is_none_or(|set| set.contains(category))
+    }
+
+    /// Whether it is a grant of a category, pending or not.
+    pub(super) fn is_grant_of(&self, category: Category) -> bool {
+        self.kind == Kind::Grant && self.covers(category)
     }
 
     /// When it took effect: never later than we learnt of it, so that a wrong clock cannot open a window for years.
@@ -222,7 +263,7 @@ impl Event {
             problems.push(missing("source", "the system or page it came from, such as website"));
         }
         if let Some(kind) = written.kind {
-            check_kind(kind, &written, now, &mut problems);
+            shape::check_kind(kind, &written, now, &mut problems);
         }
         match (recipient, written.kind, written.occurred_at, written.actor) {
             (Some(recipient), Some(kind), Some(occurred_at), Some(actor)) if problems.is_empty() => {
@@ -238,6 +279,9 @@ impl Event {
                     source: written.source.unwrap_or_default(),
                     links,
                     evidence: written.evidence,
+                    pending: written.pending.unwrap_or_default(),
+                    confirms: written.confirms.map(EventId),
+                    legacy: written.legacy.unwrap_or_default(),
                 };
                 if event.id.0.is_empty() {
                     event.id = event.content_id();
@@ -263,6 +307,9 @@ impl Event {
             source: Some(self.source.clone()),
             links: self.links.iter().map(Recipient::danger_string).collect(),
             evidence: self.evidence.clone(),
+            pending: self.pending.then_some(true),
+            confirms: self.confirms.as_ref().map(|id| id.0.clone()),
+            legacy: self.legacy.then_some(true),
         }
     }
 
@@ -277,144 +324,9 @@ impl Event {
         written.links.clear();
         let text = serde_json::to_vec(&written).unwrap_or_default();
         let hash = digest::digest(&digest::SHA256, &text);
-        EventId(format!("c-{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
-    }
-}
-
-/// What a kind asks of an event beyond the fields that all share.
-fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &mut Vec<String>) {
-    if written.categories.as_ref().is_some_and(Vec::is_empty) {
-        problems.push("categories: empty; name at least one, or leave the field out to mean all".to_owned());
-    }
-    match kind {
-        Kind::Grant => {
-            if written.categories.is_none() {
-                problems.push(
-                    "categories: missing; a grant names what was agreed to, such as [\"utility\"]".to_owned(),
-                );
-            }
-            if written.evidence.as_ref().is_none_or(Evidence::is_empty) {
-                problems.push("evidence: missing; a grant must state how the person agreed (channel, user_action, wording, ...)".to_owned());
-            }
-            if written.occurred_at.is_some_and(|at| at > now.plus(CLOCK_SKEW)) {
-                problems.push("occurred_at: lies in the future; write when the person agreed".to_owned());
-            }
-            if written.expires_at.is_some() && written.expires_at <= written.occurred_at {
-                problems.push("expires_at: must be later than occurred_at".to_owned());
-            }
-        }
-        Kind::Link => {
-            if written.links.is_empty() {
-                problems.push("links: missing; name the other identities of the same person".to_owned());
-            }
-        }
-        Kind::Erase => {
-            problems.push(
-                "kind: erase is not an event to post; use DELETE /v1/tenants/{tenant}/recipients/{recipient}"
-                    .to_owned(),
-            );
-        }
-        Kind::Revoke | Kind::Resume | Kind::Inbound => {}
-    }
-    if kind != Kind::Grant && written.expires_at.is_some() {
-        problems.push("expires_at: only a grant can expire".to_owned());
+        EventId(format!("{CONTENT}{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
-
-    fn written(json: &str) -> EventAsWritten {
-        serde_json::from_str(json).unwrap()
-    }
-
-    const GRANT: &str = r#"{"recipient":"+15550000001","kind":"grant","categories":["marketing"],"occurred_at":"2026-01-31T09:30:00Z",
-        "actor":"person","source":"website","evidence":{"channel":"website","wording":"I agree"}}"#;
-
-    #[test]
-    fn a_full_grant_is_accepted_and_prints_as_it_came() {
-        let event = Event::check(written(GRANT), NOW).unwrap();
-        let again = Event::check(event.as_written(None), NOW).unwrap();
-        assert_eq!(event, again);
-    }
-
-    #[test]
-    fn every_problem_is_named_and_no_value_is_repeated() {
-        let problems =
-            Event::check(written(r#"{"recipient":"15550000001","kind":"grant","links":["x"]}"#), NOW)
-                .unwrap_err();
-        for field in ["recipient", "links", "occurred_at", "actor", "source", "categories", "evidence"] {
-            assert!(problems.iter().any(|p| p.starts_with(&format!("{field}:"))), "{field}: {problems:?}");
-        }
-        assert!(!problems.join(" ").contains("15550000001 "));
-    }
-
-    #[test]
-    fn the_same_content_has_the_same_id_and_another_content_another() {
-        let one = Event::check(written(GRANT), NOW).unwrap();
-        let later = Event::check(written(GRANT), NOW.plus(CLOCK_SKEW)).unwrap();
-        let other = Event::check(written(&GRANT.replace("marketing", "utility")), NOW).unwrap();
-        assert_eq!(one.id, later.id);
-        assert_ne!(one.id, other.id);
-    }
-
-    #[test]
-    fn a_grant_needs_evidence_and_a_revoke_needs_none() {
-        let bare =
-            GRANT.replace(r#""evidence":{"channel":"website","wording":"I agree"}"#, r#""evidence":{}"#);
-        assert!(Event::check(written(&bare), NOW).is_err());
-        let revoke = r#"{"recipient":"US.1","kind":"revoke","occurred_at":"2026-01-31T09:30:00Z","actor":"operator","source":"crm"}"#;
-        assert_eq!(Event::check(written(revoke), NOW).unwrap().categories, None);
-    }
-
-    #[test]
-    fn an_event_cannot_be_received_before_it_happened() {
-        let early = GRANT.replace(r#""actor""#, r#""received_at":"2024-01-01T00:00:00Z","actor""#);
-        assert_eq!(Event::check(written(&early), NOW).unwrap().received_at, NOW);
-        let exported = GRANT.replace(r#""actor""#, r#""received_at":"2026-02-01T00:00:00Z","actor""#);
-        assert_ne!(Event::check(written(&exported), NOW).unwrap().received_at, NOW);
-    }
-
-    #[test]
-    fn a_number_with_a_trunk_prefix_or_of_no_length_is_nobody() {
-        for number in [
-            "+4407911123456",
-            "+49017012345679",
-            "+541115555500012",
-            "+520445555500011",
-            "+55011987650013",
-            "+1555000",
-        ] {
-            assert!(Event::check(written(&GRANT.replace("+15550000001", number)), NOW).is_err(), "{number}");
-        }
-        for number in [
-            "+447911123456",
-            "+4917012345679",
-            "+541155500012",
-            "+5491155500012",
-            "+5215555500011",
-            "+390612345678",
-            "+2250712345678",
-        ] {
-            assert!(Event::check(written(&GRANT.replace("+15550000001", number)), NOW).is_ok(), "{number}");
-        }
-    }
-
-    #[test]
-    fn unknown_fields_are_errors() {
-        assert!(
-            serde_json::from_str::<EventAsWritten>(r#"{"recipient":"+15550000001","category":"utility"}"#)
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn debug_shows_no_person() {
-        let event = Event::check(written(GRANT), NOW).unwrap();
-        let shown = format!("{event:?} {:?} {:?}", written(GRANT), event.evidence);
-        assert!(!shown.contains("5550000") && !shown.contains("I agree"), "{shown}");
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ pub mod record;
 pub mod redact;
 pub mod tenant;
 pub mod time;
+pub mod words;
 
 pub use category::{Category, CategorySet};
 pub use event::{Actor, Event, EventId, Kind};

@@ -99,7 +99,7 @@ impl DecisionLog {
     pub fn open(settings: Settings, metrics: Metrics) -> io::Result<Self> {
         let hash = settings.hash_key.as_ref().map(KeyedHash::new).unwrap_or_default();
         let shared = Arc::new(Shared::new(&settings, metrics));
-        let output = Output::open(settings.sink)?;
+        let output = Output::open(settings.sink, settings.on_full)?;
         let writer = Writer::new(Arc::clone(&shared), output, hash.clone());
         let thread = thread::Builder::new().name("decision-log".to_owned()).spawn(move || writer.run())?;
         shared.set_writer(thread.thread().clone());

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::Sink;
+use super::{OnFull, Sink};
 
 /// How often a fault that stays is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -18,12 +18,14 @@ pub(super) struct Output {
     sink: Sink,
     file: File,
     reported: Option<Instant>,
+    on_full: OnFull,
 }
 
 impl Output {
-    pub(super) fn open(sink: Sink) -> io::Result<Self> {
+    /// Opens it; `on_full` only says what a fault is reported to lead to.
+    pub(super) fn open(sink: Sink, on_full: OnFull) -> io::Result<Self> {
         let file = open(&sink)?;
-        Ok(Self { sink, file, reported: None })
+        Ok(Self { sink, file, reported: None, on_full })
     }
 
     /// Opens the file anew. If that fails the old one stays in use.
@@ -60,7 +62,16 @@ impl Output {
     fn report(&mut self, error: &io::Error) {
         if self.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
             self.reported = Some(Instant::now());
-            tracing::error!(error = %error, "decision log cannot be written; sends wait, then are refused");
+            match self.on_full {
+                OnFull::Wait => tracing::error!(
+                    error = %error,
+                    "decision log cannot be written; once its queue is full, sends wait, then are refused"
+                ),
+                OnFull::Drop => tracing::error!(
+                    error = %error,
+                    "decision log cannot be written; once its queue is full, sends go on unrecorded and are counted"
+                ),
+            }
         }
     }
 

@@ -65,6 +65,26 @@ label! {
 }
 
 label! {
+    /// What became of a webhook.
+    WebhookOutcome {
+        /// Learnt, and taken by the bot.
+        Relayed = "relayed",
+        /// Learnt; no bot wants it.
+        Learnt = "learnt",
+        /// Its signature is not the provider's: nothing was learnt.
+        Forged = "forged",
+        /// It is no webhook.
+        Unreadable = "unreadable",
+        /// It is longer than webhooks are.
+        TooLarge = "too_large",
+        /// The store could not keep what it tells; the provider repeats it.
+        NotStored = "not_stored",
+        /// Learnt, but the bot did not take it; the provider repeats it.
+        BotFailed = "bot_failed",
+    }
+}
+
+label! {
     /// The class of an upstream's answer.
     StatusClass {
         /// 1xx.

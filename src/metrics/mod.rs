@@ -18,7 +18,7 @@ use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
 
-pub use labels::{AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+pub use labels::{AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, WebhookOutcome};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,6 +37,9 @@ struct Hub {
     invalidation_up: AtomicBool,
     decision_log_dropped: AtomicU64,
     auth_failures: [AtomicU64; AuthFailure::ALL.len()],
+    /// By [`WebhookOutcome`].
+    webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
+    webhook_items_unreadable: AtomicU64,
     propagation: Histogram,
 }
 
@@ -52,6 +55,8 @@ impl Metrics {
             invalidation_up: AtomicBool::new(false),
             decision_log_dropped: AtomicU64::new(0),
             auth_failures: Default::default(),
+            webhooks: Default::default(),
+            webhook_items_unreadable: AtomicU64::new(0),
             propagation: Histogram::default(),
         }))
     }
@@ -91,6 +96,16 @@ impl Metrics {
     /// Counts a request to the admin API that was turned away.
     pub fn auth_failed(&self, why: AuthFailure) {
         bump(self.0.auth_failures.get(why.index()));
+    }
+
+    /// Counts one delivery of the provider's.
+    pub fn webhook(&self, outcome: WebhookOutcome) {
+        bump(self.0.webhooks.get(outcome.index()));
+    }
+
+    /// Counts items of genuine webhooks from which nothing could be learnt.
+    pub fn webhook_items_unreadable(&self, items: u32) {
+        self.0.webhook_items_unreadable.fetch_add(items.into(), Ordering::Relaxed);
     }
 
     /// The page, in OpenMetrics text; see [`CONTENT_TYPE`].

@@ -10,7 +10,9 @@ use prometheus_client::registry::Registry;
 
 use super::cells::Cells;
 use super::histogram::{Histogram, Summed};
-use super::labels::{AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure};
+use super::labels::{
+    AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, WebhookOutcome,
+};
 use super::{Hub, Metrics};
 use crate::consent::Category;
 use crate::consent::lookup::Source;
@@ -37,6 +39,7 @@ impl Collector for Metrics {
         page.requests()?;
         page.decisions()?;
         page.durations()?;
+        page.webhooks()?;
         page.health()?;
         page.process()
     }
@@ -60,7 +63,7 @@ impl Page<'_, '_> {
         let help = "Sends whose caller went away before they were decided.";
         let mut family = self.family("optgate_aborted", help, MetricType::Counter)?;
         plain_counter(&mut family, total(hub, |cells| Some(&cells.aborted)))?;
-        let help = "Allowed sends to which the upstream gave no answer.";
+        let help = "Requests, sends and others, that went on and to which the upstream gave no answer.";
         let mut family = self.family("optgate_upstream_failures", help, MetricType::Counter)?;
         for failure in UpstreamFailure::ALL {
             let count = total(hub, |cells| cells.upstream_failures.get(failure.index()));
@@ -145,6 +148,18 @@ impl Page<'_, '_> {
             counter(&mut family, &[("reason", why.name())], count)?;
         }
         Ok(())
+    }
+
+    fn webhooks(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let help = "Webhooks that the provider delivered, by what became of them.";
+        let mut family = self.family("optgate_webhooks", help, MetricType::Counter)?;
+        for (outcome, count) in WebhookOutcome::ALL.iter().zip(&hub.webhooks) {
+            counter(&mut family, &[("outcome", outcome.name())], count.load(Ordering::Relaxed))?;
+        }
+        let help = "Items of genuine webhooks from which nothing could be learnt.";
+        let mut family = self.family("optgate_webhook_items_unreadable", help, MetricType::Counter)?;
+        plain_counter(&mut family, hub.webhook_items_unreadable.load(Ordering::Relaxed))
     }
 
     fn process(&mut self) -> fmt::Result {

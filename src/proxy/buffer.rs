@@ -1,10 +1,11 @@
-//! Reading a body whole, within a limit and a time.
-
-use std::time::Duration;
+//! Reading a body whole, within a limit, a budget and a time.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+
+use super::Worker;
+use super::budget::Held;
 
 /// Why a body was not read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,30 +14,45 @@ pub(super) enum Unread {
     TooLarge,
     /// It ended before its end, or stalled.
     Broken,
+    /// The worker holds so many bodies that there is no room for it.
+    NoRoom,
 }
 
 /// Reads a body whole. One that arrives in one piece is not copied.
-pub(super) async fn read(mut body: Incoming, limit: usize, patience: Duration) -> Result<Bytes, Unread> {
+pub(super) async fn read(worker: &Worker, body: Incoming) -> Result<Bytes, Unread> {
     let announced = body.size_hint().lower();
-    if announced > limit as u64 {
+    if announced > worker.settings.max_send_body as u64 {
         return Err(Unread::TooLarge);
     }
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    match tokio::time::timeout(patience, collect(&mut body, limit)).await {
+    // What is announced must fit, and what has arrived counts: a caller who only announces takes no room from others.
+    let fits = usize::try_from(announced).is_ok_and(|announced| worker.budget.hold(announced).is_some());
+    let held = worker.budget.hold(0).filter(|_| fits).ok_or(Unread::NoRoom)?;
+    read_within(worker, body, held).await
+}
+
+/// The same within a part of the budget that is held already, as far as it goes.
+pub(super) async fn read_within(worker: &Worker, mut body: Incoming, held: Held) -> Result<Bytes, Unread> {
+    let limit = worker.settings.max_send_body;
+    match tokio::time::timeout(worker.settings.body_patience, collect(&mut body, limit, held)).await {
         Ok(read) => read,
         Err(_elapsed) => Err(Unread::Broken),
     }
 }
 
-async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Unread> {
+async fn collect(body: &mut Incoming, limit: usize, mut held: Held) -> Result<Bytes, Unread> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
-        if first.len().saturating_add(joined.len()).saturating_add(chunk.len()) > limit {
+        let length = first.len().saturating_add(joined.len()).saturating_add(chunk.len());
+        if length > limit {
             return Err(Unread::TooLarge);
+        }
+        if !held.covers(length) {
+            return Err(Unread::NoRoom);
         }
         if joined.is_empty() && first.is_empty() {
             first = chunk;
@@ -45,5 +61,5 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes, Unread> {
             joined.extend_from_slice(&chunk);
         }
     }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
+    Ok(held.around(if joined.is_empty() { first } else { joined.freeze() }))
 }

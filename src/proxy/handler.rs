@@ -58,8 +58,7 @@ struct Verdict {
 impl Journey {
     /// Reads the body and goes on by what it turns out to be.
     async fn inspect(self, parts: Parts, body: Incoming, inspect: Inspect) -> Response<Answer> {
-        let settings = &self.worker.settings;
-        let body = match buffer::read(body, settings.max_send_body, settings.body_patience).await {
+        let body = match buffer::read(&self.worker, body).await {
             Ok(body) => body,
             Err(unread) => return self.unread(unread, inspect.dialect()).await,
         };
@@ -206,7 +205,7 @@ impl Journey {
         forward::forward(self.worker, cleared, body).await
     }
 
-    /// A body that could not be read whole: too large to be judged, or cut short by its caller.
+    /// A body that could not be read whole: too large to be judged, cut short by its caller, or one too many.
     async fn unread(self, unread: Unread, dialect: Dialect) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
         let denial = match unread {
@@ -215,15 +214,21 @@ impl Journey {
                 "the body is larger than [proxy] max_send_body",
             ),
             Unread::Broken => Denial::because(DenyReason::RequestUnreadable, "the body ended before its end"),
+            Unread::NoRoom => no_room(),
         };
         let decision = Decision::Deny(denial.clone());
         entry.unjudged(&self.worker, None, &decision);
         let refused = Refused { entries: Entries::one(entry), denial, dialect, started: self.started };
         match unread {
             Unread::TooLarge => refused.answer_as(&self.worker, Cause::TooLarge),
-            Unread::Broken => refused.answer(&self.worker),
+            Unread::Broken | Unread::NoRoom => refused.answer(&self.worker),
         }
     }
+}
+
+pub(super) fn no_room() -> Denial {
+    let why = "the bodies that this worker holds fill [proxy] max_buffered_per_worker";
+    Denial::because(DenyReason::Overloaded, why)
 }
 
 fn log_full() -> Decision {

@@ -3,6 +3,7 @@
 //! Knows no wire names (those are `wire`'s), no consent rules (those are `policy`'s) and no store.
 
 pub mod answer;
+mod budget;
 mod buffer;
 mod deny;
 mod forward;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 pub use answer::Answer;
+pub use budget::Budget;
 pub use handler::handle;
 
 use crate::decision_log::WorkerLog;
@@ -35,6 +37,8 @@ const DECISION_ID: HeaderName = HeaderName::from_static("optgate-decision-id");
 pub struct Settings {
     /// The largest body that is read whole and judged, in bytes.
     pub max_send_body: usize,
+    /// How many bytes of bodies a worker holds at a time.
+    pub max_buffered: usize,
     /// The path prefix under which the gate is mounted, without a slash at its end.
     pub base_path: String,
     /// How long a send waits for room in the decision log before it is refused.
@@ -47,6 +51,8 @@ pub struct Settings {
 pub struct Worker {
     /// How it behaves.
     pub settings: Settings,
+    /// Its room for bodies.
+    pub budget: Budget,
     /// Judges sends; shared with the control plane.
     pub judge: Judge,
     /// This thread's door to the provider.

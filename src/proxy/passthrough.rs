@@ -12,6 +12,7 @@ use hyper::body::{Body, Incoming};
 
 use super::Worker;
 use super::answer::Answer;
+use super::budget::Held;
 use super::buffer;
 use super::deny::Refused;
 use super::forward::{self, Waiting, failed};
@@ -118,10 +119,8 @@ async fn pass_watched(
     mut watch: Watch,
 ) -> Response<Answer> {
     let sender = sender_of(&parts).map(str::to_owned);
-    let short = body.size_hint().upper().is_some_and(|n| n <= worker.settings.max_send_body as u64);
-    if short {
-        let Ok(body) = buffer::read(body, worker.settings.max_send_body, worker.settings.body_patience).await
-        else {
+    if let Some(held) = hold_if_short(&worker, &body) {
+        let Ok(body) = buffer::read_within(&worker, body, held).await else {
             let broken = Unreadable::request("the body ended before its end");
             return refuse(&worker, sender.as_deref(), broken).await;
         };
@@ -144,6 +143,12 @@ async fn pass_watched(
     }
     worker.metrics.request(Kind::Passthrough);
     answered(&worker, sent)
+}
+
+/// Room for a body that is short enough to be read first; without room it streams as a long one does.
+fn hold_if_short(worker: &Worker, body: &Incoming) -> Option<Held> {
+    let length = usize::try_from(body.size_hint().upper()?).ok()?;
+    if length <= worker.settings.max_send_body { worker.budget.hold_if_ample(length) } else { None }
 }
 
 /// Refuses what a watch found.

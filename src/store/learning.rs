@@ -33,6 +33,9 @@ const WITHDRAWN_IN_PART: Outcome = Outcome::Ignored(
 );
 const SUPERSEDED: Outcome =
     Outcome::Ignored("a later withdrawal stands; a grant counts when it is later than every withdrawal");
+const UNASKED: Outcome = Outcome::Ignored(
+    "stored, and grants nothing yet: the pending grant that it confirms is not known, names other categories, or is later than it",
+);
 /// The answer to an event, other than a revoke, whose links would make a person of too many identities.
 pub(super) const TOO_MANY: Outcome = Outcome::Ignored(
     "nothing was stored: with these links the person would have more than 33 identities; send the event without links, or correct them",
@@ -103,10 +106,13 @@ fn outcome(dossier: &Dossier, event: &Event) -> Outcome {
 fn outcome_of_grant(dossier: &Dossier, event: &Event) -> Outcome {
     let asked = event.categories.unwrap_or(CategorySet::ALL);
     let granted = dossier.granted_of(asked);
+    let waiting = dossier.pending_of(asked);
     let by_person =
         || dossier.history().iter().any(|e| e.kind == Kind::Revoke && e.actor.speaks_for_person());
-    if granted == asked {
+    if granted == asked || (event.pending && granted.union(waiting) == asked) {
         Outcome::Applied
+    } else if granted.union(waiting) == asked {
+        UNASKED
     } else if !by_person() {
         SUPERSEDED
     } else if granted.is_empty() {

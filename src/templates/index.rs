@@ -42,7 +42,8 @@ impl Index {
 
 fn add(names: &mut Names, template: &ListedTemplate) {
     let languages = names.entry(template.name.as_str().into()).or_default();
-    let entry = TemplateEntry { category: template.category, correct_category: template.correct_category };
+    let ListedTemplate { category, correct_category, asks_to_call, .. } = *template;
+    let entry = TemplateEntry { category, correct_category, asks_to_call };
     languages
         .entry(template.language.as_str().into())
         .and_modify(|known| *known = stricter(*known, entry))
@@ -57,13 +58,12 @@ fn stricter(one: TemplateEntry, other: TemplateEntry) -> TemplateEntry {
     let mut named: Vec<Category> = named.into_iter().flatten().collect();
     named.sort_unstable();
     named.dedup();
-    match named.as_slice() {
-        [only] => TemplateEntry { category: *only, correct_category: None },
-        [Category::Authentication, Category::Utility] => {
-            TemplateEntry { category: Category::Utility, correct_category: Some(Category::Authentication) }
-        }
-        _ => TemplateEntry { category: Category::Marketing, correct_category: None },
-    }
+    let (category, correct_category) = match named.as_slice() {
+        [only] => (*only, None),
+        [Category::Authentication, Category::Utility] => (Category::Utility, Some(Category::Authentication)),
+        _ => (Category::Marketing, None),
+    };
+    TemplateEntry { category, correct_category, asks_to_call: one.asks_to_call || other.asks_to_call }
 }
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn entry(category: Category, correct_category: Option<Category>) -> TemplateEntry {
-        TemplateEntry { category, correct_category }
+        TemplateEntry { category, correct_category, asks_to_call: false }
     }
 
     #[test]
@@ -86,6 +86,8 @@ mod tests {
         ] {
             assert_eq!(stricter(one, other), both);
             assert_eq!(stricter(other, one), both);
+            let calling = TemplateEntry { asks_to_call: true, ..other };
+            assert_eq!(stricter(one, calling), TemplateEntry { asks_to_call: true, ..both });
         }
     }
 }

@@ -24,6 +24,8 @@ struct Item {
     cc: Option<Category>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     s: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    call: bool,
 }
 
 /// Writes a list.
@@ -34,6 +36,7 @@ pub(super) fn encode(list: &AccountList) -> Vec<u8> {
         c: t.category,
         cc: t.correct_category,
         s: t.status.clone(),
+        call: t.asks_to_call,
     };
     let templates = list.templates.iter().map(item).collect();
     serde_json::to_vec(&Stored { v: VERSION, at: list.replaced_at, templates }).unwrap_or_default()
@@ -48,6 +51,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<AccountList> {
         category: i.c,
         correct_category: i.cc,
         status: i.s,
+        asks_to_call: i.call,
     };
     Some(AccountList {
         replaced_at: stored.at,

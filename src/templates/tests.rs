@@ -22,11 +22,12 @@ fn listed(name: &str, language: &str, category: Category) -> ListedTemplate {
         category,
         correct_category: None,
         status: Some("APPROVED".to_owned()),
+        asks_to_call: false,
     }
 }
 
 fn known(category: Category, correct_category: Option<Category>) -> CatalogueAnswer {
-    CatalogueAnswer::Known(TemplateEntry { category, correct_category })
+    CatalogueAnswer::Known(TemplateEntry { category, correct_category, asks_to_call: false })
 }
 
 #[tokio::test]
@@ -88,6 +89,7 @@ async fn the_catalogue_outlives_the_process_and_clones_share_it() {
     let odd = ListedTemplate {
         status: None,
         correct_category: Some(Category::Authentication),
+        asks_to_call: true,
         ..listed("b", "pt_BR", Category::Utility)
     };
     catalogue.replace("1", vec![listed("a", "en", Category::Utility), odd]).await.unwrap();
@@ -100,7 +102,11 @@ async fn the_catalogue_outlives_the_process_and_clones_share_it() {
     assert_eq!(again.accounts()["1"].templates, catalogue.accounts()["1"].templates);
     assert_eq!(
         again.entry(Some("1"), "b", "pt_BR"),
-        known(Category::Utility, Some(Category::Authentication))
+        CatalogueAnswer::Known(TemplateEntry {
+            category: Category::Utility,
+            correct_category: Some(Category::Authentication),
+            asks_to_call: true
+        })
     );
     assert!(!again.accounts().contains_key("2") && again.age().is_some());
 }

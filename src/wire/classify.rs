@@ -12,6 +12,8 @@ pub struct TemplateEntry {
     pub category: Category,
     /// The category that the provider announced it will become.
     pub correct_category: Option<Category>,
+    /// Whether it asks for the permission to call, which takes a consent of its own.
+    pub asks_to_call: bool,
 }
 
 /// What the catalogue answered.
@@ -80,14 +82,16 @@ fn contents(payload: &Payload<'_>, entry: Option<CatalogueAnswer>) -> CategorySe
     }
 }
 
-/// The stricter of what a template is and what it will be; where neither is marketing, both.
+/// The stricter of what a template is and what it will be; where neither is marketing, both. A request for the permission to call comes on top.
 fn template(answer: CatalogueAnswer) -> CategorySet {
     match answer {
         CatalogueAnswer::Unknown => CategorySet::of(Category::Marketing),
         CatalogueAnswer::Known(entry) => {
             let both = CategorySet::of(entry.category)
                 .union(entry.correct_category.map_or(CategorySet::EMPTY, CategorySet::of));
-            if both.contains(Category::Marketing) { CategorySet::of(Category::Marketing) } else { both }
+            let needs =
+                if both.contains(Category::Marketing) { CategorySet::of(Category::Marketing) } else { both };
+            if entry.asks_to_call { needs.with(Category::Call) } else { needs }
         }
     }
 }
@@ -107,7 +111,11 @@ mod tests {
 
     #[allow(clippy::unnecessary_wraps, reason = "the tables hold it beside `None`")]
     fn known(category: Category, correct: Option<Category>) -> Option<CatalogueAnswer> {
-        Some(CatalogueAnswer::Known(TemplateEntry { category, correct_category: correct }))
+        Some(CatalogueAnswer::Known(TemplateEntry {
+            category,
+            correct_category: correct,
+            asks_to_call: false,
+        }))
     }
 
     fn needs(surface: Surface, payload: Payload<'_>, entry: Option<CatalogueAnswer>) -> Vec<Category> {
@@ -141,6 +149,21 @@ mod tests {
             (None, vec![Marketing]),
         ] {
             assert_eq!(needs(Surface::Messages, with_template(), entry), expected, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_asks_to_call_needs_that_consent_too() {
+        use Category::{Call, Marketing, Utility};
+        for (category, correct_category, expected) in [
+            (Utility, None, vec![Call, Utility]),
+            (Marketing, None, vec![Call, Marketing]),
+            (Utility, Some(Marketing), vec![Call, Marketing]),
+        ] {
+            let entry = TemplateEntry { category, correct_category, asks_to_call: true };
+            let answer = Some(CatalogueAnswer::Known(entry));
+            assert_eq!(needs(Surface::Messages, with_template(), answer), expected);
+            assert_eq!(needs(Surface::MarketingMessages, with_template(), answer)[..2], [Call, Marketing]);
         }
     }
 

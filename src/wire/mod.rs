@@ -10,5 +10,6 @@ pub mod identify;
 pub mod classify;
 pub mod refusal;
 pub mod send;
+pub mod webhook;
 
 pub use send::{Payload, Send, Surface, Template};

@@ -245,6 +245,10 @@ fn a_log_that_may_drop_lets_sends_go_on_and_counts() {
     crate::support::eventually("nine are counted as dropped", || {
         (scene.gate.metric("optgate_decision_log_dropped_total", &[]) >= 9.0).then_some(())
     });
+    let told = crate::support::eventually("the fault is reported", || {
+        scene.gate.stderr().into_iter().find(|line| line.contains("decision log cannot be written"))
+    });
+    assert!(told.contains("go on") && !told.contains("wait"), "{told}");
     drop(scene.gate.kill9());
 }
 

@@ -27,5 +27,7 @@ mod journey;
 mod oracle;
 mod readme;
 mod redis;
+mod schemathesis;
 mod store_contract;
 mod support;
+mod webhook;

@@ -135,10 +135,13 @@ async fn a_list_replaces_the_one_before_and_a_bad_one_changes_nothing() {
     reply.problem(422);
     assert!(reply.json["problems"].as_array().unwrap().len() >= 2, "{}", reply.text);
     plane.call("PUT", &path, ROOT, "nonsense").await.problem(422);
+    let twice = r#"{"name":"order_update","language":"en","category":"MARKETING","category":"UTILITY"}"#;
+    let told = plane.call("PUT", &path, ROOT, list(twice)).await.problem(422);
+    assert!(told.contains("\\\"category\\\" stands twice"), "{told}");
     plane.call("PUT", "/v1/templates/a%2Fb", ROOT, list(one)).await.problem(400);
     let listed = plane.get("/v1/templates").await;
     let expected = serde_json::json!([{ "account": ACCOUNT, "replaced_at": NOW.to_string(), "templates": [
-        { "name": "order_update", "language": "en_US", "category": "utility", "correct_category": null, "status": "APPROVED" }] }]);
+        { "name": "order_update", "language": "en_US", "category": "utility", "correct_category": null, "status": "APPROVED", "asks_to_call": false }] }]);
     assert_eq!(listed.json["accounts"], expected);
     plane.call("PUT", &path, ROOT, list("")).await;
     assert_eq!(plane.get("/v1/templates").await.json["accounts"][0]["templates"], serde_json::json!([]));

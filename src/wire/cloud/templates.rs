@@ -1,5 +1,7 @@
 //! A template list, as Meta's `GET /{account}/message_templates` answers it. Source: Meta, "Template management".
 
+mod once;
+
 use serde_json::Value;
 
 use crate::consent::Category;
@@ -18,15 +20,17 @@ pub struct ListedTemplate {
     pub correct_category: Option<Category>,
     /// `APPROVED` and the like.
     pub status: Option<String>,
+    /// Whether one of its components asks for the permission to call.
+    pub asks_to_call: bool,
 }
 
 /// Reads `{"data": [...]}` or a bare array.
 ///
 /// # Errors
-/// Every problem, with the number of the item counted from 1 and what would be right.
+/// Every problem, with the number of the item counted from 1 and what would be right. A key that stands twice is the only one told: nobody can say which
+/// of the two categories was meant.
 pub fn parse_list(body: &[u8]) -> Result<Vec<ListedTemplate>, Vec<String>> {
-    let document: Value = serde_json::from_slice(body)
-        .map_err(|e| vec![format!("not JSON: line {}, column {}", e.line(), e.column())])?;
+    let document = once::read(body).map_err(|problem| vec![problem])?;
     let list = match &document {
         Value::Array(list) => list,
         Value::Object(fields) => fields.get("data").and_then(Value::as_array).ok_or_else(shape)?,
@@ -65,7 +69,27 @@ fn template(item: &Value) -> Result<ListedTemplate, String> {
         category: category_from_provider(required("category", "\"UTILITY\"")?),
         correct_category: text("correct_category").map(category_from_provider),
         status: text("status").map(str::to_owned),
+        asks_to_call: item.get("components").is_some_and(asks_to_call),
     })
+}
+
+/// Whether anything within the components says that it is a request for the permission to call, whatever its letter case.
+///
+/// Source: Meta, "Call permission request templates": `{"type": "call_permission_request"}` beside the body.
+fn asks_to_call(components: &Value) -> bool {
+    match components {
+        Value::Array(values) => values.iter().any(asks_to_call),
+        Value::Object(fields) => {
+            fields.get("type").and_then(Value::as_str).is_some_and(is_call_request)
+                || fields.values().any(asks_to_call)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn is_call_request(kind: &str) -> bool {
+    let letters = kind.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
+    letters.eq(*b"callpermissionrequest")
 }
 
 #[cfg(test)]
@@ -82,6 +106,48 @@ mod tests {
                 (list[0].category, list[0].correct_category),
                 (Category::Utility, Some(Category::Marketing))
             );
+        }
+    }
+
+    #[test]
+    fn a_component_that_asks_to_call_is_seen_wherever_it_stands() {
+        for (components, asks) in [
+            (r#"[{"type":"BODY","text":"x"},{"type":"call_permission_request"}]"#, true),
+            (r#"[{"type":"BUTTONS","buttons":[{"type":"CALL_PERMISSION_REQUEST"}]}]"#, true),
+            (r#"[{"type":"CAROUSEL","cards":[{"components":[{"type":"CallPermissionRequest"}]}]}]"#, true),
+            (r#"[{"type":"BODY","text":"call_permission_request"}]"#, false),
+            (r#"[{"type":"BUTTONS","buttons":[{"type":"PHONE_NUMBER"}]}]"#, false),
+            ("null", false),
+        ] {
+            let list =
+                format!(r#"[{{"name":"a","language":"en","category":"UTILITY","components":{components}}}]"#);
+            assert_eq!(parse_list(list.as_bytes()).unwrap()[0].asks_to_call, asks, "{components}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named_and_nothing_is_taken() {
+        for (list, key) in [
+            (
+                r#"[{"name":"a","language":"en","category":"UTILITY","category":"MARKETING"}]"#,
+                "\"category\" stands twice",
+            ),
+            (
+                r#"{"data":[],"data":[{"name":"a","language":"en","category":"UTILITY"}]}"#,
+                "\"data\" stands twice",
+            ),
+            (
+                r#"[{"name":"a","language":"en","category":"UTILITY","categor\u0079":"UTILITY"}]"#,
+                "\"category\" stands twice",
+            ),
+            (
+                "[{\"name\":\"a\",\"language\":\"en\",\"category\":\"UTILITY\",\n\"components\":[{\"type\":\"BODY\",\"type\":\"x\"}]}]",
+                "line 2, column",
+            ),
+        ] {
+            let problems = parse_list(list.as_bytes()).unwrap_err();
+            assert_eq!(problems.len(), 1);
+            assert!(problems[0].contains(key), "{problems:?}");
         }
     }
 

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use super::body::{self, Request};
 use super::content::Content;
-use super::json::{self, Entries, Object, Skip, Text, fail};
 use super::names::{Name, Seen, Spelled};
+use super::strict::{self, Entries, Object, Skip, Text, fail};
 use super::{Context, Head, Passage, Recognized, Unreadable, form, head, multipart, path, scan, unreadable};
 use crate::wire::send::Send;
 
@@ -31,7 +31,7 @@ const REFERENCE: &str = "an operation takes values from another one ({result=...
 /// The first operation that cannot be judged, or what is wrong with the batch itself.
 pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unreadable> {
     let text = source(request).map_err(unreadable)?;
-    let operations = json::whole(text.as_bytes(), Operations).map_err(|()| unreadable(SHAPE))?;
+    let operations = strict::whole(text.as_bytes(), Operations).map_err(|()| unreadable(SHAPE))?;
     let mut sends = Vec::new();
     let mut steering = None;
     for (at, operation) in operations.iter().enumerate() {
@@ -76,7 +76,7 @@ fn source<'a>(request: &Request<'a, '_>) -> Result<Cow<'a, str>, &'static str> {
         }
         Content::Json => {
             let mut raw = None;
-            json::whole(request.body, Object(InJson(&mut raw))).map_err(|()| PLACE)?;
+            strict::whole(request.body, Object(InJson(&mut raw))).map_err(|()| PLACE)?;
             if let Some(raw) = raw {
                 found.note("batch", || text_of(raw))?;
             }
@@ -89,7 +89,7 @@ fn source<'a>(request: &Request<'a, '_>) -> Result<Cow<'a, str>, &'static str> {
 /// A batch in JSON is an array, or a string that holds one.
 fn text_of(raw: &str) -> Result<Cow<'_, str>, &'static str> {
     if raw.starts_with('"') {
-        json::whole(raw.as_bytes(), Text).map_err(|()| SHAPE)
+        strict::whole(raw.as_bytes(), Text).map_err(|()| SHAPE)
     } else {
         Ok(Cow::Borrowed(raw))
     }
@@ -189,7 +189,7 @@ struct InOperation<'f>(&'f mut Operation);
 impl<'de> Entries<'de> for InOperation<'_> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
         const JUDGED: [&str; 4] = ["method", "relative_url", "body", "headers"];
-        let place = match json::judged(&name, &JUDGED) {
+        let place = match strict::judged(&name, &JUDGED) {
             Ok("method") => &mut self.0.method,
             Ok("relative_url") => &mut self.0.relative_url,
             Ok("body") => &mut self.0.body,

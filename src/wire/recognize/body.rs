@@ -4,7 +4,7 @@ use http::request::Parts;
 
 use super::content::Content;
 use super::decide::{Decided, Place, decide};
-use super::edges::{self, NODE_KEYS, Treatment};
+use super::edges::{self, Treatment};
 use super::fields::Fields;
 use super::names::{Name, Seen};
 use super::path::Segments;
@@ -40,7 +40,7 @@ pub(super) fn read<'a>(request: &Request<'a, '_>) -> Result<Recognized<'a>, Unre
         Treatment::Send(surface) => request.send(surface),
         Treatment::Node => request.node(),
         Treatment::Receipt => request.receipt(),
-        Treatment::SteeringIf(keys) => request.write(request.look(keys)?),
+        Treatment::SteeringIf(_) => request.write(request.look_for_keys()?),
         // Steering whatever it carries, and refused whatever the policy says of steering if it carries a batch or a send.
         Treatment::Steering => request.write(Found { steers: true, ..request.look(&[])? }),
         Treatment::Sample => request.sample(),
@@ -59,6 +59,10 @@ impl<'a> Request<'a, '_> {
 
     fn look(&self, keys: &[&str]) -> Result<Found, Unreadable> {
         scan::look(self.parts.uri.query(), &self.inspect.content, self.body, keys).map_err(unrecognized)
+    }
+
+    fn look_for_keys(&self) -> Result<Found, Unreadable> {
+        self.look(self.inspect.edge.keys())
     }
 
     /// Every judged parameter, wherever it stands; in more than one place it is ambiguous.
@@ -118,13 +122,13 @@ impl<'a> Request<'a, '_> {
 
     /// Creates or changes a group, which contacts nobody as long as it names nobody.
     fn group(&self) -> Result<Recognized<'a>, Unreadable> {
-        let found = self.look(&["participants", "members", "users", "recipients"])?;
+        let found = self.look_for_keys()?;
         if found.steers { Err(super::adds_members()) } else { self.write(found) }
     }
 
     /// `POST /{phone_number_id}`: configuration, steering, or a send that stands on the wrong edge.
     fn node(&self) -> Result<Recognized<'a>, Unreadable> {
-        let found = self.look(NODE_KEYS)?;
+        let found = self.look_for_keys()?;
         let id = Segments::of(self.inspect.path(self.parts)).at(0);
         let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
         match found {

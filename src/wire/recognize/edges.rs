@@ -52,6 +52,25 @@ impl Edge {
         )
     }
 
+    /// The names by which a write to it is told from a harmless one, beside those that are judged everywhere.
+    pub(super) fn keys(&self) -> &'static [&'static str] {
+        match self.treatment {
+            Treatment::SteeringIf(keys) => keys,
+            Treatment::Node => NODE_KEYS,
+            Treatment::Groups => GROUP_KEYS,
+            Treatment::Send(_)
+            | Treatment::Opaque
+            | Treatment::Foreign
+            | Treatment::Safe
+            | Treatment::Sample
+            | Treatment::File
+            | Treatment::Steering
+            | Treatment::Members
+            | Treatment::Receipt
+            | Treatment::Unknown => &[],
+        }
+    }
+
     /// Whether a value that is filled in later could make a send of a request to it, or steer.
     pub(super) fn is_judged(&self) -> bool {
         matches!(
@@ -66,12 +85,15 @@ const fn edge(name: &'static str, treatment: Treatment) -> Edge {
 }
 
 /// Keys of `POST /{phone_number_id}` that move webhooks or make WhatsApp notify users of a changed number.
-pub(super) const NODE_KEYS: &[&str] = &[
+const NODE_KEYS: &[&str] = &[
     "webhook_configuration",
     "override_callback_uri",
     "whatsapp_business_api_data",
     "notify_user_change_number",
 ];
+
+/// Keys that put people into a group with its creation.
+const GROUP_KEYS: &[&str] = &["participants", "members", "users", "recipients"];
 
 /// Edges below an id.
 static EDGES: &[Edge] = &[

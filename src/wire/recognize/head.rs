@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::header::COOKIE as COOKIE_HEADER;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -10,7 +11,7 @@ use super::edges::{self, Edge, Treatment};
 use super::names::{Name, Seen};
 use super::path::{self, Segments};
 use super::{
-    Context, Effect, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, unreadable,
+    Context, Effect, Head, Inspect, Passage, Target, Unreadable, Watch, form, refused, scan, unreadable,
     unrecognized,
 };
 use crate::consent::DenyReason;
@@ -27,6 +28,9 @@ const FOREIGN: &str = "this is no path of the Cloud API that is judged; write /{
 const ENCODED: &str =
     "the body is compressed, so it cannot be judged as it travels; send it without Content-Encoding";
 
+const COOKIE: &str =
+    "a cookie has the name of a parameter, and some readers take cookies for parameters; leave it out";
+
 /// Where a request leads.
 struct Place<'p> {
     /// The canonical path below the mount point.
@@ -41,6 +45,9 @@ struct Place<'p> {
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
     let place = place(&plain, parts, context)?;
+    if has_judged_cookie(&parts.headers, place.edge) {
+        return Err(unreadable(COOKIE));
+    }
     let target = respelled(&place, parts.uri.query())?;
     let (seen, effect) = effect(parts);
     let sends = place.edge.sends();
@@ -126,6 +133,17 @@ fn effect(parts: &Parts) -> (Seen, Effect) {
         }
     });
     (seen, said)
+}
+
+/// Whether a cookie has a name that is judged. PHP merges cookies into `$_REQUEST`, decoded and filed as the pairs of a form are.
+fn has_judged_cookie(headers: &HeaderMap, edge: &Edge) -> bool {
+    headers.get_all(COOKIE_HEADER).iter().any(|cookies| {
+        let mut steers = false;
+        let seen = form::scan(cookies.as_bytes(), |name, value| {
+            steers |= scan::is_steering(name, value, edge.keys());
+        });
+        steers || seen != Seen::default()
+    })
 }
 
 /// The values of every header that could name another method; CGI, and so PHP, reads `_` and `-` alike.

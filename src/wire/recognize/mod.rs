@@ -25,6 +25,7 @@ mod edges;
 mod names;
 mod content;
 mod fields;
+mod strict;
 mod json;
 mod form;
 mod multipart;

@@ -6,9 +6,9 @@ use serde::de::{Error, MapAccess};
 
 use super::content::Content;
 use super::form;
-use super::json::{self, Entries, Object, Skip};
 use super::multipart;
 use super::names::{Name, Seen, Spelled, is_near};
+use super::strict::{self, Entries, Object, Skip};
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,12 +138,12 @@ fn parts(body: &[u8], boundary: &str, keys: &[&str]) -> Result<Found, &'static s
 
 fn object(body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
     let mut found = Found::default();
-    json::whole(body, Object(Looking { found: &mut found, keys })).map_err(|()| UNREADABLE)?;
+    strict::whole(body, Object(Looking { found: &mut found, keys })).map_err(|()| UNREADABLE)?;
     Ok(found)
 }
 
 /// `calling.sip` matches `sip` inside `calling`, and text of `calling` that could hold it.
-fn is_steering(name: &str, value: &str, keys: &[&str]) -> bool {
+pub(super) fn is_steering(name: &str, value: &str, keys: &[&str]) -> bool {
     keys.iter().any(|key| match key.split_once('.') {
         None => is_near(name, key),
         Some((outer, inner)) => {
@@ -165,7 +165,7 @@ impl<'de> Entries<'de> for Looking<'_> {
         }
         if self.keys.iter().any(|key| key.split_once('.').is_some_and(|(outer, _)| is_near(&name, outer))) {
             let value: &'de serde_json::value::RawValue = map.next_value()?;
-            json::whole(value.get().as_bytes(), Skip).map_err(|()| A::Error::custom(""))?;
+            strict::whole(value.get().as_bytes(), Skip).map_err(|()| A::Error::custom(""))?;
             self.found.steers |= is_steering(&name, value.get(), self.keys);
             return Ok(());
         }

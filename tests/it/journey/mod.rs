@@ -7,6 +7,7 @@ mod once;
 mod passthrough;
 mod record;
 mod refuse;
+mod room;
 mod shadow;
 mod tls;
 

@@ -120,6 +120,35 @@ fn a_call_without_permission_is_denied() {
 }
 
 #[test]
+fn a_template_that_asks_to_call_is_denied_without_permission_to_call() {
+    let scene = Scene::start();
+    let mut listed = templates();
+    let body = json!({"type": "BODY", "text": "May we call you?"});
+    listed[2]["components"] = json!([body, {"type": "call_permission_request"}]);
+    scene.gate.put_templates(&listed);
+    scene.gate.apply(&[grant(ANN, &["utility"])]);
+    let asking = template(ANN, "utility");
+    let event = refused(&scene, &edge("messages"), &asking, refusal(400, 138_006, "no_consent"));
+    assert_eq!(event["category"], "call");
+    scene.gate.apply(&[grant(ANN, &["call"])]);
+    assert_eq!(scene.gate.send(&asking).status, 200);
+}
+
+#[test]
+fn a_cookie_with_the_name_of_a_parameter_is_denied() {
+    let scene = Scene::agreed();
+    let target = edge("messages");
+    for cookie in ["to=15550000002", "a=b; %62atch[]=1", "method=post"] {
+        for (method, body) in [("POST", text(ANN).to_string()), ("GET", String::new())] {
+            let headers = [("Content-Type", "application/json"), ("Cookie", cookie)];
+            let response = request(scene.gate.addr(), method, &target, &headers, body.as_bytes());
+            recorded(&scene, &response, refusal(400, 100, "request_unreadable"));
+        }
+    }
+    scene.assert_untouched();
+}
+
+#[test]
 fn an_expired_consent_is_denied() {
     let scene = Scene::start();
     scene.gate.put_templates(&templates());

@@ -26,6 +26,15 @@ fn forwarded_with(scene: &Scene, target: &str, body: &Value, decision: &str) -> 
 }
 
 #[test]
+fn readyz_warns_of_shadow_mode_only() {
+    let warnings = |scene: &Scene| scene.gate.admin("GET", "/readyz", "", b"").json()["warnings"].clone();
+    let told = warnings(&shadow());
+    let told: Vec<&str> = told.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(told.len() == 1 && told[0].contains("shadow") && told[0].contains("\"enforce\""), "{told:?}");
+    assert_eq!(warnings(&Scene::start()), json!([]));
+}
+
+#[test]
 fn what_would_have_been_refused_is_forwarded_and_recorded() {
     let scene = shadow();
     scene.gate.apply(&[revoke(ANN, &["marketing"])]);

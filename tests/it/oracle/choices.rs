@@ -80,7 +80,7 @@ const EXTRA: [&str; 24] = [
     "method=delete",
 ];
 
-const HEADERS: [[&str; 2]; 10] = [
+const HEADERS: [[&str; 2]; 15] = [
     ["x-http-method-override", "POST"],
     ["x-http-method", "get"],
     ["x-method-override", "delete"],
@@ -91,6 +91,11 @@ const HEADERS: [[&str; 2]; 10] = [
     ["content-type", "multipart/form-data; boundary=B"],
     ["content-encoding", ""],
     ["x-http-method-override", "bogus"],
+    ["cookie", "session=to; locale=en"],
+    ["cookie", "session=1; to=15550000002"],
+    ["cookie", "%54o[]=15550000002"],
+    ["cookie", "batch=[{\"method\":\"POST\",\"relative_url\":\"106540352242922/calls?to=2\"}]"],
+    ["cookie", "method=post"],
 ];
 
 const METHODS: [&str; 11] =

@@ -141,6 +141,9 @@ fn the_oracle_hears_every_value_of_a_field_and_every_operation_of_a_batch() {
     ] {
         assert_eq!(reached(&request), ["0: 7 Call"], "{request:?}");
     }
+    let cookie =
+        Request { headers: vec![("Cookie".into(), format!("a=b; batch={inner}"))], ..post("/", "", "") };
+    assert_eq!(reached(&cookie), ["0: 7 Call"]);
     let nested = post("/", "application/json", format!("{{\"batch\":{outer}}}"));
     assert_eq!(reached(&nested), ["1: 7 Call"]);
 }
@@ -152,6 +155,7 @@ fn the_oracle_leaves_alone_what_contacts_nobody() {
         post("/777/messages", "application/json", r#"{"recipient":{"id":"1"},"message":{"text":"x"}}"#),
         post("/1/message_templates", "application/json", r#"{"name":"to","components":[{"text":"to=1"}]}"#),
         post("/1/messages", "application/json", r#"{"text":{"body":"a&to=1"}}"#),
+        Request { headers: vec![("cookie".into(), "a=b; c=to".into())], ..post("/1/messages", "", "") },
         Request { method: "GET".into(), ..post("/1?fields=id&to=1", "", "") },
     ] {
         assert_eq!(reached(&request), [""; 0], "{request:?}");

@@ -222,3 +222,29 @@ fn other_ways_to_contact_somebody_are_refused() {
         assert_eq!(json(&body), expected, "{body}");
     }
 }
+
+#[test]
+fn a_cookie_that_could_be_a_parameter_is_refused() {
+    let with = |method, target, cookie: &str| {
+        let headers = [("content-type", JSON), ("cookie", "a=b"), ("cookie", cookie)];
+        let body = if method == "POST" { &br#"{"to":"1"}"#[..] } else { b"" };
+        Written { method, target, headers: &headers, body, ..Written::default() }.read()
+    };
+    for cookie in ["to=2", "x=1; batch=[]", "x=1;%42atch[]=1", "TYPE=template", "_method", "template.=x"] {
+        for (method, target) in [("POST", MESSAGES), ("GET", "/v23.0/1"), ("DELETE", "/1/media")] {
+            assert_eq!(with(method, target, cookie), "request_unreadable", "{method} {target} {cookie}");
+        }
+    }
+    for (target, cookie) in
+        [("/1", "webhook.configuration=x"), ("/1/groups", "members=1"), ("/1/settings", "calling=sip")]
+    {
+        assert_eq!(with("GET", target, cookie), "request_unreadable", "{target} {cookie}");
+    }
+    for cookie in ["", "datr=to; sb=batch", "to_=1; my-batch=[]", "members=1", "x=\"a; b\""] {
+        assert_eq!(with("POST", MESSAGES, cookie), "1| free", "{cookie}");
+        assert_eq!(with("GET", "/1", cookie), "pass node", "{cookie}");
+    }
+    let operation =
+        r#"{"batch":[{"method":"GET","relative_url":"me","headers":["Cookie: a=b; method=post"]}]}"#;
+    assert_eq!(at("POST", "/", JSON, operation.as_bytes()), "request_unreadable at 0");
+}

@@ -1,4 +1,4 @@
-//! Every parameter that a request could be said to carry: query, form, multipart and JSON, merged.
+//! Every parameter that a request could be said to carry: query, cookies, form, multipart and JSON, merged.
 
 use super::Request;
 use super::bytes::{folded, from_base64, from_quoted_printable, texts, unescape};
@@ -14,6 +14,7 @@ pub(crate) fn of(request: &Request) -> Vec<Parameter> {
         let query = query.split('#').next().unwrap_or_default();
         all.extend(pairs(query));
     }
+    all.extend(request.all("cookie").into_iter().flat_map(pairs));
     all.extend(in_body(request));
     all
 }

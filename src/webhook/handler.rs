@@ -1,0 +1,86 @@
+//! The way of one webhook: verify, learn, hand on.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+
+use super::answer::{self, Answer};
+use super::{Relay, learn};
+use crate::metrics::WebhookOutcome;
+use crate::wire::webhook::{self, Handshake, Reading, SIGNATURE_HEADER};
+
+/// Meta: "payloads can be up to 3 MB"; its megabytes may be of either kind.
+const MAX_BODY: usize = 3 << 20;
+/// How long the provider may take over a body.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Answers one request of the provider's.
+///
+/// # Cancel safety
+/// What was learnt stays learnt; the bot may have been called or not. The provider delivers again what was not answered.
+pub async fn handle(relay: Rc<Relay>, request: Request<Incoming>) -> Response<Answer> {
+    let (parts, body) = request.into_parts();
+    match parts.method {
+        Method::GET => {
+            match webhook::handshake(parts.uri.query().unwrap_or_default(), &relay.settings.verify_token) {
+                Handshake::Known(challenge) => answer::challenge(challenge),
+                Handshake::Unknown => answer::unknown(),
+            }
+        }
+        Method::POST => {
+            let outcome = deliver(&relay, &parts, body).await;
+            relay.metrics.webhook(outcome);
+            answer::of(outcome)
+        }
+        _ => answer::not_allowed(),
+    }
+}
+
+async fn deliver(relay: &Relay, parts: &Parts, body: Incoming) -> WebhookOutcome {
+    let body = match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(cause)) if cause.is::<http_body_util::LengthLimitError>() => return WebhookOutcome::TooLarge,
+        Ok(Err(_)) | Err(_) => return WebhookOutcome::Unreadable,
+    };
+    if !is_genuine(relay, parts, &body) {
+        return WebhookOutcome::Forged;
+    }
+    let Some(reading) = webhook::read(&body) else { return WebhookOutcome::Unreadable };
+    relay.metrics.webhook_items_unreadable(reading.unreadable);
+    if let Err(error) = learn::learn(relay, &reading).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "what a webhook tells could not be stored; the provider will send it again"
+        );
+        return WebhookOutcome::NotStored;
+    }
+    hand_on(relay, parts, body, &reading).await
+}
+
+/// Exactly one signature, and a right one.
+fn is_genuine(relay: &Relay, parts: &Parts, body: &Bytes) -> bool {
+    let mut signatures = parts.headers.get_all(SIGNATURE_HEADER).iter();
+    match (signatures.next(), signatures.next()) {
+        (Some(only), None) => relay.settings.secrets.accept(only.as_bytes(), body),
+        _ => false,
+    }
+}
+
+async fn hand_on(relay: &Relay, parts: &Parts, body: Bytes, reading: &Reading) -> WebhookOutcome {
+    let bots = relay.bots_of(reading);
+    if bots.is_empty() {
+        return WebhookOutcome::Learnt;
+    }
+    for bot in bots {
+        if let Err(failure) = relay.bots.deliver(bot, parts, body.clone()).await {
+            tracing::warn!(bot = bot.host().unwrap_or_default(), error = %failure, "a bot did not take a webhook; the provider will send it again");
+            return WebhookOutcome::BotFailed;
+        }
+    }
+    WebhookOutcome::Relayed
+}

@@ -1,0 +1,162 @@
+//! From what a webhook tells to consent events.
+//!
+//! Every event has an id made from what the provider said, so that a delivery that is repeated, or comes late, changes nothing.
+
+use aws_lc_rs::digest;
+
+use super::Relay;
+use crate::consent::dossier::Provenance;
+use crate::consent::tenant::Sending;
+use crate::consent::words::{Wish, Words};
+use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
+use crate::store::{Incoming, StoreError};
+use crate::wire::webhook::{Inbound, Notice, Person, Reading, Status, What};
+
+/// The source of what a person wrote. A resume lifts a stop of its own source only.
+const SAID: &str = "whatsapp:word";
+/// The source of the provider's own switch, which a failed send tells of as well.
+const PREFERENCE: &str = "whatsapp:user_preferences";
+/// The source of everything else.
+const WEBHOOK: &str = "whatsapp:webhook";
+/// "User has stopped marketing messages": the provider's answer to a marketing template. Source: Meta, "Error codes".
+const STOPPED_MARKETING: u64 = 131_050;
+
+/// Has the store keep what a webhook tells. Returns once it is durable and in force on this node.
+pub(super) async fn learn(relay: &Relay, reading: &Reading) -> Result<(), StoreError> {
+    let words = Words::default();
+    let lessons: Vec<Incoming> =
+        reading.notices.iter().flat_map(|notice| lessons(relay, &words, notice)).collect();
+    if lessons.is_empty() {
+        return Ok(());
+    }
+    relay.store.apply(lessons).await.map(drop)
+}
+
+fn lessons(relay: &Relay, words: &Words, notice: &Notice) -> Vec<Incoming> {
+    let tenant = match relay.judge.tenants().sending(&notice.sender) {
+        Sending::Known(sender) => sender.tenant,
+        Sending::Default => 0,
+        // Whoever it was told to does not send through this gate.
+        Sending::Unknown => return Vec::new(),
+    };
+    let incoming = |(event, provenance)| Incoming { tenant, event, provenance };
+    let told = Told { notice, received_at: relay.clock.now() };
+    match &notice.what {
+        What::Inbound(inbound) => told.inbound(inbound, words),
+        What::Preference(wish) => told.preference(*wish),
+        What::Status(status) => told.status(status),
+        What::Moved(now) => told.moved(now),
+    }
+    .into_iter()
+    .map(incoming)
+    .collect()
+}
+
+type Lesson = (Event, Provenance);
+
+/// A notice and when it came.
+struct Told<'a> {
+    notice: &'a Notice,
+    received_at: crate::consent::Timestamp,
+}
+
+impl Told<'_> {
+    /// A message or call: the window, and the wish if it is one word.
+    fn inbound(&self, inbound: &Inbound, words: &Words) -> Vec<Lesson> {
+        let id = short(&inbound.id);
+        let mut lessons = Vec::new();
+        if inbound.opens_window {
+            lessons.extend(self.event(Kind::Inbound, Actor::Person, (WEBHOOK, format!("w-{id}"))));
+        }
+        let wishes: Vec<Wish> = inbound.texts.iter().filter_map(|text| words.wish(text)).collect();
+        // A button whose payload says one thing and whose title another: the stop counts.
+        let wish = wishes.iter().find(|wish| **wish == Wish::Stop).or(wishes.first());
+        let (kind, name) = match wish {
+            Some(Wish::Stop) => (Kind::Revoke, "stop"),
+            Some(Wish::Resume) => (Kind::Resume, "resume"),
+            None => return lessons,
+        };
+        let said = self.event(kind, Actor::Person, (SAID, format!("w-{id}-{name}")));
+        lessons.extend(said.map(|lesson| about(lesson, all_but_service())));
+        lessons
+    }
+
+    /// The switch for marketing messages in the person's own app.
+    fn preference(&self, wish: Wish) -> Vec<Lesson> {
+        let (kind, name) = match wish {
+            Wish::Stop => (Kind::Revoke, "stop"),
+            Wish::Resume => (Kind::Resume, "resume"),
+        };
+        let id = format!("p-{}-{name}", self.notice.at.as_secs_u32());
+        let told = self.event(kind, Actor::Provider, (PREFERENCE, id));
+        told.map(|lesson| about(lesson, CategorySet::of(Category::Marketing))).into_iter().collect()
+    }
+
+    /// A failed marketing template tells that the person had used that switch.
+    fn status(&self, status: &Status) -> Vec<Lesson> {
+        if !status.failed || !status.codes.contains(&STOPPED_MARKETING) {
+            return Vec::new();
+        }
+        let id = format!("s-{}", short(&status.id));
+        let told = self.event(Kind::Revoke, Actor::Provider, (PREFERENCE, id));
+        told.map(|lesson| about(lesson, CategorySet::of(Category::Marketing))).into_iter().collect()
+    }
+
+    /// Withdrawals follow a person to another number or id, grants do not: the number may belong to somebody else by now.
+    fn moved(&self, now: &Person) -> Vec<Lesson> {
+        let mut links = self.notice.person.identities();
+        let Some((recipient, others)) = split(now) else { return Vec::new() };
+        links.extend(others);
+        let id = format!("m-{}", self.notice.at.as_secs_u32());
+        let mut event = self.blank(recipient, Kind::Link, Actor::Provider, (WEBHOOK, id));
+        event.links = links;
+        vec![(event, Provenance::Declared)]
+    }
+
+    /// An event about the person, linked to their other identities as the provider shows them.
+    fn event(&self, kind: Kind, actor: Actor, origin: (&str, String)) -> Option<Lesson> {
+        let (recipient, links) = split(&self.notice.person)?;
+        let mut event = self.blank(recipient, kind, actor, origin);
+        event.links = links;
+        Some((event, Provenance::Observed))
+    }
+
+    fn blank(&self, recipient: Recipient, kind: Kind, actor: Actor, (source, id): (&str, String)) -> Event {
+        Event {
+            id: EventId(id),
+            recipient,
+            kind,
+            categories: None,
+            occurred_at: self.notice.at,
+            received_at: self.received_at,
+            expires_at: None,
+            actor,
+            source: source.to_owned(),
+            links: Vec::new(),
+            evidence: None,
+            pending: false,
+            confirms: None,
+            legacy: false,
+        }
+    }
+}
+
+fn about((event, provenance): Lesson, categories: CategorySet) -> Lesson {
+    (Event { categories: Some(categories), ..event }, provenance)
+}
+
+/// What a stop word withdraws: answers to what the person writes stay allowed while the service window is open.
+fn all_but_service() -> CategorySet {
+    Category::ALL.into_iter().filter(|category| *category != Category::Service).collect()
+}
+
+fn split(person: &Person) -> Option<(Recipient, Vec<Recipient>)> {
+    let mut identities = person.identities().into_iter();
+    Some((identities.next()?, identities.collect()))
+}
+
+/// A name made from the provider's id of a message, which holds the person's number.
+fn short(id: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, id.as_bytes());
+    hex::encode(hash.as_ref().get(..12).unwrap_or_default())
+}

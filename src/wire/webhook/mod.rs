@@ -1,0 +1,147 @@
+//! The provider's webhooks: whether one is genuine, and what it says about people.
+//!
+//! Owns the JSON of the provider's notifications and their signature. Knows neither consent records nor where a webhook is relayed to. Source: Meta, "Webhooks",
+//! "Create a webhook endpoint", and the references of the fields `messages`, `standby`, `calls` and `user_preferences`.
+
+mod handshake;
+mod json;
+mod messages;
+mod signature;
+
+use serde_json::Value;
+
+use crate::consent::words::Wish;
+use crate::consent::{Category, E164, Recipient, Timestamp, UserId};
+
+pub use handshake::{Handshake, handshake};
+pub use signature::{HEADER as SIGNATURE_HEADER, Secrets};
+
+use json::{items, text};
+
+/// The identities of one person that stand side by side in a notification.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The number.
+    pub phone: Option<E164>,
+    /// The id within this business.
+    pub user: Option<UserId>,
+    /// The id within all businesses that are linked to this one.
+    pub parent: Option<UserId>,
+}
+
+impl Person {
+    /// Every identity, the number first.
+    pub fn identities(&self) -> Vec<Recipient> {
+        let user_ids = [&self.user, &self.parent].into_iter().flatten().cloned().map(Recipient::UserId);
+        self.phone.map(Recipient::Phone).into_iter().chain(user_ids).collect()
+    }
+}
+
+/// One thing that a webhook tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The phone number id that it was told to.
+    pub sender: String,
+    /// When it happened, by the provider's clock.
+    pub at: Timestamp,
+    /// Whom it is about.
+    pub person: Person,
+    /// What happened.
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Clone, PartialEq, Eq)]
+pub enum What {
+    /// The person wrote or called.
+    Inbound(Inbound),
+    /// The person used the provider's own switch for marketing messages.
+    Preference(Wish),
+    /// A message that was sent came to something.
+    Status(Status),
+    /// The person goes by other identities from now on; the former ones are the notice's.
+    Moved(Person),
+}
+
+/// A message or call from a person.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// The provider's id of it.
+    pub id: String,
+    /// Whether it opens the customer service window: reactions, edits and notes by the system do not.
+    pub opens_window: bool,
+    /// Each text that may be the whole of what the person said: the message, or the payload and title of the button pressed.
+    pub texts: Vec<String>,
+}
+
+/// How far a message that was sent has come.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The provider's id of the message.
+    pub id: String,
+    /// Whether it failed.
+    pub failed: bool,
+    /// The errors' codes.
+    pub codes: Vec<u64>,
+    /// The category that was billed.
+    pub billed: Option<Category>,
+}
+
+/// What a genuine webhook holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What is to be learnt, in the order told.
+    pub notices: Vec<Notice>,
+    /// The phone number ids that it was told to, each once: their bots get it.
+    pub senders: Vec<String>,
+    /// The accounts that it was told to, each once.
+    pub accounts: Vec<String>,
+    /// How many items of known fields could not be read.
+    pub unreadable: u32,
+}
+
+impl std::fmt::Debug for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Inbound(_) => "Inbound",
+            Self::Preference(_) => "Preference",
+            Self::Status(_) => "Status",
+            Self::Moved(_) => "Moved",
+        })
+    }
+}
+
+/// Reads the bytes of a webhook; `None` if they are no notification at all.
+pub fn read(body: &[u8]) -> Option<Reading> {
+    let payload: Value = serde_json::from_slice(body).ok()?;
+    let mut reading = Reading::default();
+    for entry in items(&payload, "entry") {
+        note(&mut reading.accounts, text(entry, "id"));
+        for change in items(entry, "changes") {
+            let Some(value) = change.get("value") else { continue };
+            read_change(text(change, "field").unwrap_or_default(), value, &mut reading);
+        }
+    }
+    payload.get("entry").map(|_| reading)
+}
+
+fn read_change(field: &str, value: &Value, reading: &mut Reading) {
+    let sender = value.get("metadata").and_then(|metadata| text(metadata, "phone_number_id"));
+    note(&mut reading.senders, sender);
+    let Some(sender) = sender else { return };
+    match field {
+        "messages" | "standby" => messages::read(sender, value, reading),
+        "calls" => messages::read_calls(sender, value, reading),
+        "user_preferences" => messages::read_preferences(sender, value, reading),
+        _ => {}
+    }
+}
+
+fn note(known: &mut Vec<String>, id: Option<&str>) {
+    if let Some(id) = id.filter(|id| !known.iter().any(|k| k == id)) {
+        known.push(id.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! What webhooks teach: windows, stops, resumes, preferences, moves; shuffled, repeated, late.
+
+use serde_json::{Value, json};
+
+use super::{Scene, change, digits, failed, message, preference, seconds};
+use crate::journey::{ANN, BOB, refusal, template, text};
+
+const MARKETING: &str = "marketing";
+const UTILITY: &str = "utility";
+
+/// How a text and templates of both kinds to a person fare: the reason of each refusal, or nothing.
+fn fares(scene: &Scene, person: &str) -> [Option<String>; 3] {
+    let reason = |message: &Value| {
+        let response = scene.gate.send(message);
+        let told = response.header("optgate-decision").unwrap_or_default().to_owned();
+        (response.status != 200).then(|| told.trim_start_matches("deny; reason=").to_owned())
+    };
+    [text(person), template(person, UTILITY), template(person, MARKETING)].map(|message| reason(&message))
+}
+
+fn refused(reasons: [&str; 3]) -> [Option<String>; 3] {
+    reasons.map(|reason| (!reason.is_empty()).then(|| reason.to_owned()))
+}
+
+#[test]
+fn a_message_opens_the_window_and_grants_nothing_else() {
+    let scene = Scene::start();
+    assert_eq!(fares(&scene, BOB), refused(["no_consent"; 3]));
+    scene.told(&message(BOB, seconds(0), "Hi"));
+    assert_eq!(fares(&scene, BOB), refused(["", "no_consent", "no_consent"]));
+    let call = change(
+        "calls",
+        json!({ "calls": [{ "id": "wacid.1", "from": "15550000003", "event": "connect", "timestamp": seconds(0).to_string(), "direction": "USER_INITIATED" }] }),
+    );
+    scene.told(&call);
+    assert_eq!(fares(&scene, "+15550000003"), refused(["", "no_consent", "no_consent"]));
+    scene.told(&message("+15550000004", seconds(-25 * 3600), "Hi, a day late"));
+    assert_eq!(fares(&scene, "+15550000004"), refused(["no_consent"; 3]));
+}
+
+#[test]
+fn a_stop_silences_everything_but_the_answer_and_a_resume_lifts_it() {
+    let scene = Scene::start();
+    scene.told(&message(ANN, seconds(-20), " Stop! "));
+    assert_eq!(fares(&scene, ANN), refused(["", "consent_revoked", "consent_revoked"]));
+    scene.told(&message(ANN, seconds(-10), "start"));
+    assert_eq!(fares(&scene, ANN), refused(["", "", ""]));
+    // Delivered again, and late: the resume was later.
+    scene.told(&message(ANN, seconds(-20), " Stop! "));
+    scene.told(&message(ANN, seconds(-15), "STOPALL"));
+    assert_eq!(fares(&scene, ANN), refused(["", "", ""]));
+    // A later stop wins over a resume that arrives after it.
+    scene.told(&message(ANN, seconds(-2), "unsubscribe"));
+    scene.told(&message(ANN, seconds(-5), "start"));
+    assert_eq!(fares(&scene, ANN), refused(["", "consent_revoked", "consent_revoked"]));
+    scene.told(&message(BOB, seconds(0), "start"));
+    assert_eq!(fares(&scene, BOB), refused(["", "no_consent", "no_consent"]));
+}
+
+#[test]
+fn a_pressed_button_stops_as_a_word_does_and_a_sentence_does_not() {
+    for (kind, content) in [
+        ("button", json!({ "payload": "OFF-17", "text": "Stop promotions" })),
+        (
+            "interactive",
+            json!({ "type": "button_reply", "button_reply": { "id": "stop", "title": "No more" } }),
+        ),
+        ("interactive", json!({ "type": "list_reply", "list_reply": { "id": "x", "title": "STOP" } })),
+    ] {
+        let scene = Scene::start();
+        let mut pressed = message(ANN, seconds(0), "");
+        let item = &mut pressed["entry"][0]["changes"][0]["value"]["messages"][0];
+        item["type"] = json!(kind);
+        item[kind] = content;
+        scene.told(&pressed);
+        assert_eq!(fares(&scene, ANN), refused(["", "consent_revoked", "consent_revoked"]), "{pressed}");
+    }
+    let scene = Scene::start();
+    scene.told(&message(ANN, seconds(0), "We have got to STOP this bill"));
+    assert_eq!(fares(&scene, ANN), refused(["", "", ""]));
+}
+
+#[test]
+fn the_persons_switch_and_a_failed_send_stop_marketing_alone() {
+    let scene = Scene::start();
+    scene.told(&preference(ANN, seconds(-30), "stop"));
+    refusal(400, 131_050, "consent_revoked").assert(&scene.gate.send(&template(ANN, MARKETING)));
+    assert_eq!(scene.gate.send(&template(ANN, UTILITY)).status, 200);
+    scene.told(&preference(ANN, seconds(-20), "resume"));
+    assert_eq!(scene.gate.send(&template(ANN, MARKETING)).status, 200);
+    scene.told(&failed(ANN, seconds(-10), 131_026));
+    assert_eq!(scene.gate.send(&template(ANN, MARKETING)).status, 200);
+    scene.told(&failed(ANN, seconds(-5), 131_050));
+    refusal(400, 131_050, "consent_revoked").assert(&scene.gate.send(&template(ANN, MARKETING)));
+    scene.told(&preference(BOB, seconds(0), "resume"));
+    assert_eq!(scene.gate.send(&template(BOB, MARKETING)).status, 400);
+}
+
+#[test]
+fn the_order_and_number_of_deliveries_do_not_matter() {
+    let told = [
+        message(ANN, seconds(-100), "stop"),
+        message(ANN, seconds(-90), "start"),
+        preference(ANN, seconds(-80), "stop"),
+        failed(ANN, seconds(-70), 131_050),
+        preference(ANN, seconds(-60), "resume"),
+        message(ANN, seconds(-50), "Baja"),
+        message(ANN, seconds(-40), "resume promotions"),
+        preference(ANN, seconds(-30), "stop"),
+    ];
+    let expected = refused(["", "", "consent_revoked"]);
+    for turn in 0..told.len() {
+        let scene = Scene::start();
+        let mut order: Vec<&Value> = told.iter().cycle().skip(turn).take(told.len()).collect();
+        if turn % 2 == 1 {
+            order.reverse();
+        }
+        for webhook in order.iter().chain(order.iter().rev().take(3)) {
+            scene.told(webhook);
+        }
+        assert_eq!(fares(&scene, ANN), expected, "turn {turn}");
+    }
+}
+
+#[test]
+fn many_people_in_one_delivery_are_all_heard() {
+    let scene = Scene::start();
+    let person = |n: usize| format!("+1555010{n:04}");
+    let messages: Vec<Value> =
+        (0..1000).map(|n| json!({ "from": digits(&person(n)), "id": format!("wamid.{n}"), "timestamp": seconds(0).to_string(), "type": "text", "text": { "body": "STOP" } })).collect();
+    scene.told(&change("messages", json!({ "messages": messages })));
+    for n in [0, 1, 500, 999] {
+        assert_eq!(fares(&scene, &person(n)), refused(["", "consent_revoked", "consent_revoked"]), "{n}");
+    }
+}
+
+#[test]
+fn withdrawals_follow_a_person_to_another_number_and_grants_do_not() {
+    let scene = Scene::start();
+    let moved = |from: &str, to: &str| {
+        change(
+            "messages",
+            json!({ "messages": [{ "from": digits(from), "id": format!("wamid.m{to}"), "timestamp": seconds(-5).to_string(), "type": "system",
+            "system": { "type": "user_changed_number", "wa_id": digits(to), "body": "User changed" } }] }),
+        )
+    };
+    scene.told(&moved(ANN, BOB));
+    assert_eq!(fares(&scene, BOB), refused(["no_consent"; 3]));
+    scene.told(&message(ANN, seconds(-3), "stop"));
+    assert_eq!(fares(&scene, BOB)[2].as_deref(), Some("consent_revoked"));
+}
+
+#[test]
+fn a_stop_under_a_user_id_silences_the_number_that_the_provider_showed_beside_it() {
+    let scene = Scene::start();
+    let mut hello = message(ANN, seconds(-60), "Hi");
+    hello["entry"][0]["changes"][0]["value"]["contacts"][0]["user_id"] = json!("US.1349");
+    scene.told(&hello);
+    let stop = change(
+        "messages",
+        json!({ "contacts": [{ "user_id": "US.1349", "profile": { "username": "ann" } }],
+        "messages": [{ "from_user_id": "US.1349", "id": "wamid.u", "timestamp": seconds(0).to_string(), "type": "text", "text": { "body": "Stop" } }] }),
+    );
+    scene.told(&stop);
+    assert_eq!(fares(&scene, ANN), refused(["", "consent_revoked", "consent_revoked"]));
+}

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use super::Control;
+use super::auth::{Scope, Scopes, Token};
 use super::problem::{Fault, Problem};
 use crate::consent::tenant::Tenants;
 use crate::consent::{Recipient, Timestamp};
@@ -23,6 +24,7 @@ pub(super) struct Caller(Arc<Visit>);
 struct Visit {
     control: Arc<Control>,
     tenants: Option<Vec<usize>>,
+    scopes: Scopes,
     mark: Mark,
     touched: Mutex<Vec<Touched>>,
     recorded: AtomicBool,
@@ -41,7 +43,7 @@ pub(super) struct Mark {
 }
 
 /// Whom a request concerns: a tenant as a whole, or one person by their keyed hash.
-type Touched = (Option<usize>, Option<String>);
+pub(super) type Touched = (Option<usize>, Option<String>);
 
 /// What became of a request, as far as one line tells it.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -58,6 +60,21 @@ pub(super) struct EventCounts {
     pub(super) applied: u64,
     pub(super) ignored: u64,
     pub(super) rejected: u64,
+}
+
+impl Upshot {
+    /// Events that the store did not answer for.
+    pub(super) const FAILED: Self = Self { outcome: "failed", status: None, events: None };
+
+    /// What became of events from one count to another.
+    pub(super) fn of_events(before: EventCounts, after: EventCounts) -> Self {
+        let events = EventCounts {
+            applied: after.applied.saturating_sub(before.applied),
+            ignored: after.ignored.saturating_sub(before.ignored),
+            rejected: after.rejected.saturating_sub(before.rejected),
+        };
+        Self { outcome: "done", status: None, events: Some(events) }
+    }
 }
 
 /// One line of the access log.
@@ -84,16 +101,28 @@ enum Hashes<'a> {
 }
 
 impl Caller {
-    /// The bearer of a token that is confined to tenants, or to none.
-    pub(super) fn new(control: &Arc<Control>, mark: Mark, tenants: Option<Vec<usize>>) -> Self {
+    /// The bearer of a token, with a request.
+    pub(super) fn new(control: &Arc<Control>, mark: Mark, token: &Token) -> Self {
         let (touched, recorded) = (Mutex::default(), AtomicBool::new(false));
-        Self(Arc::new(Visit { control: Arc::clone(control), tenants, mark, touched, recorded }))
+        let (tenants, scopes) = (token.tenants.clone(), token.scopes);
+        Self(Arc::new(Visit { control: Arc::clone(control), tenants, scopes, mark, touched, recorded }))
+    }
+
+    /// Whether the token may be used for something beside what the operation asked for.
+    #[allow(dead_code, reason = "for decisions, whose explanation holds more for who may read consent")]
+    pub(super) fn holds(&self, scope: Scope) -> bool {
+        self.0.scopes.contains(scope)
     }
 
     /// Notes a person whom the request concerns, for the access log. Say it before anything can fail.
     pub(super) fn touches(&self, tenant: Option<usize>, recipient: &Recipient) {
-        let hash = self.0.control.log.hash().recipient(recipient);
-        self.touched().push((tenant, hash));
+        let person = self.person(tenant, recipient);
+        self.touched().push(person);
+    }
+
+    /// A person as the access log names them, to be recorded later.
+    pub(super) fn person(&self, tenant: Option<usize>, recipient: &Recipient) -> Touched {
+        (tenant, self.0.control.log.hash().recipient(recipient))
     }
 
     /// The same where no more than the person's keyed hash is known.
@@ -102,7 +131,6 @@ impl Caller {
     }
 
     /// Notes that the request concerns a tenant as a whole.
-    #[allow(dead_code, reason = "for exports, which concern everybody")]
     pub(super) fn touches_all_of(&self, tenant: usize) {
         self.touched().push((Some(tenant), None));
     }
@@ -117,12 +145,11 @@ impl Caller {
         &self.0.mark.request
     }
 
-    /// Writes the lines of everybody noted since the last time, before an answer is given that tells of them.
+    /// Writes the lines of people, before an answer is given that tells of them.
     ///
     /// # Errors
     /// The log cannot be written: then the answer must not be given.
-    pub(super) async fn record(&self, upshot: Upshot) -> Result<(), Problem> {
-        let touched = std::mem::take(&mut *self.touched());
+    pub(super) async fn record(&self, touched: Vec<Touched>, upshot: Upshot) -> Result<(), Problem> {
         let lines = self.lines(touched, upshot);
         self.0.recorded.store(true, Ordering::Relaxed);
         self.0.control.guards.log.append(lines).await.map_err(|error| {
@@ -132,10 +159,11 @@ impl Caller {
         })
     }
 
-    /// The same at the end of the request: somebody may be left, and every request leaves one line at least.
+    /// The same of everybody noted, at the end of the request, which leaves one line at least.
     pub(super) async fn record_the_rest(&self, upshot: Upshot) -> Result<(), Problem> {
-        let nothing_left = self.touched().is_empty() && self.0.recorded.load(Ordering::Relaxed);
-        if nothing_left { Ok(()) } else { self.record(upshot).await }
+        let touched = std::mem::take(&mut *self.touched());
+        let nothing_left = touched.is_empty() && self.0.recorded.load(Ordering::Relaxed);
+        if nothing_left { Ok(()) } else { self.record(touched, upshot).await }
     }
 
     fn lines(&self, touched: Vec<Touched>, upshot: Upshot) -> Vec<u8> {
@@ -192,7 +220,7 @@ impl Caller {
 
     /// The names that this caller may be told of.
     pub(super) fn tenant_names(&self, tenants: &Tenants) -> String {
-        let own = tenants.all().iter().enumerate().filter(|(at, _)| self.may_touch(*at));
+        let own = tenants.current().filter(|(at, _)| self.may_touch(*at));
         own.map(|(_, tenant)| tenant.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
 use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::caller::Caller;
-use super::ingest::{Ingest, Ingested, Listing, Settled};
+use super::ingest::{Ingest, Manner};
 use super::lines::{Line, Lines};
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
-use super::{Control, body, explain};
+use super::tally::{Ingested, Listing, Tally};
+use super::{Control, body, explain, export};
 use crate::consent::event::EventAsWritten;
 
 /// How the events are written.
@@ -89,6 +92,8 @@ pub(super) fn described() -> Description {
              of several, each is applied, ignored or rejected by itself. The answer comes when the events are stored and enforced on this node. \
              An event's `id`, or without one its content, makes a repeat harmless.",
         )
+        .in_query("dry_run", "Check everything and store nothing; the answer counts what is `valid`", ObjectBuilder::new().schema_type(Type::Boolean))
+        .in_query("tenant", "The tenant of events that name none", ObjectBuilder::new().schema_type(Type::String))
         .takes::<EventsAsWritten>(example.clone())
         .takes_as::<AnyEvent>("application/x-ndjson", Some(example))
         .answers::<Ingested>(200, "What became of them; of lines, results lists those that were not applied")
@@ -102,23 +107,40 @@ pub(super) fn described() -> Description {
         ])
 }
 
+/// What may stand in the query.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Options {
+    /// Check everything and store nothing.
+    dry_run: bool,
+    /// The tenant of events that name none.
+    tenant: Option<String>,
+}
+
 pub(super) async fn post(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
+    options: Result<Query<Options>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Ingested>, Problem> {
+    let Query(Options { dry_run, tenant }) = options.map_err(|_| {
+        Problem::new(Fault::Unreadable, "the query takes dry_run=true or false and tenant=NAME, nothing else")
+    })?;
     match Format::of(request.headers())? {
-        Format::Json => whole(&control, &caller, request.into_body()).await.map(Json),
+        Format::Json => {
+            let ingest = Ingest::new(&control, &caller, Manner { listing: Listing::All, dry_run, tenant });
+            whole(ingest, request.into_body()).await.map(Json)
+        }
         Format::Lines => {
-            let ingest = Ingest::new(&control, &caller, Listing::NotApplied);
+            let manner = Manner { listing: Listing::NotApplied, dry_run, tenant };
+            let ingest = Ingest::new(&control, &caller, manner);
             stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_answer()))
         }
     }
 }
 
-async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Ingested, Problem> {
+async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Ingested, Problem> {
     let bytes = body::whole(body).await?;
-    let mut ingest = Ingest::new(control, caller, Listing::All);
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         ingest.offer(1, &bytes).await?;
         return ingest.finish().await?.into_single();
@@ -132,7 +154,7 @@ async fn whole(control: &Control, caller: &Caller, body: Body) -> Result<Ingeste
 }
 
 /// Takes lines in while they arrive; what was complete when a stream broke off is kept.
-async fn stream(mut ingest: Ingest<'_>, mut body: Body) -> Result<Settled, Problem> {
+async fn stream(mut ingest: Ingest<'_>, mut body: Body) -> Result<Tally, Problem> {
     let mut lines = Lines::default();
     loop {
         match body::piece(&mut body).await {
@@ -152,6 +174,8 @@ async fn stream(mut ingest: Ingest<'_>, mut body: Body) -> Result<Settled, Probl
 
 async fn take(ingest: &mut Ingest<'_>, number: u64, line: Line) -> Result<(), Problem> {
     match line {
+        // Where an export is imported, its end is no event.
+        Line::Whole(written) if export::is_end(&written) => Ok(()),
         Line::Whole(written) => ingest.offer(number, &written).await,
         Line::TooLong => ingest.reject_too_long(number).await,
     }

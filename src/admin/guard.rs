@@ -66,7 +66,7 @@ pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next
         Err(failure) => return guard.turn_away(failure, peer),
     };
     let mark = Mark { request: request_id(), token: token.name.clone(), action: guard.name, peer };
-    let caller = Caller::new(&guard.control, mark, token.tenants.clone());
+    let caller = Caller::new(&guard.control, mark, token);
     if !token.scopes.contains(guard.scope) {
         guard.control.metrics.auth_failed(AuthFailure::Scope);
         let what = format!("this request needs the scope {}", guard.scope.name());

@@ -1,89 +1,78 @@
-//! Taking events in: reading each, settling them with the store in batches, and keeping count.
+//! Taking events in: reading each, and having the store settle them in batches.
+//!
+//! While the store is busy with a batch the next ones are read, a few at most: whoever sends faster than the store settles has to wait. Events about the same
+//! people never overtake each other.
 
-use serde::Serialize;
-use serde_json::json;
-use utoipa::ToSchema;
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
 
 use super::Control;
-use super::caller::{Caller, EventCounts, Upshot};
+use super::caller::{Caller, Touched, Upshot};
 use super::explain;
 use super::lines::MAX_LINE;
-use super::problem::{Fault, Problem};
+use super::problem::Problem;
+use super::tally::{Done, Listing, Tally, Verdict};
 use crate::consent::Event;
 use crate::consent::dossier::Provenance;
 use crate::consent::event::EventAsWritten;
-use crate::store::{Incoming, Outcome};
+use crate::store::{Incoming, Outcome, StoreError};
 
 /// How many events go to the store together: enough to share one flush to disk, few enough to hold.
 const BATCH_EVENTS: usize = 1_000;
 /// How many bytes of events are held before they go to the store, whatever their number.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// How many single results an answer lists.
-const MAX_RESULTS: usize = 10_000;
+/// How many batches the store may be busy with.
+const IN_FLIGHT: usize = 4;
+/// After so many lines others on this thread have their turn.
+const TURN: u64 = 128;
 
-/// Which results the answer lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Listing {
-    /// Every one.
-    All,
-    /// Those that were not applied: a stream may have millions.
-    NotApplied,
-}
-
-/// What became of one event.
-#[derive(Serialize, ToSchema)]
-struct LineResult {
-    /// Its place, from 1.
-    line: u64,
-    /// `applied`, `ignored` or `rejected`.
-    #[schema(example = "rejected")]
-    result: &'static str,
-    /// Why it was not applied.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<String>,
-}
-
-/// What became of the events.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Ingested {
-    /// How many changed what is stored.
-    applied: u64,
-    /// How many said nothing new.
-    ignored: u64,
-    /// How many were not taken in.
-    rejected: u64,
-    /// What became of each.
-    results: Vec<LineResult>,
-    /// There were more results than an answer lists.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    results_truncated: bool,
-}
-
-/// The counts so far.
-#[derive(Default)]
-struct Tally {
-    applied: u64,
-    ignored: u64,
-    rejected: u64,
-    settled_through_line: u64,
-    results: Vec<LineResult>,
-    truncated: bool,
+/// How a run of events is to be taken.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    /// Which results the answer lists.
+    pub(super) listing: Listing,
+    /// Whether events are only checked and nothing is stored.
+    pub(super) dry_run: bool,
+    /// The tenant of events that name none.
+    pub(super) tenant: Option<String>,
 }
 
 /// One run of taking events in, of one caller.
 pub(super) struct Ingest<'a> {
     control: &'a Control,
     caller: &'a Caller,
-    listing: Listing,
-    pending: Vec<(u64, Result<Incoming, Vec<String>>)>,
-    pending_bytes: usize,
+    manner: Manner,
+    held: Batch,
+    flights: VecDeque<Flight>,
+    hasher: ahash::RandomState,
     tally: Tally,
 }
 
+/// Events that have been read.
+#[derive(Default)]
+struct Batch {
+    verdicts: Vec<Verdict>,
+    incoming: Vec<Incoming>,
+    bytes: usize,
+}
+
+/// A batch that the store is busy with.
+struct Flight {
+    verdicts: Vec<Verdict>,
+    /// `None` if there was nothing for the store to do.
+    outcomes: Option<JoinHandle<Result<Vec<Outcome>, StoreError>>>,
+    /// Hashes of everybody whom its events name, in order.
+    people: Vec<u64>,
+    /// Whom its events are about, for the access log.
+    touched: Vec<Touched>,
+}
+
 impl<'a> Ingest<'a> {
-    pub(super) fn new(control: &'a Control, caller: &'a Caller, listing: Listing) -> Self {
-        let tally = Tally::default();
-        Self { control, caller, listing, pending: Vec::new(), pending_bytes: 0, tally }
+    pub(super) fn new(control: &'a Control, caller: &'a Caller, manner: Manner) -> Self {
+        let tally = Tally::new(manner.listing, manner.dry_run);
+        let (held, flights, hasher) = (Batch::default(), VecDeque::new(), ahash::RandomState::new());
+        Self { control, caller, manner, held, flights, hasher, tally }
     }
 
     /// Takes one event as written; `line` is its place, from 1.
@@ -106,17 +95,26 @@ impl<'a> Ingest<'a> {
         bytes: usize,
         event: Result<Incoming, Vec<String>>,
     ) -> Result<(), Problem> {
-        self.pending.push((line, event));
-        self.pending_bytes += bytes;
-        if self.pending.len() >= BATCH_EVENTS || self.pending_bytes >= BATCH_BYTES {
-            self.settle().await?;
+        self.held.bytes += bytes;
+        match event {
+            Ok(event) => {
+                self.held.verdicts.push((line, None));
+                self.held.incoming.push(event);
+            }
+            Err(problems) => self.held.verdicts.push((line, Some(problems))),
+        }
+        if self.held.verdicts.len() >= BATCH_EVENTS || self.held.bytes >= BATCH_BYTES {
+            return self.hand_over().await;
+        }
+        if line.is_multiple_of(TURN) {
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
 
     fn read(&self, written: &[u8]) -> Result<Incoming, Vec<String>> {
         let written: EventAsWritten = explain::read(written, explain::EVENT)?;
-        let tenant = self.tenant(written.tenant.as_deref());
+        let tenant = self.tenant(written.tenant.as_deref().or(self.manner.tenant.as_deref()));
         if written.legacy == Some(true) {
             return Err(vec!["legacy: this gate takes no grants without evidence".to_owned()]);
         }
@@ -138,54 +136,86 @@ impl<'a> Ingest<'a> {
         let tenants = &self.control.tenants;
         let place = match name {
             Some(name) => tenants.position(name),
-            None => (tenants.all().len() == 1).then_some(0),
+            None => tenants.only(),
         };
-        let permitted = self.caller.tenant_names(tenants);
+        let permitted = || self.caller.tenant_names(tenants);
         match (place, name) {
             (Some(place), _) if self.caller.may_touch(place) => Ok(place),
             (Some(_), _) => {
-                Err(format!("tenant: this token is not permitted for it; permitted: {permitted}"))
+                Err(format!("tenant: this token is not permitted for it; permitted: {}", permitted()))
             }
-            (None, Some(_)) => Err(format!("tenant: no such tenant; write one of: {permitted}")),
-            (None, None) => Err(format!("tenant: missing; there are several, write one of: {permitted}")),
+            (None, Some(_)) => Err(format!("tenant: no such tenant; write one of: {}", permitted())),
+            (None, None) => Err(format!("tenant: missing; there are several, write one of: {}", permitted())),
         }
     }
 
-    /// Has everything held stored, and counts it.
-    async fn settle(&mut self) -> Result<(), Problem> {
-        self.pending_bytes = 0;
-        let pending = std::mem::take(&mut self.pending);
-        let (mut verdicts, mut incoming) = (Vec::with_capacity(pending.len()), Vec::new());
-        for (line, event) in pending {
-            match event {
-                Ok(event) => {
-                    self.caller.touches(Some(event.tenant), &event.event.recipient);
-                    incoming.push(event);
-                    verdicts.push((line, None));
-                }
-                Err(problems) => verdicts.push((line, Some(problems))),
-            }
+    /// Hands what is held to the store, once it has room and nothing before it about the same people.
+    async fn hand_over(&mut self) -> Result<(), Problem> {
+        let batch = std::mem::take(&mut self.held);
+        if self.manner.dry_run {
+            self.tally.count(batch.verdicts, Done::Checked);
+            return Ok(());
         }
-        let outcomes = if incoming.is_empty() {
-            Vec::new()
-        } else {
-            match self.control.store.apply(incoming).await {
-                Ok(outcomes) => outcomes,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "events were not stored");
-                    return Err(self.tally.store_failed());
-                }
-            }
+        let people = self.people(&batch.incoming);
+        while self.flights.len() >= IN_FLIGHT || self.flights.iter().any(|flight| flight.concerns(&people)) {
+            self.land().await?;
+        }
+        let whom = |incoming: &Incoming| self.caller.person(Some(incoming.tenant), &incoming.event.recipient);
+        let touched = batch.incoming.iter().map(whom).collect();
+        let store = self.control.store.clone();
+        let outcomes = (!batch.incoming.is_empty())
+            .then(|| tokio::spawn(async move { store.apply(batch.incoming).await }));
+        self.flights.push_back(Flight { verdicts: batch.verdicts, outcomes, people, touched });
+        Ok(())
+    }
+
+    fn people(&self, incoming: &[Incoming]) -> Vec<u64> {
+        let mut people = Vec::with_capacity(incoming.len());
+        for Incoming { tenant, event, .. } in incoming {
+            let everybody = std::iter::once(&event.recipient).chain(&event.links);
+            people.extend(everybody.map(|person| self.hasher.hash_one((tenant, person.key()))));
+        }
+        people.sort_unstable();
+        people
+    }
+
+    /// Waits for the batch that was handed over first, and counts it.
+    async fn land(&mut self) -> Result<(), Problem> {
+        let Some(Flight { verdicts, outcomes, touched, .. }) = self.flights.pop_front() else {
+            return Ok(());
         };
-        let before = self.tally.events();
-        self.tally.count(verdicts, outcomes, self.listing);
-        self.caller.record(self.tally.since(before)).await.map_err(|problem| self.tally.so_far(problem))
+        let outcomes = match outcomes {
+            None => Ok(Vec::new()),
+            Some(outcomes) => outcomes.await.unwrap_or(Err(StoreError::Closed)),
+        };
+        match outcomes {
+            Ok(outcomes) => {
+                let before = self.tally.events();
+                self.tally.count(verdicts, Done::Stored(outcomes));
+                let upshot = Upshot::of_events(before, self.tally.events());
+                self.caller.record(touched, upshot).await.map_err(|problem| self.tally.so_far(problem))
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "events were not stored");
+                // They may be all the same.
+                self.caller.record(touched, Upshot::FAILED).await?;
+                Err(self.tally.store_failed())
+            }
+        }
     }
 
-    /// Settles what is left and gives the answer.
-    pub(super) async fn finish(mut self) -> Result<Settled, Problem> {
+    async fn settle(&mut self) -> Result<(), Problem> {
+        self.hand_over().await?;
+        while !self.flights.is_empty() {
+            self.land().await?;
+        }
+        Ok(())
+    }
+
+    /// Settles what is left and gives the counts.
+    pub(super) async fn finish(mut self) -> Result<Tally, Problem> {
         self.settle().await?;
-        Ok(Settled(self.tally))
+        Ok(self.tally)
     }
 
     /// Settles what is left of a stream that broke off, and says so.
@@ -197,91 +227,12 @@ impl<'a> Ingest<'a> {
     }
 }
 
+impl Flight {
+    fn concerns(&self, people: &[u64]) -> bool {
+        people.iter().any(|person| self.people.binary_search(person).is_ok())
+    }
+}
+
 fn too_long() -> Vec<String> {
     vec![format!("longer than {MAX_LINE} bytes; an event is at most that long")]
-}
-
-impl Tally {
-    fn count(&mut self, verdicts: Vec<(u64, Option<Vec<String>>)>, outcomes: Vec<Outcome>, listing: Listing) {
-        let mut outcomes = outcomes.into_iter();
-        for (line, problems) in verdicts {
-            self.settled_through_line = line;
-            match problems.map_or_else(|| outcomes.next().map(Ok), |problems| Some(Err(problems))) {
-                Some(Ok(Outcome::Applied)) => {
-                    self.applied += 1;
-                    if listing == Listing::All {
-                        self.list(line, "applied", Vec::new());
-                    }
-                }
-                Some(Ok(Outcome::Ignored(why))) => {
-                    self.ignored += 1;
-                    self.list(line, "ignored", vec![why.to_owned()]);
-                }
-                Some(Err(problems)) => {
-                    self.rejected += 1;
-                    self.list(line, "rejected", problems);
-                }
-                None => debug_assert!(false, "the store gives one outcome for each event"),
-            }
-        }
-    }
-
-    fn list(&mut self, line: u64, result: &'static str, reasons: Vec<String>) {
-        if self.results.len() < MAX_RESULTS {
-            self.results.push(LineResult { line, result, reasons });
-        } else {
-            self.truncated = true;
-        }
-    }
-
-    fn store_failed(&mut self) -> Problem {
-        let what = "the consent store failed; events after settled_through_line may or may not be stored: send them again, a repeat changes nothing";
-        self.so_far(Problem::new(Fault::StoreUnavailable, what))
-    }
-
-    fn events(&self) -> EventCounts {
-        EventCounts { applied: self.applied, ignored: self.ignored, rejected: self.rejected }
-    }
-
-    /// What the access log says of the events since.
-    fn since(&self, before: EventCounts) -> Upshot {
-        let events = EventCounts {
-            applied: self.applied.saturating_sub(before.applied),
-            ignored: self.ignored.saturating_sub(before.ignored),
-            rejected: self.rejected.saturating_sub(before.rejected),
-        };
-        Upshot { outcome: "done", status: None, events: Some(events) }
-    }
-
-    /// Adds to a problem what was done before it.
-    fn so_far(&self, problem: Problem) -> Problem {
-        problem
-            .with("applied", self.applied)
-            .with("ignored", self.ignored)
-            .with("rejected", self.rejected)
-            .with("settled_through_line", self.settled_through_line)
-    }
-}
-
-/// The finished answer.
-pub(super) struct Settled(Tally);
-
-impl Settled {
-    /// The answer's body.
-    pub(super) fn into_answer(self) -> Ingested {
-        let Tally { applied, ignored, rejected, results, truncated, .. } = self.0;
-        Ingested { applied, ignored, rejected, results, results_truncated: truncated }
-    }
-
-    /// The answer for a caller who sent just one event, to whom its rejection is an error.
-    pub(super) fn into_single(self) -> Result<Ingested, Problem> {
-        let reasons = self.0.results.first().map(|only| only.reasons.clone()).unwrap_or_default();
-        if self.0.rejected == 0 {
-            return Ok(self.into_answer());
-        }
-        let problem = Problem::new(Fault::Invalid, "the event was rejected and nothing was stored");
-        let problem = problem.listing(reasons);
-        let problem = problem.with("applied", 0).with("ignored", 0).with("rejected", 1);
-        Err(problem.with("results", json!(self.0.results)))
-    }
 }

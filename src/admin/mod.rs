@@ -19,6 +19,7 @@ mod check;
 mod decisions;
 mod events;
 mod explain;
+mod export;
 mod failures;
 mod guard;
 mod ingest;
@@ -29,9 +30,11 @@ mod page;
 mod patient;
 mod problem;
 mod recipients;
+mod reloading;
 mod repeats;
 mod route;
 mod status;
+mod tally;
 mod templates;
 
 use std::sync::Arc;
@@ -44,6 +47,7 @@ pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
 pub use guard::Guards;
 pub use listener::{AdminTls, Door, serve};
+pub use reloading::{Desk, Reloads};
 pub use status::{EXPOSED, Phase, Readiness};
 
 use crate::consent::Clock;
@@ -88,8 +92,21 @@ pub struct Control {
     pub readiness: Readiness,
     /// Whether others can listen to what is said to the listener: it is not loopback and has no TLS.
     pub exposed: bool,
+    /// The listener's TLS.
+    pub tls: AdminTls,
     /// What stands in front of the operations and outlives a reload.
     pub guards: Guards,
+    /// What the last reload of the configuration left to say.
+    pub reloads: Reloads,
+}
+
+impl Control {
+    /// Opens the logs anew, which log rotation has renamed, and reads the certificates anew.
+    pub fn reopen_files(&self) {
+        self.log.reopen();
+        self.guards.reopen_log();
+        self.tls.reload();
+    }
 }
 
 /// The whole API: the one place that names path, method and scope.
@@ -99,6 +116,9 @@ fn routes() -> Vec<Route> {
             .needs(Scope::ConsentWrite)
             .writes(),
         Route::new("showRecipient", (Get, RECIPIENT), recipients::show, recipients::described)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
@@ -129,7 +149,7 @@ const METRICS: &str = "metrics";
 /// One person of one tenant.
 const RECIPIENT: &str = "/v1/tenants/{tenant}/recipients/{recipient}";
 
-/// The router of the admin API.
+/// The router of the admin API. A reload builds another ([`Desk`]): what must outlive one stands in [`Control`].
 pub fn router(control: Control, settings: Settings) -> Router {
     let control = Arc::new(control);
     let tokens: Arc<[Token]> = settings.tokens.into();

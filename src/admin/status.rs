@@ -100,7 +100,8 @@ pub(super) fn describe_healthz() -> Description {
 
 /// Whether sends can be judged, and what an operator should know even if they can.
 pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, Json<Readable>) {
-    let health = control.store.health();
+    let mut health = control.store.health();
+    health.warnings.extend(control.reloads.warnings());
     let mut not_ready = Vec::new();
     if !health.up {
         not_ready.push("the consent store does not answer");

@@ -106,6 +106,11 @@ pub(super) fn decision_log(config: &Config, hash_key: Option<[u8; 32]>) -> decis
             config::OnFull::Drop => decision_log::OnFull::Drop,
         },
         recent: RECENT_DEFAULT,
+        keep: config.decisions.clone().map(|kept| decision_log::Keep {
+            dir: kept.dir,
+            time: kept.keep,
+            max_bytes: kept.max_bytes,
+        }),
         hash_key,
     }
 }
@@ -144,9 +149,10 @@ pub(super) fn admin_tls(config: &Config) -> Result<AdminTls, AppError> {
 /// The admin tokens; `first` makes one where none is configured.
 pub(super) fn tokens(
     config: &Config,
+    tenants: &Tenants,
     first: impl FnOnce() -> io::Result<Token>,
 ) -> Result<admin::Settings, AppError> {
-    let configured = config.admin.tokens.iter().map(|t| token(config, t)).collect::<Vec<_>>();
+    let configured = config.admin.tokens.iter().map(|t| token(tenants, t)).collect::<Vec<_>>();
     let tokens = if configured.is_empty() {
         vec![first().map_err(|e| AppError::Files("admin.token could not be made in data_dir", e))?]
     } else {
@@ -155,7 +161,7 @@ pub(super) fn tokens(
     Ok(admin::Settings { tokens, guard_metrics: !config.admin.metrics_without_token })
 }
 
-fn token(config: &Config, written: &config::AdminToken) -> Token {
+fn token(tenants: &Tenants, written: &config::AdminToken) -> Token {
     let scope = |s: &config::Scope| match s {
         config::Scope::ConsentRead => Scope::ConsentRead,
         config::Scope::ConsentWrite => Scope::ConsentWrite,
@@ -173,7 +179,7 @@ fn token(config: &Config, written: &config::AdminToken) -> Token {
         tenants: written
             .tenants
             .as_ref()
-            .map(|names| names.iter().filter_map(|name| config.tenants.position(name)).collect()),
+            .map(|names| names.iter().filter_map(|name| tenants.position(name)).collect()),
     }
 }
 

@@ -5,6 +5,8 @@
 mod assemble;
 mod following;
 mod relay;
+mod reload;
+mod watching;
 mod worker;
 
 use std::fmt;
@@ -13,16 +15,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{self, AdminTls, Control, Door, EXPOSED, Guards, Phase, Readiness, ensure_admin_token};
+use crate::admin::{
+    self, Control, Desk, Door, EXPOSED, Guards, Phase, Readiness, Reloads, ensure_admin_token,
+};
 use crate::config::Config;
 use crate::consent::{Clock, plan};
 use crate::decision_log::DecisionLog;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
-use crate::policy::{Mode, Policy};
+use crate::policy::{self, Mode, Policy};
 use crate::store::{ConsentStore, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
@@ -137,8 +141,9 @@ pub async fn run(
     let tenants = Arc::new(config.tenants.clone());
     let names: Vec<String> = tenants.all().iter().map(|t| t.name.clone()).collect();
     let metrics = Metrics::new(&names, workers);
-    let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone())
-        .map_err(|e| AppError::Files("[decision_log] file could not be opened for appending", e))?;
+    let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone()).map_err(|e| {
+        AppError::Files("[decision_log] file or [decisions] dir could not be opened for writing", e)
+    })?;
     store.report_to(metrics.clone());
     let follower =
         following::Follower { store: store.clone(), catalogue: catalogue.clone(), hash: log.hash().clone() };
@@ -151,7 +156,8 @@ pub async fn run(
         clock.clone(),
     );
 
-    let tokens = assemble::tokens(&config, || ensure_admin_token(&config.data_dir))?;
+    log.note_policy(&judge.policy(), clock.now());
+    let tokens = assemble::tokens(&config, &tenants, || ensure_admin_token(&config.data_dir))?;
     let upstream = assemble::upstream(&config)?;
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
@@ -219,25 +225,23 @@ pub async fn run(
         clock,
         readiness: readiness.clone(),
         exposed: !admin_tls.is_on() && !addresses.admin.ip().is_loopback(),
-        guards: guards.clone(),
+        tls: admin_tls.clone(),
+        guards,
+        reloads: Reloads::default(),
     };
     if control.exposed {
         tracing::warn!(admin.listen = %addresses.admin, "{EXPOSED}");
     }
-    let door = Door { socket: admin_socket, tls: admin_tls.clone() };
+    let desk = Desk::open(control.clone(), tokens);
+    let door = Door { socket: admin_socket, tls: admin_tls };
     let (admin_end, admin_ended) = tokio::sync::oneshot::channel::<()>();
-    let admin = tokio::spawn(admin::serve(door, admin::router(control, tokens), async move {
+    let admin = tokio::spawn(admin::serve(door, desk.router(), async move {
         // A dropped sender ends the admin API as well.
         let _ = admin_ended.await;
     }));
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
-    let reopening = tokio::spawn(reopen_at(hangups, log.clone(), guards, admin_tls));
-    if config.policy.mode == Mode::Shadow {
-        tracing::warn!(
-            policy.mode = Mode::Shadow.name(),
-            "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
-        );
-    }
+    let reloading = tokio::spawn(reload::Reloader::new(config.clone(), control, desk).run(hangups));
+    warn_of_shadow(&config.policy);
     readiness.enter(Phase::Serving);
     if let Some(webhook) = addresses.webhook {
         tracing::info!(webhook.listen = %webhook, "relaying webhooks");
@@ -255,7 +259,7 @@ pub async fn run(
     for thread in threads {
         thread.end();
     }
-    reopening.abort();
+    reloading.abort();
     drop(admin_end);
     let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
     let flushed = log.close(LOG_FLUSH);
@@ -265,11 +269,12 @@ pub async fn run(
     Ok(())
 }
 
-/// Opens the logs and the certificates anew at each SIGHUP: log rotation renames the file, then asks for a new one.
-async fn reopen_at(mut hangups: Signal, log: DecisionLog, guards: Guards, tls: AdminTls) {
-    while hangups.recv().await.is_some() {
-        log.reopen();
-        guards.reopen_log();
-        tls.reload();
+/// An operator who watches must know that nobody is refused.
+fn warn_of_shadow(policy: &policy::Settings) {
+    if policy.mode == Mode::Shadow {
+        tracing::warn!(
+            policy.mode = Mode::Shadow.name(),
+            "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
+        );
     }
 }

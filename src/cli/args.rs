@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use super::consent::{GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
 #[derive(Debug, Parser)]
@@ -103,7 +103,8 @@ pub(super) struct ServeArgs {
     optgate consent grant +15550000001 --category utility --channel website --user-action checked_box\n  \
     optgate consent revoke +15550000001\n  \
     optgate consent show +15550000001\n  \
-    optgate consent import opt-ins.csv")]
+    optgate consent import opt-ins.csv\n  \
+    optgate consent export -o consent.ndjson")]
 pub(super) enum ConsentCommand {
     /// Record that a person agreed.
     Grant(Box<GrantArgs>),
@@ -113,6 +114,8 @@ pub(super) enum ConsentCommand {
     Show(ShowArgs),
     /// Record many events from a file.
     Import(ImportArgs),
+    /// Write every event to a file that imports back.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Subcommand)]

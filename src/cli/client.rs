@@ -90,6 +90,21 @@ impl Client {
         self.read(request.call())
     }
 
+    /// `GET` of something too long to hold, read while it arrives.
+    pub(super) fn stream(&self, path: &str) -> Result<impl io::Read + use<>, ClientError> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let answer = request.call().map_err(|cause| ClientError::Unreachable(self.base.clone(), cause))?;
+        if answer.status() == 200 {
+            return Ok(answer.into_body().into_with_config().limit(u64::MAX).reader());
+        }
+        let status = answer.status().as_u16();
+        let refused = self.read(Ok(answer)).err();
+        Err(refused.unwrap_or(ClientError::Foreign { base: self.base.clone(), status }))
+    }
+
     /// `POST` of JSON.
     pub(super) fn post_json(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
         self.write("POST", path, ("application/json", body.to_string().as_bytes()))

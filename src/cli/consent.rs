@@ -130,10 +130,12 @@ pub(super) struct ShowArgs {
 #[command(after_help = "Examples:\n  \
     optgate consent import opt-ins.ndjson\n  \
     optgate consent import opt-ins.csv --tenant acme\n  \
+    optgate consent import opt-ins.csv --dry-run\n  \
+    optgate consent import opt-ins.csv --resume\n  \
     zcat opt-ins.csv.gz | optgate consent import - --format csv\n\n\
     NDJSON holds one event a line. CSV has the same fields in a header row, dotted (evidence.channel); several categories or links \
-    stand in one cell, separated by ; or |. A bad line is reported with its number and left out, the others are kept; a repeat \
-    changes nothing, so an import that was cut short is simply run again. Exits 1 if a line was rejected.")]
+    stand in one cell, separated by ; or |. What is rejected is written with its reasons to a file of its own, to be corrected there \
+    and imported again; everything else is kept. A repeat changes nothing. Exits 1 if a line was rejected.")]
 pub(super) struct ImportArgs {
     /// The file; - is standard input.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -144,6 +146,34 @@ pub(super) struct ImportArgs {
     /// How the file is written; read from its name if left out, and NDJSON if that says nothing.
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: Option<Format>,
+    /// Have everything checked and store nothing.
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) dry_run: bool,
+    /// Go on where an import of the same file was cut short; FILE.import-state says where that was.
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Where rejected events go, with their reasons: opt-ins.rejected.csv beside opt-ins.csv if left out.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) rejects: Option<PathBuf>,
+}
+
+/// `optgate consent export`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    optgate consent export -o consent.ndjson\n  \
+    optgate consent export --tenant acme --format csv > acme.csv\n\n\
+    Every event with its evidence, as import takes them. The last line of NDJSON says that the export is whole; one that is cut off \
+    fails, and leaves no file.")]
+pub(super) struct ExportArgs {
+    /// The business; all that the token may read if left out.
+    #[arg(long, value_name = "NAME")]
+    pub(super) tenant: Option<String>,
+    /// How it is written; read from the name of --output if left out, and NDJSON if that says nothing.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<Format>,
+    /// The file; standard output if left out.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
 }
 
 /// How a file of events is written.

@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Client(ClientError),
     /// A file that cannot be read.
     Input(String, io::Error),
+    /// A file that cannot be written.
+    Written(String, io::Error),
     /// Input that makes no sense as a whole: what is wrong and what would be right.
     Senseless(String),
     /// Standard output.
@@ -27,6 +29,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Client(cause) => cause.fmt(f),
             Self::Input(name, cause) => write!(f, "{name} cannot be read: {cause}"),
+            Self::Written(name, cause) => write!(f, "{name} cannot be written: {cause}"),
             Self::Senseless(what) => f.write_str(what),
             Self::Output(cause) => write!(f, "standard output cannot be written: {cause}"),
             Self::Random(cause) => write!(f, "the system gave no random bytes: {cause}"),
@@ -39,7 +42,7 @@ impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Client(cause) => Some(cause),
-            Self::Input(_, cause) | Self::Output(cause) => Some(cause),
+            Self::Input(_, cause) | Self::Written(_, cause) | Self::Output(cause) => Some(cause),
             Self::Random(cause) => Some(cause),
             Self::CutShort(_, cause) => Some(cause),
             Self::Senseless(_) => None,

@@ -13,6 +13,7 @@ mod client;
 mod consent;
 pub mod demo;
 mod explain;
+mod export;
 mod failure;
 mod import;
 mod output;
@@ -54,6 +55,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
         Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),
+        Command::Consent(ConsentCommand::Export(args)) => export::run(&args, global),
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
         Command::Templates(TemplatesCommand::List) => templates::list(global),

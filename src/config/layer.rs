@@ -10,6 +10,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 
+/// What the names of our environment variables begin with.
+pub(super) const PREFIX: &str = "OPTGATE_";
+
 /// Settings by key.
 pub(super) type Table = BTreeMap<String, Entry>;
 
@@ -148,7 +151,7 @@ pub(super) fn from_file(path: &Path) -> (Table, Vec<Problem>) {
 pub(super) fn from_environment(variables: impl Iterator<Item = (String, String)>) -> (Table, Vec<Problem>) {
     let (mut all, mut problems) = (Table::new(), Vec::new());
     for (name, text) in variables {
-        let Some(key) = name.strip_prefix("OPTGATE_").filter(|_| name.contains("__")) else { continue };
+        let Some(key) = name.strip_prefix(PREFIX).filter(|_| name.contains("__")) else { continue };
         let key = key.to_lowercase();
         let path: Vec<&str> = key.strip_prefix('_').unwrap_or(&key).split("__").collect();
         match untyped(text, &name) {

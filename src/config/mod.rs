@@ -3,6 +3,7 @@
 //! Owns every key's name, type and limits; the defaults and the documentation of every key stand in `deploy/optgate.default.toml`.
 //! Reports every problem at once. Opens the files that settings name to see that they can be read; binds and creates nothing.
 
+mod fingerprint;
 mod layer;
 mod problem;
 mod redis_url;
@@ -13,13 +14,15 @@ mod store;
 mod tenants;
 mod value;
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
+pub use fingerprint::Fingerprint;
 pub use problem::{Place, Problem, Problems};
 pub use redis_url::{RedisAddress, Topology};
 pub use settings::{
-    Admin, AdminToken, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink, OnFull, Privacy,
-    Proxy, Relay, Scope, Store, StoreKind, Upstream, Webhook,
+    Admin, AdminToken, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
+    OnFull, Privacy, Proxy, Relay, Scope, Store, StoreKind, Upstream, Webhook,
 };
 
 use layer::{Entry, Node, Table};
@@ -59,11 +62,47 @@ pub struct Overrides {
 /// # Errors
 /// Every problem of every layer at once.
 pub fn load<E: Iterator<Item = (String, String)>>(sources: Sources<E>) -> Result<Config, Problems> {
+    let Sources { file, environment, overrides } = sources;
+    let environment = environment.filter(|(name, _)| name.starts_with(layer::PREFIX)).collect();
+    Origin { file, environment, overrides }.load()
+}
+
+/// Where a configuration came from, kept so that it can be read again.
+#[derive(Clone, Default)]
+pub struct Origin {
+    file: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    overrides: Overrides,
+}
+
+/// The environment and the flags may hold passwords.
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    /// The configuration file, if one was named.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads and checks it: the file as it is now, the environment and the flags as they were given.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load(&self) -> Result<Config, Problems> {
+        read(self)
+    }
+}
+
+fn read(origin: &Origin) -> Result<Config, Problems> {
     let (mut table, mut problems) = defaults();
     for (above, found) in [
-        sources.file.as_deref().map(layer::from_file).unwrap_or_default(),
-        layer::from_environment(sources.environment),
-        (sources.overrides.into_table(), Vec::new()),
+        origin.file().map(layer::from_file).unwrap_or_default(),
+        layer::from_environment(origin.environment.iter().cloned()),
+        (origin.overrides.clone().into_table(), Vec::new()),
     ] {
         layer::put_over(&mut table, above);
         problems.extend(found);
@@ -72,7 +111,9 @@ pub fn load<E: Iterator<Item = (String, String)>>(sources: Sources<E>) -> Result
     let config = Section::root(&table, &walk, sections::config);
     problems.extend(told_once(walk.problems.into_inner(), &problems));
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
+        Some(config) if problems.is_empty() => {
+            Ok(Config { origin: origin.clone(), written: Fingerprint::of(&table), ..config })
+        }
         _ => Err(Problems::of(problems)),
     }
 }

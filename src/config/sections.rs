@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::consent::redact::Redacted;
 use crate::policy::settings::{Groups, ServiceWindow, Steering};
@@ -10,15 +11,16 @@ use crate::policy::{self, FailureStance, Mode};
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
-    Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Log, LogFormat, LogLevel, LogSink,
-    OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
+    Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat,
+    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Unique};
 use super::value::{
     address, categories, certificates_file, count, listed, millis, non_empty_list, one_of, origin, owned,
-    parsed, parsed_unseen, path, readable_file, seconds, size, switch,
+    parsed, parsed_unseen, path, readable_file, seconds, size, span, switch,
 };
+use super::{Fingerprint, Origin};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_S: u64 = 86_400;
@@ -35,6 +37,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let privacy = root.table("privacy", privacy);
     let decision_log = root.table("decision_log", decision_log);
     let audit = root.table("audit", |section| audit(section, data_dir.as_deref()));
+    let decisions = root.table("decisions", |section| decisions(section, data_dir.as_deref()));
     let policy = root.table("policy", policy);
     let webhook = root.optional_table("webhook", webhook);
     let log = root.table("log", log);
@@ -59,11 +62,14 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         privacy: privacy?,
         decision_log: decision_log?,
         audit: audit?,
+        decisions: decisions?,
         policy: policy?,
         webhook: webhook?,
         tenants,
         webhook_urls,
         log: log?,
+        origin: Origin::default(),
+        written: Fingerprint::default(),
     })
 }
 
@@ -217,6 +223,20 @@ fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {
     let on_full = section.value("on_full", one_of([("wait", OnFull::Wait), ("drop", OnFull::Drop)]));
     let queue = section.value("queue", count(1..=1 << 24));
     Some(DecisionLog { sink: sink?, on_full: on_full?, queue: queue? })
+}
+
+/// The folder of kept decisions in the data folder, unless `dir` names another.
+const DECISIONS: &str = "decisions";
+
+/// `Some(None)` keeps none. The data folder is `None` if it could not be read.
+#[allow(clippy::option_option, reason = "the outer one is whether the walk can go on, as everywhere here")]
+fn decisions(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Option<Decisions>> {
+    let keep = section.value("keep", span(Duration::from_secs(1)..=Duration::from_secs(400 * DAY_S)));
+    let max_bytes = section.value("max_bytes", size(2 << 20..=1 << 40));
+    let dir = section.optional("dir", path);
+    let (keep, max_bytes) = (keep?, max_bytes?);
+    let dir = dir?.or_else(|| Some(data_dir?.join(DECISIONS)))?;
+    Some((!keep.is_zero()).then_some(Decisions { keep, max_bytes, dir }))
 }
 
 fn policy(section: &Section<'_>) -> Option<policy::Settings> {

@@ -12,6 +12,7 @@ use crate::consent::tenant::Tenants;
 use crate::policy;
 
 use super::redis_url::RedisAddress;
+use super::{Fingerprint, Origin};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Config {
     pub decision_log: DecisionLog,
     /// The record of who uses the admin API.
     pub audit: Audit,
+    /// Decisions kept for explaining; `None` keeps none.
+    pub decisions: Option<Decisions>,
     /// What the operator wants, ready to be put in force.
     pub policy: policy::Settings,
     /// The relay of the provider's webhooks, if there is one.
@@ -42,6 +45,10 @@ pub struct Config {
     pub webhook_urls: BTreeMap<String, Uri>,
     /// The program's own log.
     pub log: Log,
+    /// Where all of it came from.
+    pub origin: Origin,
+    /// What every key was given.
+    pub written: Fingerprint,
 }
 
 /// `[proxy]`
@@ -234,6 +241,17 @@ pub struct DecisionLog {
     pub on_full: OnFull,
     /// How many events may wait to be written.
     pub queue: usize,
+}
+
+/// `[decisions]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decisions {
+    /// How long they are kept.
+    pub keep: Duration,
+    /// In how much space.
+    pub max_bytes: u64,
+    /// In which folder.
+    pub dir: PathBuf,
 }
 
 /// Where the decision log goes.

@@ -329,6 +329,12 @@ fn each_bad_value_is_named_with_its_place_and_what_would_be_right() {
             "[decision_log]\non_full = \"block\"",
             "decision_log.on_full: \"block\" is unknown; write wait or drop",
         ),
+        (
+            "[decisions]\nkeep = \"7 days\"",
+            "decisions.keep: is no span of time within the limits; write a number with s",
+        ),
+        ("[decisions]\nkeep = 7", "decisions.keep: is no span of time"),
+        ("[decisions]\nmax_bytes = 1", "decisions.max_bytes: is no size within the limits"),
         ("[decision_log]\nqueue = 0", "decision_log.queue: is out of range; write a whole number from 1 to"),
         ("[proxy]\nlisten = ", "file:2:"),
         ("[proxy\nlisten = \"127.0.0.1:1\"", "file:1:"),

@@ -126,6 +126,36 @@ fn bytes(text: &str) -> Option<u64> {
     digits.trim_end().parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// A span of time with its unit in the value; 0 is none at all.
+pub(super) fn span(limits: RangeInclusive<Duration>) -> impl Fn(&Entry) -> Result<Duration, Wrong> {
+    move |entry| {
+        let [least, most] = [limits.start(), limits.end()].map(Duration::as_secs);
+        let right = format!(
+            "write a number with s, m, h or d, such as \"7d\", or \"0\" for none; from {least} to {most} seconds"
+        );
+        let written = match &entry.node {
+            Node::Number(0) => return Ok(Duration::ZERO),
+            Node::Untyped(text) | Node::Text(text) => duration(text.trim()),
+            Node::Number(_) => None,
+            Node::Switch(_) | Node::List(_) | Node::Table(_) | Node::Other(_) => {
+                return Err(wrong_type(entry, "a span of time", right));
+            }
+        };
+        written
+            .filter(|span| span.is_zero() || limits.contains(span))
+            .ok_or_else(|| Wrong::new("is no span of time within the limits", right))
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+    let (digits, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    digits.trim_end().parse::<u64>().ok()?.checked_mul(unit).map(Duration::from_secs)
+}
+
 /// One of a closed set of words.
 pub(super) fn one_of<T: Copy, const N: usize>(
     words: [(&'static str, T); N],

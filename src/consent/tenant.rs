@@ -1,6 +1,6 @@
 //! The business that an opt-in names, and the numbers it sends from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::phone::E164;
 
@@ -49,6 +49,10 @@ pub struct Tenants {
     all: Vec<Tenant>,
     senders: HashMap<String, Sender, ahash::RandomState>,
     closed: bool,
+    /// Places of tenants that are configured no more: nobody sends for them and nobody may name them.
+    retired: BTreeSet<usize>,
+    /// The place of the default tenant, where every sender belongs to it.
+    home: usize,
 }
 
 /// Whose message a sender id sends.
@@ -72,17 +76,68 @@ impl Tenants {
             vec![Tenant { name: DEFAULT_TENANT.to_owned(), opt_in_rules: OptInRules::Strict }]
         };
         let senders = senders.into_iter().map(|s| (s.phone_number_id.clone(), s)).collect();
-        Self { all, senders, closed }
+        Self { all, senders, closed, retired: BTreeSet::new(), home: 0 }
     }
 
-    /// Every tenant, in configured order.
+    /// What these become when the configuration says something else while the gate runs.
+    ///
+    /// A tenant's place is its name in the store, the metrics and every decision on its way, so places never move: a new tenant gets a new place, one that
+    /// is gone keeps its place and loses its senders, and one that comes back finds its place again.
+    #[must_use]
+    pub fn succeeded_by(&self, written: Self) -> Self {
+        let mut all = self.all.clone();
+        let mut places = Vec::with_capacity(written.all.len());
+        for tenant in written.all {
+            let known = all.iter_mut().enumerate().find(|(_, t)| t.name == tenant.name);
+            places.push(if let Some((place, known)) = known {
+                *known = tenant;
+                place
+            } else {
+                all.push(tenant);
+                all.len().saturating_sub(1)
+            });
+        }
+        let moved = |(id, sender): (String, Sender)| {
+            let tenant = places.get(sender.tenant).copied()?;
+            Some((id, Sender { tenant, ..sender }))
+        };
+        Self {
+            senders: written.senders.into_iter().filter_map(moved).collect(),
+            closed: written.closed,
+            retired: (0..all.len()).filter(|place| !places.contains(place)).collect(),
+            home: places.get(written.home).copied().unwrap_or_default(),
+            all,
+        }
+    }
+
+    /// Every tenant by its place: in configured order, and then those that were added while the gate ran. Retired ones are among them.
     pub fn all(&self) -> &[Tenant] {
         &self.all
     }
 
-    /// The place of a tenant in [`Tenants::all`] by its name.
+    /// The tenants that are configured now, with their places in [`Tenants::all`].
+    pub fn current(&self) -> impl Iterator<Item = (usize, &Tenant)> {
+        self.all.iter().enumerate().filter(|(place, _)| !self.retired.contains(place))
+    }
+
+    /// The place of a configured tenant in [`Tenants::all`] by its name.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.all.iter().position(|t| t.name == name)
+        self.current().find(|(_, t)| t.name == name).map(|(place, _)| place)
+    }
+
+    /// The place of the configured tenant where there is one alone.
+    pub fn only(&self) -> Option<usize> {
+        let mut current = self.current();
+        current.next().filter(|_| current.next().is_none()).map(|(place, _)| place)
+    }
+
+    /// The place of the tenant whose message a phone number id sends.
+    pub fn tenant_of(&self, phone_number_id: &str) -> Option<usize> {
+        match self.sending(phone_number_id) {
+            Sending::Known(sender) => Some(sender.tenant),
+            Sending::Default => Some(self.home),
+            Sending::Unknown => None,
+        }
     }
 
     /// Every configured sender.
@@ -123,5 +178,37 @@ mod tests {
         let tenants = Tenants::new(vec![acme], vec![sender]);
         assert!(matches!(tenants.sending("1"), Sending::Known(s) if s.tenant == 0));
         assert!(matches!(tenants.sending("2"), Sending::Unknown));
+    }
+
+    fn written(tenants: &[(&str, &str)]) -> Tenants {
+        let all =
+            tenants.iter().map(|(name, _)| Tenant { name: (*name).into(), opt_in_rules: OptInRules::Strict });
+        let sender = |(tenant, (_, id)): (usize, &(&str, &str))| Sender {
+            phone_number_id: (*id).into(),
+            account: None,
+            phone: None,
+            tenant,
+        };
+        Tenants::new(all.collect(), tenants.iter().enumerate().map(sender).collect())
+    }
+
+    #[test]
+    fn places_never_move_whatever_the_configuration_becomes() {
+        let first = written(&[("acme", "1"), ("globex", "2")]);
+        let second = first.succeeded_by(written(&[("initech", "3"), ("globex", "2")]));
+        assert_eq!((second.position("acme"), second.position("globex")), (None, Some(1)));
+        assert_eq!(["1", "2", "3"].map(|id| second.tenant_of(id)), [None, Some(1), Some(2)]);
+        assert_eq!(second.all().len(), 3);
+        let third = second.succeeded_by(written(&[("acme", "3"), ("hooli", "4")]));
+        assert_eq!((third.position("acme"), third.position("initech")), (Some(0), None));
+        assert_eq!(["1", "2", "3", "4"].map(|id| third.tenant_of(id)), [None, None, Some(0), Some(3)]);
+    }
+
+    #[test]
+    fn the_default_tenant_has_its_own_place_when_it_comes_late() {
+        let open = written(&[("acme", "1")]).succeeded_by(Tenants::new(vec![], vec![]));
+        assert_eq!((open.tenant_of("1"), open.position("acme")), (Some(1), None));
+        let closed = open.succeeded_by(written(&[("acme", "1")]));
+        assert_eq!((closed.tenant_of("1"), closed.tenant_of("2")), (Some(0), None));
     }
 }

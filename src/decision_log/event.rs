@@ -28,6 +28,8 @@ pub struct Event {
     pub category: Option<Category>,
     /// Name and language; see [`Event::set_template`].
     pub(super) template: Option<Box<str>>,
+    /// Whether the template stood in the catalogue; `None` without a template.
+    pub listed: Option<bool>,
     /// How it was decided; see also [`Event::decided`].
     pub verdict: Option<Verdict>,
     /// The rule of the policy that decided, if one did.
@@ -54,6 +56,7 @@ impl Event {
             readings: Readings::default(),
             category: None,
             template: None,
+            listed: None,
             verdict: None,
             rule: None,
             revision: None,

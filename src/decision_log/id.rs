@@ -36,6 +36,13 @@ impl DecisionId {
         (fits && id.iter().all(|c| ALPHABET.contains(c))).then_some(Self(id))
     }
 
+    /// The moment in its first ten characters.
+    pub fn time(&self) -> Timestamp {
+        let digit = |c: &u8| ALPHABET.iter().position(|known| known == c).unwrap_or_default();
+        let millis = self.0.iter().take(10).fold(0, |bits, c| bits << 5 | digit(c) as u64);
+        Timestamp::from_millis(millis)
+    }
+
     /// The 26 characters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -101,6 +108,7 @@ mod tests {
     fn the_time_stands_in_the_first_ten_characters_as_the_ulid_specification_says() {
         let id = IdSource::seeded().unwrap().next(Timestamp::from_millis(1_469_918_176_385));
         assert_eq!(&id.as_str()[..10], "01ARYZ6S41");
+        assert_eq!(id.time(), Timestamp::from_millis(1_469_918_176_385));
     }
 
     #[test]

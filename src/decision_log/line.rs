@@ -65,6 +65,7 @@ struct Line<'a> {
     country: Option<&'a str>,
     category: Option<&'static str>,
     template: Option<&'a str>,
+    category_source: Option<&'static str>,
     decision: Option<&'static str>,
     reason: Option<&'static str>,
     basis: Option<&'static str>,
@@ -98,6 +99,7 @@ pub(super) fn write(
         country: country.as_ref().map(Text::as_str),
         category: event.category.map(Category::name),
         template: event.template.as_deref(),
+        category_source: event.category.map(|_| category_source(event.listed)),
         decision,
         reason: reason.map(DenyReason::name),
         basis,
@@ -114,6 +116,15 @@ pub(super) fn write(
     serde_json::to_writer(&mut *out, &line)?;
     out.push(b'\n');
     Ok(())
+}
+
+/// Where the category came from.
+const fn category_source(listed: Option<bool>) -> &'static str {
+    match listed {
+        Some(true) => "catalogue",
+        Some(false) => "unlisted",
+        None => "request",
+    }
 }
 
 type Names = (Option<&'static str>, Option<DenyReason>, Option<&'static str>);

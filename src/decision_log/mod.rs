@@ -11,6 +11,7 @@
 //! | `recipient_hash` | the first 16 bytes of HMAC-SHA256 over the canonical recipient, in hex; a list where a number has several readings; `null` as long as the key could not be read from the store |
 //! | `country` | the recipient's country, two letters; `null` where a number belongs to none |
 //! | `category`, `template` | what was judged; the template as `name/language` |
+//! | `category_source` | `catalogue` if the template stood in it, `unlisted` if it did not and therefore is marketing, `request` without a template |
 //! | `decision`, `reason`, `basis` | `allow` or `deny`; why denied, or would have been in shadow mode; on what it was allowed |
 //! | `rule`, `revision`, `mode` | the rule and the policy that decided |
 //! | `event_seq`, `gate_record` | the record that was read: its sequence and its 40 bytes in hex; `null` without a record, `unavailable` where the store did not answer; lists where `recipient_hash` is one |
@@ -23,6 +24,7 @@
 mod country;
 mod event;
 mod id;
+mod kept;
 mod lane;
 mod line;
 mod output;
@@ -38,10 +40,14 @@ use std::time::Duration;
 
 pub use event::{Event, Outcome, Reading, Readings, Text, Verdict};
 pub use id::DecisionId;
+pub use kept::{Keep, Revision};
 pub use lane::{Guard, QueueFull, WorkerLog};
 pub use line::KeyedHash;
 
+use crate::consent::Timestamp;
 use crate::metrics::Metrics;
+use crate::policy::Policy;
+use kept::{Archive, Keeper, Revisions};
 use output::Output;
 use shared::Shared;
 use writer::Writer;
@@ -79,6 +85,8 @@ pub struct Settings {
     pub on_full: OnFull,
     /// How many decisions to keep in memory for [`DecisionLog::recent`].
     pub recent: usize,
+    /// Where and how long decisions are kept beyond that, across restarts; `None` is not at all.
+    pub keep: Option<Keep>,
     /// The key of the hashes, the same on every node; one that is known only later is handed to [`DecisionLog::hash`].
     pub hash_key: Option<[u8; 32]>,
 }
@@ -88,6 +96,8 @@ pub struct Settings {
 pub struct DecisionLog {
     shared: Arc<Shared>,
     hash: KeyedHash,
+    keep: Option<Keep>,
+    revisions: Arc<Revisions>,
     writer: Arc<Mutex<Option<thread::JoinHandle<()>>>>,
 }
 
@@ -95,15 +105,18 @@ impl DecisionLog {
     /// Opens the sink and starts the writing thread.
     ///
     /// # Errors
-    /// The file cannot be opened for appending, or the thread cannot be started.
+    /// The file cannot be opened for appending, the folder of kept decisions cannot be used, or the thread cannot be started.
     pub fn open(settings: Settings, metrics: Metrics) -> io::Result<Self> {
         let hash = settings.hash_key.as_ref().map(KeyedHash::new).unwrap_or_default();
-        let shared = Arc::new(Shared::new(&settings, metrics));
+        let shared = Arc::new(Shared::new(&settings, metrics.clone()));
+        let keep = settings.keep;
+        let keeper = keep.clone().map(|keep| Keeper::open(keep, metrics)).transpose()?;
+        let revisions = Arc::new(Revisions::open(keep.as_ref().map(|keep| keep.dir.as_path())));
         let output = Output::open(settings.sink, settings.on_full)?;
-        let writer = Writer::new(Arc::clone(&shared), output, hash.clone());
+        let writer = Writer::new(Arc::clone(&shared), output, hash.clone(), keeper);
         let thread = thread::Builder::new().name("decision-log".to_owned()).spawn(move || writer.run())?;
         shared.set_writer(thread.thread().clone());
-        Ok(Self { shared, hash, writer: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self { shared, hash, keep, revisions, writer: Arc::new(Mutex::new(Some(thread))) })
     }
 
     /// A queue of its own for one worker.
@@ -127,6 +140,33 @@ impl DecisionLog {
     /// The line of the recent decision that the provider answered with this message id.
     pub fn recent_by_message_id(&self, message_id: &str) -> Option<String> {
         self.shared.recent().find("message_id", &self.hash.message_id(message_id)?)
+    }
+
+    /// The line of a decision of this node, recent or kept. Reads files: not for a thread that serves others.
+    pub fn find(&self, id: &DecisionId) -> Option<String> {
+        self.recent(id).or_else(|| Archive::of(self.keep.as_ref()?).by_id(id))
+    }
+
+    /// The same for the decision that the provider answered with this message id.
+    pub fn find_by_message_id(&self, message_id: &str) -> Option<String> {
+        let kept =
+            || Archive::of(self.keep.as_ref()?).newest("message_id", &self.hash.message_id(message_id)?);
+        self.recent_by_message_id(message_id).or_else(kept)
+    }
+
+    /// How long decisions are kept, and where.
+    pub fn keep(&self) -> Option<&Keep> {
+        self.keep.as_ref()
+    }
+
+    /// Notes the policy that is in force from now on, so that [`DecisionLog::policy`] can show it when it no longer is.
+    pub fn note_policy(&self, policy: &Policy, now: Timestamp) {
+        self.revisions.note(policy, now);
+    }
+
+    /// The policy of a revision that was in force at a moment.
+    pub fn policy(&self, revision: &str, at: Timestamp) -> Option<Revision> {
+        self.revisions.find(revision, at)
     }
 
     /// The hash under which recipients and message ids stand in the log.

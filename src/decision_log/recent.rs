@@ -58,7 +58,8 @@ impl Recent {
     }
 }
 
-fn line_around(text: &[u8], at: usize) -> Option<String> {
+/// The line that holds a byte, without its newline.
+pub(super) fn line_around(text: &[u8], at: usize) -> Option<String> {
     let (before, after) = text.split_at_checked(at)?;
     let start = memrchr(b'\n', before).map_or(0, |newline| newline + 1);
     let end = memchr(b'\n', after).map_or(text.len(), |newline| at + newline);

@@ -31,7 +31,8 @@ impl Fixture {
 
     fn writing_to(sink: Sink, queue: usize, on_full: OnFull, folder: TempDir) -> Self {
         let metrics = Metrics::new(&["acme".to_owned()], 2);
-        let settings = Settings { sink, queue, on_full, recent: RECENT_DEFAULT, hash_key: Some([7; 32]) };
+        let settings =
+            Settings { sink, queue, on_full, recent: RECENT_DEFAULT, keep: None, hash_key: Some([7; 32]) };
         let log = DecisionLog::open(settings, metrics.clone()).unwrap();
         Self { folder, metrics, log }
     }
@@ -64,6 +65,7 @@ fn fill(event: &mut Event) {
     event.readings.push(Recipient::parse(NUMBER).unwrap(), Some(Lookup::Found(gate_record())));
     event.category = Some(Category::Marketing);
     event.set_template("order_update", "en_US");
+    event.listed = Some(true);
     event.verdict = Some(Verdict::Allow { basis: Basis::Consent, would_deny: None });
     event.revision = Text::plain("0123456789ab");
     event.mode = Some(Mode::Enforce);
@@ -83,7 +85,7 @@ async fn a_full_line_has_exactly_the_documented_fields() {
     let expected = serde_json::json!({
         "time": "2026-09-21T14:13:20.123Z", "id": id.as_str(), "tenant": "acme", "sender": "106540352242922", "caller": "crm",
         "recipient_hash": hash.recipient(&Recipient::parse(NUMBER).unwrap()), "country": "DE", "category": "marketing",
-        "template": "order_update/en_US", "decision": "allow", "reason": null, "basis": "consent", "rule": null,
+        "template": "order_update/en_US", "category_source": "catalogue", "decision": "allow", "reason": null, "basis": "consent", "rule": null,
         "revision": "0123456789ab", "mode": "enforce", "event_seq": 17, "gate_record": hex::encode(gate_record().encode()),
         "window": "open", "outcome": "forwarded", "upstream_status": 200, "message_id": hash.message_id(MESSAGE_ID),
     });
@@ -99,6 +101,7 @@ async fn a_full_line_has_exactly_the_documented_fields() {
         "country",
         "category",
         "template",
+        "category_source",
         "decision",
         "reason",
         "basis",

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
+use super::kept::Keeper;
 use super::lane::Lane;
 use super::line::{self, KeyedHash};
 use super::output::Output;
@@ -25,6 +26,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     output: Output,
     hash: KeyedHash,
+    keeper: Option<Keeper>,
     lanes: Vec<Reader>,
     /// Formatted and not yet written.
     text: Vec<u8>,
@@ -50,9 +52,9 @@ impl Reader {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, output: Output, hash: KeyedHash) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, output: Output, hash: KeyedHash, keeper: Option<Keeper>) -> Self {
         let text = Vec::with_capacity(2 * PIECE);
-        Self { shared, output, hash, lanes: Vec::new(), text, lines: 0, lost: 0 }
+        Self { shared, output, hash, keeper, lanes: Vec::new(), text, lines: 0, lost: 0 }
     }
 
     /// Writes until closing is asked for and everything is written, or its time ran out.
@@ -65,6 +67,9 @@ impl Writer {
             }
             if self.shared.take_reopen() {
                 self.output.reopen();
+            }
+            if let Some(keeper) = &mut self.keeper {
+                keeper.tidy();
             }
             match self.shared.closing() {
                 Closing::Open => self.rest(last_event),
@@ -81,9 +86,10 @@ impl Writer {
             reader.lane.take(&mut reader.events);
         }
         let mut drained = 0;
+        let tenants = self.shared.metrics().tenants();
         for index in 0..self.lanes.len() {
             while let Some(event) = self.lanes.get_mut(index).and_then(Reader::next) {
-                self.format(&event);
+                self.format(&event, &tenants);
                 drained += 1;
                 if self.text.len() >= PIECE {
                     self.write();
@@ -101,9 +107,9 @@ impl Writer {
         }
     }
 
-    fn format(&mut self, event: &Event) {
+    fn format(&mut self, event: &Event, tenants: &[String]) {
         let start = self.text.len();
-        match line::write(event, &self.hash, self.shared.metrics().tenants(), &mut self.text) {
+        match line::write(event, &self.hash, tenants, &mut self.text) {
             Ok(()) => self.lines += 1,
             // Writing JSON to memory does not fail; were it to, the loss is counted like any other.
             Err(error) => {
@@ -118,6 +124,9 @@ impl Writer {
     fn write(&mut self) {
         if self.write_text() {
             self.shared.recent().push(&self.text, self.lines);
+            if let Some(keeper) = &mut self.keeper {
+                keeper.write(&self.text, self.lines);
+            }
         } else {
             self.lost += self.lines;
         }
@@ -163,7 +172,10 @@ impl Writer {
         // Who enqueued before the flag was up did not wake us, so look once more: both sides go through the same locks.
         let no_new_lane = self.shared.lanes().len() == self.lanes.len();
         if no_new_lane && self.lanes.iter().all(|reader| reader.lane.is_empty()) {
-            thread::park();
+            match &self.keeper {
+                None => thread::park(),
+                Some(keeper) => thread::park_timeout(keeper.tidy_every()),
+            }
         }
         self.shared.set_asleep(false);
     }

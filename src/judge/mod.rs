@@ -17,13 +17,13 @@ use crate::policy::{Addressee, Decision, Denial, Facts, Policy, WindowKnowledge,
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
-use crate::wire::classify::{Classified, classify};
+use crate::wire::classify::{CatalogueAnswer, Classified, classify};
 use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, Readings as People, identify};
 
 /// What a judge works with.
 #[derive(Clone)]
 pub struct Settings {
-    /// The configured tenants and senders.
+    /// The configured tenants and senders, until [`Judge::serve`] brings others.
     pub tenants: Arc<Tenants>,
     /// How a number without `+` is read.
     pub bare_numbers: BareNumbers,
@@ -38,7 +38,9 @@ pub struct Judge {
 }
 
 struct Inner {
-    settings: Settings,
+    bare_numbers: BareNumbers,
+    relay: bool,
+    tenants: ArcSwap<Tenants>,
     policy: ArcSwap<Policy>,
     store: ConsentStore,
     catalogue: Catalogue,
@@ -54,6 +56,8 @@ pub struct Judgement {
     pub tenant: Option<usize>,
     /// What it was classified as.
     pub classified: Classified,
+    /// Whether the catalogue knew the template; `None` without one.
+    pub listed: Option<bool>,
     /// Everybody whom it could reach, as far as that could be read, and what the store said of each.
     pub readings: Readings,
     /// Where the slowest answer about a recipient came from, and how long all of them took; `None` if nobody was looked up.
@@ -102,13 +106,19 @@ impl Judge {
         catalogue: Catalogue,
         clock: Clock,
     ) -> Self {
-        let policy = ArcSwap::from_pointee(policy);
-        Self { inner: Arc::new(Inner { settings, policy, store, catalogue, clock }) }
+        let Settings { tenants, bare_numbers, relay } = settings;
+        let (policy, tenants) = (ArcSwap::from_pointee(policy), ArcSwap::new(tenants));
+        Self { inner: Arc::new(Inner { bare_numbers, relay, tenants, policy, store, catalogue, clock }) }
     }
 
-    /// The configured tenants and senders.
-    pub fn tenants(&self) -> &Arc<Tenants> {
-        &self.inner.settings.tenants
+    /// The configured tenants and senders: a snapshot that a request is recognized and judged by from its beginning to its end.
+    pub fn tenants(&self) -> Arc<Tenants> {
+        self.inner.tenants.load_full()
+    }
+
+    /// Serves other tenants, for every request that begins from now on. They must stand at the places of those before; see [`Tenants::succeeded_by`].
+    pub fn serve(&self, tenants: Arc<Tenants>) {
+        self.inner.tenants.store(tenants);
     }
 
     /// The moment now, by the clock that judgements are made by.
@@ -128,26 +138,29 @@ impl Judge {
 
     /// Whose send it would be.
     pub fn tenant_of(&self, phone_number_id: &str) -> Option<usize> {
-        match self.tenants().sending(phone_number_id) {
-            Sending::Known(sender) => Some(sender.tenant),
-            Sending::Default => Some(0),
-            Sending::Unknown => None,
-        }
+        self.inner.tenants.load().tenant_of(phone_number_id)
     }
 
-    /// Judges one send: ③ identify, ④ classify, ⑤ look up, ⑥ decide.
+    /// Judges one send by the tenants of now.
+    ///
+    /// # Cancel safety
+    /// As [`Judge::judge_among`].
+    pub async fn judge(&self, send: &Send<'_>) -> Judgement {
+        self.judge_among(&self.tenants(), send).await
+    }
+
+    /// Judges one send of a snapshot's tenants: ③ identify, ④ classify, ⑤ look up, ⑥ decide.
     ///
     /// # Cancel safety
     /// Nothing is changed by judging; a dropped future leaves no trace.
-    pub async fn judge(&self, send: &Send<'_>) -> Judgement {
-        let sender = match self.tenants().sending(&send.sender) {
+    pub async fn judge_among(&self, tenants: &Tenants, send: &Send<'_>) -> Judgement {
+        let sender = match tenants.sending(&send.sender) {
             Sending::Known(sender) => Some(sender),
             Sending::Default | Sending::Unknown => None,
         };
-        let tenant = self.tenant_of(&send.sender);
-        let identified =
-            identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.settings.bare_numbers);
-        let classified = self.classify(send, sender);
+        let tenant = tenants.tenant_of(&send.sender);
+        let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
+        let (classified, listed) = self.classify(send, sender);
         let decided = self.decide(tenant, &identified, &classified).await;
         let answers = decided.answers;
         Judgement {
@@ -158,6 +171,7 @@ impl Judge {
             lookup: (answers.count > 0).then_some((answers.source, answers.took)),
             readings: readings(identified, &answers),
             classified,
+            listed,
             policy: decided.policy,
             at: decided.at,
         }
@@ -198,10 +212,11 @@ impl Judge {
         Decided { decision, answers, window, policy, at }
     }
 
-    fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> Classified {
+    fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> (Classified, Option<bool>) {
         let account = sender.and_then(|s| s.account.as_deref());
-        let entry = send.payload.template.as_ref();
-        classify(send, entry.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language)))
+        let template = send.payload.template.as_ref();
+        let entry = template.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language));
+        (classify(send, entry), entry.map(|entry| entry != CatalogueAnswer::Unknown))
     }
 
     async fn look_up(&self, tenant: Option<usize>, identified: &Identified) -> Answers {
@@ -244,9 +259,7 @@ impl Judge {
         let all_open = answers.lookups.iter().take(answers.count).all(open);
         match tenant {
             Some(tenant)
-                if classified.needs.contains(Category::Service)
-                    && !all_open
-                    && !self.inner.settings.relay =>
+                if classified.needs.contains(Category::Service) && !all_open && !self.inner.relay =>
             {
                 match self.inner.store.lookup(tenant, &RecipientKey::Tenant).await.lookup {
                     Lookup::Found(record) if record.window_until != 0 => WindowKnowledge::Learnt,

@@ -6,6 +6,7 @@ use super::histogram::Histogram;
 use super::labels::{
     DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, category_index, mode_index,
 };
+use super::shelves::Shelves;
 use crate::consent::Category;
 use crate::consent::lookup::Source;
 use crate::policy::Mode;
@@ -14,8 +15,10 @@ use crate::policy::Mode;
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Cells {
-    /// By tenant in configured order; the last stands for senders of nobody.
-    tenants: Box<[TenantCells]>,
+    /// By the tenant's place.
+    tenants: Shelves<TenantCells>,
+    /// For senders of nobody.
+    unknown: TenantCells,
     pub(super) requests: [AtomicU64; Kind::ALL.len()],
     pub(super) aborted: AtomicU64,
     pub(super) upstream_failures: [AtomicU64; UpstreamFailure::ALL.len()],
@@ -34,10 +37,18 @@ pub(super) struct Cells {
 #[repr(align(128))]
 struct TenantCells([[[AtomicU64; Outcome::COUNT]; Mode::ALL.len()]; Category::ALL.len() + 1]);
 
+impl TenantCells {
+    fn cell(&self, labels: DecisionLabels) -> Option<&AtomicU64> {
+        let category = self.0.get(category_index(labels.category))?;
+        category.get(mode_index(labels.mode))?.get(labels.outcome.index())
+    }
+}
+
 impl Cells {
-    pub(super) fn new(tenants: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            tenants: std::iter::repeat_with(TenantCells::default).take(tenants + 1).collect(),
+            tenants: Shelves::default(),
+            unknown: TenantCells::default(),
             requests: Default::default(),
             aborted: AtomicU64::default(),
             upstream_failures: Default::default(),
@@ -51,12 +62,16 @@ impl Cells {
         }
     }
 
-    /// The cell of a decision. A tenant that is not configured counts as unknown.
+    /// The cell in which a decision is counted.
     pub(super) fn decision(&self, labels: DecisionLabels) -> Option<&AtomicU64> {
-        let (unknown, known) = self.tenants.split_last()?;
-        let tenant = labels.tenant.and_then(|index| known.get(index)).unwrap_or(unknown);
-        let category = tenant.0.get(category_index(labels.category))?;
-        category.get(mode_index(labels.mode))?.get(labels.outcome.index())
+        let tenant = labels.tenant.and_then(|place| self.tenants.get_or_make(place));
+        tenant.unwrap_or(&self.unknown).cell(labels)
+    }
+
+    /// The same to be read: `None` if nothing was ever counted near it.
+    pub(super) fn decided(&self, labels: DecisionLabels) -> Option<&AtomicU64> {
+        let tenant = labels.tenant.map_or(Some(&self.unknown), |place| self.tenants.get(place));
+        tenant?.cell(labels)
     }
 
     pub(super) fn lookup(&self, source: Source) -> &Histogram {

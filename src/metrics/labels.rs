@@ -100,6 +100,16 @@ label! {
     }
 }
 
+label! {
+    /// How an attempt to reload the configuration went.
+    Reload {
+        /// It is in force.
+        Ok = "ok",
+        /// The one before stays in force.
+        Failed = "failed",
+    }
+}
+
 impl StatusClass {
     /// The class of a status, given as its code or as `http::StatusCode`.
     pub fn of(status: impl Into<u16>) -> Self {

@@ -1,24 +1,29 @@
 //! Counters and histograms of the gate, and the page on which Prometheus reads them.
 //!
 //! Every worker counts in cells of its own, so that cores share no cache line on the way of a send; a scrape adds the cells up.
-//! Labels are closed enums from the floors below and configured tenant names, so a request cannot make a new time series.
+//! Labels are closed enums from the floors below and configured tenant names (a reload may add some), so a request cannot make a new time series.
 //! Knows neither HTTP nor who serves the page.
 
 mod cells;
 mod histogram;
 mod labels;
 mod page;
+mod shelves;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
 
-pub use labels::{AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, WebhookOutcome};
+pub use labels::{
+    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
+};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,13 +35,17 @@ pub struct Metrics(Arc<Hub>);
 /// What all handles share.
 #[derive(Debug)]
 struct Hub {
-    tenants: Vec<String>,
+    /// By their places; a reload adds to the end.
+    tenants: ArcSwap<Vec<String>>,
     workers: Vec<Arc<Cells>>,
     started: Timestamp,
     store_up: AtomicBool,
     invalidation_up: AtomicBool,
     decision_log_dropped: AtomicU64,
     auth_failures: [AtomicU64; AuthFailure::ALL.len()],
+    decisions_not_kept: AtomicU64,
+    reload_ok: AtomicBool,
+    reloads: [AtomicU64; Reload::ALL.len()],
     /// By [`WebhookOutcome`].
     webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
     webhook_items_unreadable: AtomicU64,
@@ -46,15 +55,17 @@ struct Hub {
 impl Metrics {
     /// Cells for every worker (at least one), with tenants in configured order.
     pub fn new(tenants: &[String], workers: usize) -> Self {
-        let cells = || Arc::new(Cells::new(tenants.len()));
         Self(Arc::new(Hub {
-            tenants: tenants.to_vec(),
-            workers: std::iter::repeat_with(cells).take(workers.max(1)).collect(),
+            tenants: ArcSwap::from_pointee(tenants.to_vec()),
+            workers: std::iter::repeat_with(|| Arc::new(Cells::new())).take(workers.max(1)).collect(),
             started: crate::consent::Clock::System.now(),
             store_up: AtomicBool::new(false),
             invalidation_up: AtomicBool::new(false),
             decision_log_dropped: AtomicU64::new(0),
             auth_failures: Default::default(),
+            decisions_not_kept: AtomicU64::new(0),
+            reload_ok: AtomicBool::new(true),
+            reloads: Default::default(),
             webhooks: Default::default(),
             webhook_items_unreadable: AtomicU64::new(0),
             propagation: Histogram::default(),
@@ -65,12 +76,23 @@ impl Metrics {
     pub fn worker(&self, index: usize) -> WorkerMetrics {
         let workers = &self.0.workers;
         let cells = workers.get(index.checked_rem(workers.len()).unwrap_or_default());
-        WorkerMetrics(cells.map_or_else(|| Arc::new(Cells::new(self.0.tenants.len())), Arc::clone))
+        WorkerMetrics(cells.map_or_else(|| Arc::new(Cells::new()), Arc::clone))
     }
 
-    /// The configured tenants, in the order of the indexes in [`DecisionLabels`].
-    pub fn tenants(&self) -> &[String] {
-        &self.0.tenants
+    /// The tenants' names, in the order of the indexes in [`DecisionLabels`].
+    pub fn tenants(&self) -> Arc<Vec<String>> {
+        self.0.tenants.load_full()
+    }
+
+    /// Names the tenants anew: those of before at their places, new ones after them.
+    pub fn set_tenants(&self, names: Vec<String>) {
+        self.0.tenants.store(Arc::new(names));
+    }
+
+    /// How an attempt to reload the configuration went; the last one is what the gauge shows.
+    pub fn reloaded(&self, how: Reload) {
+        self.0.reload_ok.store(how == Reload::Ok, Ordering::Relaxed);
+        bump(self.0.reloads.get(how.index()));
     }
 
     /// Whether the consent store answers.
@@ -96,6 +118,11 @@ impl Metrics {
     /// Counts a request to the admin API that was turned away.
     pub fn auth_failed(&self, why: AuthFailure) {
         bump(self.0.auth_failures.get(why.index()));
+    }
+
+    /// Counts decisions that were logged and could not be kept for explaining.
+    pub fn decisions_not_kept(&self, decisions: u64) {
+        self.0.decisions_not_kept.fetch_add(decisions, Ordering::Relaxed);
     }
 
     /// Counts one delivery of the provider's.

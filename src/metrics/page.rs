@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use super::cells::Cells;
 use super::histogram::{Histogram, Summed};
 use super::labels::{
-    AuthFailure, DecisionLabels, Kind, Outcome, StatusClass, UpstreamFailure, WebhookOutcome,
+    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
 };
 use super::{Hub, Metrics};
 use crate::consent::Category;
@@ -78,9 +78,10 @@ impl Page<'_, '_> {
         let hub = self.hub;
         let help = "Decisions about sends; on allow the reason is the basis.";
         let mut family = self.family("optgate_decisions", help, MetricType::Counter)?;
-        for (labels, count) in decided(hub) {
+        let tenants = hub.tenants.load_full();
+        for (labels, count) in decided(hub, tenants.len()) {
             let (decision, reason) = labels.outcome.names();
-            let tenant = labels.tenant.and_then(|index| hub.tenants.get(index));
+            let tenant = labels.tenant.and_then(|index| tenants.get(index));
             let labels: Labels<'_, 5> = [
                 ("tenant", tenant.map_or("unknown", String::as_str)),
                 ("category", labels.category.map_or("none", Category::name)),
@@ -141,11 +142,34 @@ impl Page<'_, '_> {
         let help = "Decisions that went unrecorded because the log was full.";
         let mut family = self.family("optgate_decision_log_dropped", help, MetricType::Counter)?;
         plain_counter(&mut family, hub.decision_log_dropped.load(Ordering::Relaxed))?;
+        let help = "Decisions that are logged and were not kept for explaining.";
+        let mut family = self.family("optgate_decisions_not_kept", help, MetricType::Counter)?;
+        plain_counter(&mut family, hub.decisions_not_kept.load(Ordering::Relaxed))?;
+        self.reloads()?;
+        self.auth_failures()
+    }
+
+    fn auth_failures(&mut self) -> fmt::Result {
+        let hub = self.hub;
         let help = "Requests to the admin API that were turned away, by why.";
         let mut family = self.family("optgate_admin_auth_failures", help, MetricType::Counter)?;
         for why in AuthFailure::ALL {
             let count = hub.auth_failures.get(why.index()).map_or(0, |count| count.load(Ordering::Relaxed));
             counter(&mut family, &[("reason", why.name())], count)?;
+        }
+        Ok(())
+    }
+
+    fn reloads(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let ok = u64::from(hub.reload_ok.load(Ordering::Relaxed));
+        let help = "Whether the configuration in force is the one that was last written.";
+        self.gauge("optgate_config_reload_ok", help, &ok)?;
+        let help = "Attempts to reload the configuration.";
+        let mut family = self.family("optgate_config_reloads", help, MetricType::Counter)?;
+        for how in Reload::ALL {
+            let count = hub.reloads.get(how.index()).map_or(0, |count| count.load(Ordering::Relaxed));
+            counter(&mut family, &[("result", how.name())], count)?;
         }
         Ok(())
     }
@@ -188,8 +212,8 @@ impl Page<'_, '_> {
 }
 
 /// Every combination of labels that has been counted, in a fixed order.
-fn decided(hub: &Hub) -> impl Iterator<Item = (DecisionLabels, u64)> {
-    let tenants = (0..hub.tenants.len()).map(Some).chain([None]);
+fn decided(hub: &Hub, tenants: usize) -> impl Iterator<Item = (DecisionLabels, u64)> {
+    let tenants = (0..tenants).map(Some).chain([None]);
     tenants
         .flat_map(|tenant| {
             Category::ALL.into_iter().map(Some).chain([None]).map(move |category| (tenant, category))
@@ -198,7 +222,7 @@ fn decided(hub: &Hub) -> impl Iterator<Item = (DecisionLabels, u64)> {
         .flat_map(|(tenant, category, outcome)| {
             Mode::ALL.into_iter().map(move |mode| DecisionLabels { tenant, category, outcome, mode })
         })
-        .map(|labels| (labels, total(hub, |cells| cells.decision(labels))))
+        .map(|labels| (labels, total(hub, |cells| cells.decided(labels))))
         .filter(|(_, count)| *count > 0)
 }
 

@@ -87,6 +87,16 @@ fn every_combination_of_labels_has_a_cell_of_its_own() {
 }
 
 #[test]
+fn a_tenant_that_a_reload_brings_is_counted_under_its_name() {
+    let metrics = Metrics::new(&["acme".to_owned()], 1);
+    metrics.worker(0).decision(labels(Some(1), Outcome::Allow(Basis::Consent)));
+    metrics.set_tenants(vec!["acme".to_owned(), "globex".to_owned()]);
+    metrics.worker(0).decision(labels(Some(1), Outcome::Allow(Basis::Consent)));
+    let line = "optgate_decisions_total{tenant=\"globex\",category=\"marketing\",decision=\"allow\",reason=\"consent\",mode=\"enforce\"} 2\n";
+    assert!(metrics.render().contains(line), "{}", metrics.render());
+}
+
+#[test]
 fn the_page_shows_the_process() {
     let page = Metrics::new(&[], 1).render();
     for name in ["process_start_time_seconds 1", "process_resident_memory_bytes "] {

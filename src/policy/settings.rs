@@ -1,5 +1,7 @@
 //! What the operator wants: the policy as written, and as the program runs on it.
 
+use serde_json::{Map, Value, json};
+
 use crate::consent::{Category, CategorySet};
 
 /// Whether refusals are carried out.
@@ -33,6 +35,15 @@ pub enum FailureStance {
     Closed,
     /// Let pass, and count it.
     Open,
+}
+
+impl FailureStance {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// What happens to writes that could make the provider send by itself or move webhooks away.
@@ -124,6 +135,20 @@ impl Policy {
     /// The categories of which nothing is sent now.
     pub fn kill_switch(&self) -> CategorySet {
         self.settings.kill_switch
+    }
+
+    /// Every setting by its name in the configuration, to be shown.
+    pub fn describe(&self) -> Value {
+        let Settings { mode, failure_stance, steering, groups, service_window, kill_switch } = &self.settings;
+        let stances = Category::ALL.into_iter().zip(failure_stance);
+        json!({
+            "mode": mode.name(),
+            "failure_stance": stances.map(|(c, stance)| (c.name().to_owned(), stance.name().into())).collect::<Map<_, _>>(),
+            "steering": match steering { Steering::Refuse => "refuse", Steering::Pass => "pass" },
+            "groups": match groups { Groups::Refuse => "refuse", Groups::Permit => "permit" },
+            "service_window": match service_window { ServiceWindow::Auto => "auto", ServiceWindow::Required => "required" },
+            "kill_switch": kill_switch.iter().map(Category::name).collect::<Vec<_>>(),
+        })
     }
 
     /// Names this policy in the decision log.

@@ -1,6 +1,7 @@
 //! The journey of a request, read from top to bottom.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use super::forward::{self, Cleared, Waiting};
 use super::ledger::{Entries, Entry};
 use super::passthrough::{self, Passing};
 use crate::consent::DenyReason;
+use crate::consent::tenant::Tenants;
 use crate::policy::{Clearance, Decision, Denial, Permit, decide_steering, refuse};
 use crate::wire::Send;
 use crate::wire::recognize::{self, Head, Inspect, Recognized, Target, Unreadable};
@@ -28,9 +30,9 @@ use crate::wire::refusal::{Cause, Dialect};
 pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
     let _in_flight = worker.metrics.in_flight();
     let (parts, body) = request.into_parts();
-    let journey = Journey { started: Instant::now(), worker };
+    let journey = Journey { started: Instant::now(), tenants: worker.judge.tenants(), worker };
     // ② recognize, as far as the head tells
-    match journey.worker.recognizing(|context| recognize::head(&parts, context)) {
+    match journey.worker.recognizing(&journey.tenants, |context| recognize::head(&parts, context)) {
         Head::Passthrough(passage, target) => {
             passthrough::pass(journey.worker, parts, body, Passing::freely(passage, target)).await
         }
@@ -46,6 +48,8 @@ pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<
 /// One request on its way.
 pub(super) struct Journey {
     pub(super) started: Instant,
+    /// Those of its beginning: a reload changes nothing for a request on its way.
+    pub(super) tenants: Arc<Tenants>,
     pub(super) worker: Rc<Worker>,
 }
 
@@ -64,7 +68,8 @@ impl Journey {
         };
         let target = inspect.target().cloned();
         // ② recognize, by the body
-        match self.worker.recognizing(|context| recognize::body(&inspect, &parts, &body, context)) {
+        let recognize = |context: recognize::Context<'_>| recognize::body(&inspect, &parts, &body, context);
+        match self.worker.recognizing(&self.tenants, recognize) {
             Recognized::One(send) => {
                 let verdict = self.judge_one(&send).await;
                 drop(send);
@@ -131,7 +136,7 @@ impl Journey {
         if entry.is_unlogged() {
             return (entry, log_full());
         }
-        let judgement = self.worker.judge.judge(send).await;
+        let judgement = self.worker.judge.judge_among(&self.tenants, send).await;
         let decision = entry.judged(send, judgement);
         match decision {
             Decision::Deny(denial) => {
@@ -200,7 +205,7 @@ impl Journey {
     async fn let_pass(self, parts: Parts, body: Waiting, entry: Entry, permit: Permit) -> Response<Answer> {
         let clearance = Clearance::send(permit);
         let entries = Entries::one(entry);
-        let target = self.worker.recognizing(|context| recognize::target_of(&parts, context));
+        let target = self.worker.recognizing(&self.tenants, |context| recognize::target_of(&parts, context));
         let cleared = Cleared { clearance, entries, parts, target, started: self.started };
         forward::forward(self.worker, cleared, body).await
     }

@@ -57,8 +57,18 @@ impl Entry {
 
     /// Notes how a send was judged; gives the decision back.
     pub(super) fn judged(&mut self, send: &Send<'_>, judgement: Judgement) -> Decision {
-        let Judgement { decision, tenant, readings, classified, lookup, window, policy, at: _, grounds } =
-            judgement;
+        let Judgement {
+            decision,
+            tenant,
+            readings,
+            classified,
+            listed,
+            lookup,
+            window,
+            policy,
+            at: _,
+            grounds,
+        } = judgement;
         self.grounds = grounds;
         self.category = Some(classified.headline);
         if let Some((source, took)) = lookup {
@@ -74,6 +84,7 @@ impl Entry {
                 }
                 event.readings = readings;
                 event.category = Some(classified.headline);
+                event.listed = listed;
                 event.window = window;
                 if let Some(template) = &send.payload.template {
                     event.set_template(&template.name, &template.language);

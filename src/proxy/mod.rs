@@ -20,6 +20,7 @@ pub use answer::Answer;
 pub use budget::Budget;
 pub use handler::handle;
 
+use crate::consent::tenant::Tenants;
 use crate::decision_log::WorkerLog;
 use crate::judge::Judge;
 use crate::metrics::WorkerMetrics;
@@ -67,8 +68,8 @@ pub struct Worker {
 
 impl Worker {
     /// Runs `judge` with what recognising needs to know.
-    fn recognizing<T>(self: &Rc<Self>, judge: impl FnOnce(Context<'_>) -> T) -> T {
-        let is_sender = |id: &str| self.judge.tenants().knows(id);
+    fn recognizing<T>(self: &Rc<Self>, tenants: &Tenants, judge: impl FnOnce(Context<'_>) -> T) -> T {
+        let is_sender = |id: &str| tenants.knows(id);
         judge(Context { is_sender: &is_sender, base_path: &self.settings.base_path })
     }
 }

@@ -48,7 +48,7 @@ pub struct Settings {
     pub lookup_deadline: Duration,
     /// How many records the cache in front holds.
     pub cache_capacity: u64,
-    /// The configured tenants' names; a tenant's place in this list names it in every call.
+    /// The configured tenants' names; a tenant's place in this list names it in every call. [`ConsentStore::name_tenants`] adds to it.
     pub tenants: Vec<String>,
 }
 
@@ -232,6 +232,21 @@ impl ConsentStore {
         match &self.inner.backend {
             Backend::Embedded(store) => store.apply(events).await,
             Backend::Redis(store) => store.apply(events).await,
+        }
+    }
+
+    /// Names the tenants anew: those of before at their places, and after them new ones, which get numbers.
+    ///
+    /// # Cancel safety
+    /// Dropped, the new ones may have numbers already; asking again finds them.
+    pub async fn name_tenants(&self, names: Vec<String>) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => {
+                let numbers = store.number(names).await?;
+                self.inner.tenants.store(Some(Arc::new(numbers)));
+                Ok(())
+            }
+            Backend::Redis(store) => store.number(names).await,
         }
     }
 

@@ -27,6 +27,7 @@ mod journey;
 mod oracle;
 mod readme;
 mod redis;
+mod reload;
 mod schemathesis;
 mod store_contract;
 mod support;

@@ -107,6 +107,7 @@ impl Plane {
             queue: 8,
             on_full: decision_log::OnFull::Wait,
             recent: 8,
+            keep: None,
             hash_key: Some([7; 32]),
         };
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
@@ -114,9 +115,20 @@ impl Plane {
         readiness.enter(Phase::Serving);
         let access = AccessLog::open(AccessSink::File(folder.path().join("access.log"))).unwrap();
         let guards = Guards::new(access);
-        let exposed = false;
-        let control =
-            Control { store, catalogue, judge, metrics, log, tenants, clock, readiness, exposed, guards };
+        let control = Control {
+            store,
+            catalogue,
+            judge,
+            metrics,
+            log,
+            tenants,
+            clock,
+            readiness,
+            exposed: false,
+            tls: AdminTls::default(),
+            guards,
+            reloads: Reloads::default(),
+        };
         settings.tokens.push(token(ROOT, &[Scope::Admin], None));
         let socket = crate::net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();

@@ -1,10 +1,14 @@
-//! Events of an NDJSON file. What a line says is the gate's to judge; only its length and its tenant are looked at here.
+//! Events of an NDJSON file. What a line says is the gate's to judge; only its length is looked at here, and what an earlier import wrote into it.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
-use serde_json::{Map, Value};
+use memchr::memmem;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
-use super::Item;
+use super::rejects::REASONS;
+use super::source::{Item, Place};
 
 /// The longest line that the gate takes.
 const MAX_LINE: usize = 64 * 1024;
@@ -12,13 +16,13 @@ const MAX_LINE: usize = 64 * 1024;
 /// The lines of a file, read in constant memory.
 pub(super) struct Lines<R> {
     reader: R,
-    tenant: Option<String>,
-    line: u64,
+    at: Place,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(reader: R, tenant: Option<String>) -> Self {
-        Self { reader, tenant, line: 0 }
+    /// The lines from a place on, where `reader` stands.
+    pub(super) fn new(reader: R, from: Place) -> Self {
+        Self { reader, at: from }
     }
 
     /// The next line that is not blank.
@@ -26,71 +30,112 @@ impl<R: BufRead> Lines<R> {
         loop {
             let mut line = Vec::new();
             let limit = MAX_LINE as u64 + 1;
-            if self.reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+            let mut read = self.reader.by_ref().take(limit).read_until(b'\n', &mut line)?;
+            if read == 0 {
                 return Ok(None);
             }
-            self.line += 1;
-            if line.len() > MAX_LINE && line.last() != Some(&b'\n') {
-                self.reader.skip_until(b'\n')?;
-                let event = Err(format!("longer than {MAX_LINE} bytes; an event is at most that long"));
-                return Ok(Some(Item { line: self.line, event }));
+            let too_long = line.len() > MAX_LINE && line.last() != Some(&b'\n');
+            if too_long {
+                read = read.saturating_add(self.reader.skip_until(b'\n')?);
             }
-            let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
-            if !text.is_empty() {
-                return Ok(Some(Item { line: self.line, event: Ok(self.with_tenant(text)) }));
-            }
+            self.at.bytes += read as u64;
+            self.at.lines += 1;
+            let event = if too_long {
+                Err(format!("longer than {MAX_LINE} bytes; an event is at most that long"))
+            } else {
+                let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line).trim_ascii();
+                if text.is_empty() {
+                    continue;
+                }
+                Ok(without_reasons(text).unwrap_or_else(|| text.to_vec()))
+            };
+            return Ok(Some(Item { line: self.at.lines, end: self.at, event, row: None }));
         }
     }
+}
 
-    /// The line with the tenant written into it, if it is an object that names none.
-    fn with_tenant(&self, text: &[u8]) -> Vec<u8> {
-        let (Some(tenant), Some(rest)) = (&self.tenant, text.strip_prefix(b"{")) else {
-            return text.to_vec();
-        };
-        match serde_json::from_slice::<Map<String, Value>>(text) {
-            // Put before what stands there, and nothing rewritten: the gate must see a key that stands twice.
-            Ok(event) if !event.is_empty() && !event.contains_key("tenant") => {
-                let named = format!("{{\"tenant\":{},", Value::from(tenant.as_str()));
-                [named.as_bytes(), rest].concat()
+/// The members of an object in their order, one that stands twice included: the gate must see it.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
             }
-            Ok(_) | Err(_) => text.to_vec(),
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
         }
+        deserializer.deserialize_map(Object).map(Self)
     }
+}
+
+/// The event without the reasons that an earlier import wrote beside it; `None` if there are none.
+pub(super) fn without_reasons(text: &[u8]) -> Option<Vec<u8>> {
+    memmem::find(text, b"\"reasons\"")?;
+    let Members(mut members) = serde_json::from_slice(text).ok()?;
+    let before = members.len();
+    members.retain(|(name, _)| name != REASONS);
+    if members.len() == before {
+        return None;
+    }
+    let written = members
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{}:{}", serde_json::to_string(name).ok()?, value.get())));
+    Some(format!("{{{}}}", written.collect::<Vec<_>>().join(",")).into_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &[u8], tenant: Option<&str>) -> Vec<(u64, Result<String, String>)> {
-        let mut lines = Lines::new(text, tenant.map(str::to_owned));
+    fn read(text: &[u8]) -> Vec<(u64, Result<String, String>)> {
+        let mut lines = Lines::new(text, Place::default());
         let mut found = Vec::new();
         while let Some(item) = lines.next().unwrap() {
             found.push((item.line, item.event.map(|event| String::from_utf8(event).unwrap())));
         }
+        assert_eq!(lines.at.bytes, text.len() as u64);
         found
     }
 
     #[test]
     fn blank_lines_are_counted_and_skipped() {
-        let found = read(b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\":2}", None);
+        let found = read(b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\":2}");
         assert_eq!(found, [(1, Ok("{\"a\":1}".into())), (4, Ok("{\"b\":2}".into()))]);
     }
 
     #[test]
     fn a_line_that_is_too_long_is_rejected_and_the_next_one_read() {
         let text = [vec![b'x'; MAX_LINE * 3], b"\n{\"b\":2}\n".to_vec()].concat();
-        let found = read(&text, None);
+        let found = read(&text);
         assert!(found[0].1.is_err() && found[1] == (2, Ok("{\"b\":2}".into())), "{found:?}");
     }
 
     #[test]
-    fn the_tenant_is_written_into_events_that_name_none() {
-        let found = read(b"{\"a\":1,\"a\":2}\n{\"tenant\":\"b\"}\nnot json\n{}", Some("ac\"me"));
+    fn reading_goes_on_from_any_place_that_an_item_ended_at() {
+        let text = b"{\"a\":1}\r\n\n{\"b\":2}\n{\"c\":3}";
+        let mut lines = Lines::new(&text[..], Place::default());
+        let first = lines.next().unwrap().unwrap();
+        let mut rest = Lines::new(&text[usize::try_from(first.end.bytes).unwrap()..], first.end);
+        let second = rest.next().unwrap().unwrap();
+        assert_eq!((second.line, second.event.unwrap()), (3, b"{\"b\":2}".to_vec()));
+    }
+
+    #[test]
+    fn reasons_are_taken_out_and_everything_else_stays_as_it_is() {
+        let found =
+            read(b"{\"a\":1,\"reasons\":[\"x\"],\"a\":2.50}\n{\"a\":\"\\\"reasons\\\"\"}\n{\"reasons\"");
         let texts: Vec<_> = found.into_iter().map(|(_, text)| text.unwrap()).collect();
-        assert_eq!(
-            texts,
-            ["{\"tenant\":\"ac\\\"me\",\"a\":1,\"a\":2}", "{\"tenant\":\"b\"}", "not json", "{}"]
-        );
+        assert_eq!(texts, ["{\"a\":1,\"a\":2.50}", "{\"a\":\"\\\"reasons\\\"\"}", "{\"reasons\""]);
     }
 }

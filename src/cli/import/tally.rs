@@ -1,150 +1,128 @@
-//! What became of an import's lines, and telling it while it goes on.
+//! What became of an import's lines, and how it is told at the end.
 
-use std::io::{self, IsTerminal};
+use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Chunk;
+use super::rejects::Rejected;
 
-/// How often progress is told where a line cannot be overwritten.
-const PLAIN_EVERY: u64 = 100_000;
-/// How many rejected lines a JSON summary lists; standard error has all of them.
-const MAX_LISTED: usize = 100_000;
+/// How many rejected lines a JSON summary lists; the file of rejected events has all of them.
+const MAX_LISTED: usize = 10_000;
+/// How many rejected lines are told on standard error.
+const MAX_TOLD: u64 = 20;
 
 /// The counts so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    pub(super) applied: u64,
+    pub(super) ignored: u64,
+    pub(super) rejected: u64,
+    /// What nothing was wrong with, in a dry run.
+    pub(super) valid: u64,
+}
+
+/// The counts, and what was rejected.
 pub(super) struct Tally {
-    applied: u64,
-    ignored: u64,
-    rejected: u64,
-    through_line: u64,
+    pub(super) counts: Counts,
+    dry_run: bool,
     /// Rejected lines, kept for a summary in JSON only.
     listed: Option<Vec<Value>>,
-    terminal: bool,
     told: u64,
 }
 
 impl Tally {
-    pub(super) fn new(json: bool) -> Self {
-        Self {
-            applied: 0,
-            ignored: 0,
-            rejected: 0,
-            through_line: 0,
-            listed: json.then(Vec::new),
-            terminal: io::stderr().is_terminal(),
-            told: 0,
-        }
+    pub(super) fn new(counts: Counts, dry_run: bool, json: bool) -> Self {
+        Self { counts, dry_run, listed: json.then(Vec::new), told: 0 }
     }
 
-    /// Counts a line that is no event.
-    fn reject(&mut self, line: u64, reasons: &[String]) {
-        self.rejected += 1;
-        self.end_progress();
-        eprintln!("line {line}: rejected: {}", reasons.join("; "));
+    /// Counts a chunk: the gate's answer, and what was rejected. Returns what to tell of it.
+    pub(super) fn take(&mut self, answer: &Value, rejected: &[Rejected<'_>]) -> Vec<String> {
+        let count = |member| answer.get(member).and_then(Value::as_u64).unwrap_or(0);
+        self.counts.applied += count("applied");
+        self.counts.ignored += count("ignored");
+        self.counts.valid += count("valid");
+        rejected.iter().filter_map(|rejected| self.reject(rejected)).collect()
+    }
+
+    fn reject(&mut self, rejected: &Rejected<'_>) -> Option<String> {
+        self.counts.rejected += 1;
+        self.told += 1;
+        let Rejected { line, reasons, .. } = rejected;
         if let Some(listed) = self.listed.as_mut().filter(|listed| listed.len() < MAX_LISTED) {
             listed.push(json!({ "line": line, "result": "rejected", "reasons": reasons }));
         }
-    }
-
-    /// Counts what became of a chunk: the gate's answer to its events, and the lines that were no events.
-    pub(super) fn take(&mut self, answer: &Value, chunk: Chunk) {
-        let count = |member| answer.get(member).and_then(Value::as_u64).unwrap_or(0);
-        self.applied += count("applied");
-        self.ignored += count("ignored");
-        let results = answer.get("results").and_then(Value::as_array).into_iter().flatten();
-        let refused =
-            results.filter(|result| result.get("result").and_then(Value::as_str) == Some("rejected"));
-        let mut rejected = chunk.unreadable;
-        rejected.extend(refused.map(|result| (line_of(result, &chunk.lines), reasons(result))));
-        rejected.sort();
-        for (line, reasons) in &rejected {
-            self.reject(*line, reasons);
+        match self.told {
+            ..=MAX_TOLD => Some(format!("line {line}: rejected: {}", reasons.join("; "))),
+            _ if self.told == MAX_TOLD + 1 => {
+                Some("more are rejected; no further line is told here".to_owned())
+            }
+            _ => None,
         }
-        let ends = [chunk.lines.last().copied(), rejected.last().map(|(line, _)| *line)];
-        self.through_line = ends.into_iter().flatten().max().unwrap_or(self.through_line);
-        self.tell_progress();
-    }
-
-    fn tell_progress(&mut self) {
-        if self.terminal {
-            eprint!("\r\x1b[K{}", self.summary());
-            self.told = self.total();
-        } else if self.total() >= self.told + PLAIN_EVERY {
-            eprintln!("{}", self.summary());
-            self.told = self.total();
-        }
-    }
-
-    /// Clears a progress line, so that what is printed next stands alone.
-    pub(super) fn end_progress(&mut self) {
-        if self.terminal && self.told > 0 {
-            eprint!("\r\x1b[K");
-        }
-    }
-
-    fn total(&self) -> u64 {
-        self.applied + self.ignored + self.rejected
-    }
-
-    /// How many lines were rejected.
-    pub(super) fn rejected(&self) -> u64 {
-        self.rejected
     }
 
     /// The counts, for people.
     pub(super) fn summary(&self) -> String {
-        format!("applied {}, ignored {}, rejected {}", self.applied, self.ignored, self.rejected)
+        let Counts { applied, ignored, rejected, valid } = self.counts;
+        if self.dry_run {
+            format!("valid {valid}, rejected {rejected}")
+        } else {
+            format!("applied {applied}, ignored {ignored}, rejected {rejected}")
+        }
     }
 
-    /// What is settled when an import ends early.
-    pub(super) fn so_far(&self) -> String {
-        format!(
-            "until then: {}; lines through {} are settled, and running the import again repeats none of them",
-            self.summary(),
-            self.through_line
-        )
+    /// What is told at the end.
+    pub(super) fn ending(&self, rejects: Option<&Path>) -> String {
+        let mut text = self.summary() + "\n";
+        if self.dry_run {
+            text += "nothing was stored: this was a dry run\n";
+        }
+        if let Some(path) = rejects {
+            let path = path.display().to_string();
+            text += "what was rejected stands in ";
+            text += &path;
+            text += " with the reasons: correct it there and import that file\n";
+        }
+        text
     }
 
     /// The counts and the rejected lines, for programs.
-    pub(super) fn json(&self) -> Value {
+    pub(super) fn json(&self, rejects: Option<&Path>) -> Value {
         json!({
-            "applied": self.applied,
-            "ignored": self.ignored,
-            "rejected": self.rejected,
+            "applied": self.counts.applied,
+            "ignored": self.counts.ignored,
+            "rejected": self.counts.rejected,
+            "valid": self.counts.valid,
+            "dry_run": self.dry_run,
             "results": self.listed.as_deref().unwrap_or_default(),
+            "rejects": rejects.map(|path| path.display().to_string()),
         })
     }
-}
-
-/// The line in the file of a result, which names its place in the chunk.
-fn line_of(result: &Value, lines: &[u64]) -> u64 {
-    let place = result.get("line").and_then(Value::as_u64).and_then(|place| usize::try_from(place).ok());
-    place.and_then(|place| lines.get(place.checked_sub(1)?)).copied().unwrap_or(0)
-}
-
-fn reasons(result: &Value) -> Vec<String> {
-    let reasons = result.get("reasons").and_then(Value::as_array).into_iter().flatten();
-    reasons.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::import::rejects::Original;
 
     #[test]
-    fn rejected_lines_are_told_in_the_order_of_the_file() {
-        let mut tally = Tally::new(true);
-        let results = json!([{ "line": 2, "result": "rejected", "reasons": ["a", "b"] }, { "line": 1, "result": "ignored" }]);
-        let chunk = Chunk {
-            lines: vec![10, 12, 14],
-            unreadable: vec![(13, vec!["c".to_owned()]), (11, vec!["d".to_owned()])],
-            ..Chunk::default()
-        };
-        tally.take(&json!({ "applied": 1, "ignored": 1, "rejected": 1, "results": results }), chunk);
-        assert_eq!(tally.summary(), "applied 1, ignored 1, rejected 3");
-        let lines: Vec<_> =
-            tally.json()["results"].as_array().unwrap().iter().map(|r| r["line"].as_u64().unwrap()).collect();
-        assert_eq!(lines, [11, 12, 13]);
-        assert!(tally.so_far().contains("lines through 14 are settled"));
+    fn a_flood_of_rejected_lines_is_told_in_part_and_counted_whole() {
+        let mut tally = Tally::new(Counts { applied: 5, ..Counts::default() }, false, false);
+        let rejected: Vec<_> = (1..=100)
+            .map(|line| Rejected { line, reasons: vec!["a".to_owned()], original: Original::Unknown })
+            .collect();
+        let told = tally.take(&json!({ "applied": 2, "ignored": 1 }), &rejected);
+        assert_eq!(told.len(), 21);
+        assert_eq!(told[0], "line 1: rejected: a");
+        assert_eq!(tally.summary(), "applied 7, ignored 1, rejected 100");
+        assert!(tally.ending(Some(Path::new("x.csv"))).contains("stands in x.csv with the reasons"));
+    }
+
+    #[test]
+    fn a_dry_run_says_that_nothing_was_stored() {
+        let mut tally = Tally::new(Counts::default(), true, true);
+        tally.take(&json!({ "applied": 0, "valid": 3 }), &[]);
+        assert_eq!(tally.ending(None), "valid 3, rejected 0\nnothing was stored: this was a dry run\n");
+        assert_eq!((&tally.json(None)["valid"], &tally.json(None)["dry_run"]), (&json!(3), &json!(true)));
     }
 }

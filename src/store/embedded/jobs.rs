@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use crate::consent::TenantId;
 use crate::store::learning::Lesson;
 use crate::store::{Outcome, StoreError};
 
@@ -11,6 +12,8 @@ pub(super) enum Job {
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
+    /// Give tenants their numbers.
+    Number(Ask<Vec<String>, Vec<TenantId>>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
     /// Write what came before, then let go of the file.
@@ -41,7 +44,7 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Templates(_) | Self::Number(_) | Self::Secret(_) | Self::Close(_) => 1,
         }
     }
 
@@ -50,6 +53,7 @@ impl Job {
         match self {
             Self::Apply(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
+            Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Close(waiting) => {
                 let _ = waiting.send(());

@@ -84,6 +84,11 @@ impl Embedded {
         self.ask((account.to_owned(), list), Job::Templates).await
     }
 
+    /// The numbers of tenants; those that have none yet get one.
+    pub(super) async fn number(&self, names: Vec<String>) -> Result<Vec<TenantId>, StoreError> {
+        self.ask(names, Job::Number).await
+    }
+
     /// A secret that exists is read without the writer; only the first asking writes.
     pub(super) async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
         match self.snapshot()?.secret(name)? {

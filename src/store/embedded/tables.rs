@@ -105,7 +105,11 @@ fn initialize(database: &Database, tenants: &[String]) -> Result<Result<Vec<Tena
     Ok(Ok(numbers))
 }
 
-fn number(transaction: &WriteTransaction, tenants: &[String]) -> Result<Vec<TenantId>, redb::Error> {
+/// The tenants' numbers; one that has none yet gets the next.
+pub(super) fn number(
+    transaction: &WriteTransaction,
+    tenants: &[String],
+) -> Result<Vec<TenantId>, redb::Error> {
     let mut table = transaction.open_table(TENANTS)?;
     let mut highest = 0;
     for row in table.iter()? {

@@ -17,7 +17,7 @@ use crate::store::stamps::Stamps;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
-use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, read_failed, write_failed};
+use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, number, read_failed, write_failed};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -122,6 +122,9 @@ impl Writer {
                     let (account, list) = &ask.input;
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                }
+                Job::Number(ask) => {
+                    ask.output = number(transaction, &ask.input).map_err(write_failed)?;
                 }
                 Job::Secret(ask) => ask.output = find_or_make_secret(transaction, &ask.input)?,
                 Job::Close(_) => {}

@@ -112,17 +112,18 @@ impl Batch {
         }
     }
 
-    /// Everybody who was read, and what has to be written.
+    /// Whose dossier stays as it is, and what has to be written.
     pub(super) fn into_changes(self) -> (Vec<Place>, Vec<Change>) {
-        let mut places = Vec::with_capacity(self.held.len());
-        let mut changes = Vec::new();
+        let mut unchanged = Vec::new();
+        let mut changes = Vec::with_capacity(self.held.len());
         for (place, held) in self.held {
-            places.push(place.clone());
             if held.changed {
                 changes.push(Change { place, dossier: held.dossier, seen: held.seen });
+            } else {
+                unchanged.push(place);
             }
         }
-        (places, changes)
+        (unchanged, changes)
     }
 }
 

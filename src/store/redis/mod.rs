@@ -10,6 +10,7 @@ mod intents;
 mod keys;
 mod lane;
 mod scan;
+mod script;
 mod tenants;
 mod tracking;
 mod upkeep;
@@ -71,6 +72,7 @@ struct Shared {
     front: Arc<Front>,
     control: Arc<Lane>,
     tracking: Arc<Tracking>,
+    numbering: Arc<Numbering>,
     findings: Findings,
     /// Why the last write failed.
     write_fault: ArcSwapOption<StoreError>,
@@ -90,13 +92,14 @@ impl Redis {
         let numbers = Numbers::default();
         let numbering = Arc::new(Numbering::new(names, Arc::clone(&numbers)));
         let (open, opened) = watch::channel(true);
-        let tracking = Arc::new(Tracking::new(Arc::clone(&front), numbering, node));
+        let tracking = Arc::new(Tracking::new(Arc::clone(&front), Arc::clone(&numbering), node));
         let control = Lane::start(Arc::clone(&door), opened.clone(), CONTROL_PATIENCE);
         tokio::spawn(Arc::clone(&tracking).supervise(Arc::clone(&door), opened.clone()));
         let shared = Arc::new(Shared {
             front,
             control,
             tracking,
+            numbering,
             findings: Findings::default(),
             write_fault: ArcSwapOption::empty(),
             wait_replicas: settings.wait_replicas,
@@ -187,6 +190,11 @@ impl Redis {
             lists.iter().map(list).collect::<Option<_>>().ok_or(StoreError::Unreadable)?;
         lists.sort();
         Ok(lists)
+    }
+
+    /// Gives tenants that have none yet their numbers.
+    pub(super) async fn number(&self, names: Vec<String>) -> Result<(), StoreError> {
+        Ok(self.shared.numbering.rename(&self.control().await?, names).await?)
     }
 
     pub(super) async fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tokio::sync::Mutex;
 
 use crate::consent::TenantId;
 
@@ -35,27 +36,45 @@ return numbers
 
 /// The configured tenants and, once Redis has told them, their numbers.
 pub(super) struct Numbering {
-    names: Vec<String>,
+    /// Locked while Redis is asked, so that an answer about fewer names never replaces one about more.
+    names: Mutex<Vec<String>>,
     numbers: Arc<ArcSwapOption<Vec<TenantId>>>,
 }
 
 impl Numbering {
     pub(super) fn new(names: Vec<String>, numbers: Arc<ArcSwapOption<Vec<TenantId>>>) -> Self {
-        Self { names, numbers }
+        Self { names: Mutex::new(names), numbers }
     }
 
     /// Learns the numbers, or makes sure that they are still the same.
     pub(super) async fn settle(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+        let names = self.names.lock().await;
+        self.learn(connection, &names).await
+    }
+
+    /// Takes other names: those of before at their places, new ones after them. On a failure the old ones stay.
+    pub(super) async fn rename(
+        &self,
+        connection: &MultiplexedConnection,
+        names: Vec<String>,
+    ) -> Result<(), RedisFault> {
+        let mut old = self.names.lock().await;
+        self.learn(connection, &names).await?;
+        *old = names;
+        Ok(())
+    }
+
+    async fn learn(&self, connection: &MultiplexedConnection, names: &[String]) -> Result<(), RedisFault> {
         let known = self.numbers.load_full();
         let known = known.as_deref().map(Vec::as_slice).unwrap_or_default();
         let mut eval = redis::cmd("EVAL");
         eval.arg(SETTLE).arg(1).arg(keys::TENANTS);
-        for (place, name) in self.names.iter().enumerate() {
+        for (place, name) in names.iter().enumerate() {
             let number = known.get(place).map(|number| number.0.to_string());
             eval.arg(name).arg(number.unwrap_or_default());
         }
         let numbers = numbers(&ask(connection, &eval, PATIENCE).await?).ok_or(RedisFault::TenantsChanged)?;
-        if numbers.len() != self.names.len() || !(known.is_empty() || known == numbers) {
+        if numbers.len() != names.len() || !numbers.starts_with(known) {
             // Every record would be read under another tenant's number.
             self.numbers.store(None);
             return Err(RedisFault::TenantsChanged);

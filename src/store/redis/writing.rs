@@ -1,10 +1,12 @@
 //! Events into Redis: read whom they concern, learn in memory, write each dossier and its gate record in one step.
 //!
-//! A write is refused by the script if somebody else changed the dossier since it was read; the lessons concerned are then done again. An event that changes
-//! several keys leaves an intent first, and each of its keys is complete in itself: a writer that dies half-way leaves identities stricter, never milder.
+//! A write is refused by the script if somebody else changed the dossier since it was read; the lessons concerned are then done again, from what the refusal
+//! gave back. Whoever has no links is taken for unknown at first: of an import nearly everybody is, and of the others the script tells what is stored.
+//! An event that changes several keys leaves an intent first, and each of its keys is complete in itself: a writer that dies half-way leaves identities
+//! stricter, never milder.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -17,13 +19,13 @@ use crate::consent::{GateRecord, RecipientKey, TenantId};
 use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
 use crate::store::place::Place;
-use crate::store::stamps::Stamps;
 use crate::store::{Outcome, StoreError};
 
 use super::batch::{Batch, Change, Seen, Taught};
 use super::door::{ask, ask_all};
 use super::fault::RedisFault;
 use super::lane::jittered;
+use super::script::{self, Lost, sha1hex};
 use super::{intents, keys};
 
 /// How often lessons are tried against other writers.
@@ -37,25 +39,6 @@ const REPLICAS: Duration = Duration::from_secs(1);
 /// After so many lessons others on this thread have their turn.
 const TURN: usize = 128;
 
-const COMPARE_AND_WRITE: &str = r"
-local stored = redis.call('GET', KEYS[1])
-if stored then
-  if redis.sha1hex(stored) ~= ARGV[1] then return 0 end
-elseif ARGV[1] ~= '' then
-  return 0
-end
-redis.call('SET', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], ARGV[3])
-return 1
-";
-
-/// The script's name at the server.
-static SCRIPT: LazyLock<String> = LazyLock::new(|| sha1hex(COMPARE_AND_WRITE.as_bytes()));
-
-fn sha1hex(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes))
-}
-
 /// Writes lessons over one connection.
 pub(super) struct Writing {
     pub(super) connection: MultiplexedConnection,
@@ -66,8 +49,8 @@ pub(super) struct Writing {
 /// How one round went.
 struct Round {
     taught: Vec<Taught>,
-    /// Where somebody else was faster.
-    lost: HashSet<Place, ahash::RandomState>,
+    /// Where somebody else was faster, or somebody was not unknown after all.
+    lost: Lost,
 }
 
 impl Writing {
@@ -77,8 +60,11 @@ impl Writing {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; lessons.len()];
         let mut pending: Vec<usize> = (0..lessons.len()).collect();
         let mut open_intents = BTreeMap::new();
+        let mut known = None;
         for round in 1..=ROUNDS {
-            let done = self.round(&lessons, &pending, &mut open_intents).await?;
+            let batch =
+                self.load(wanted(&lessons, &pending, known.is_none()), known.unwrap_or_default()).await?;
+            let done = self.round(batch, &lessons, &pending, &mut open_intents).await?;
             pending.clear();
             for taught in done.taught {
                 let Some(lesson) = lessons.get(taught.lesson) else { continue };
@@ -86,8 +72,8 @@ impl Writing {
                 let Some(outcome) = outcomes.get_mut(taught.lesson) else { continue };
                 // What a lesson did for its own recipient stands once that is written; a repeat for somebody linked adds nothing to it.
                 outcome.get_or_insert(taught.outcome);
-                if taught.changed.iter().any(|place| done.lost.contains(place)) {
-                    outcome.take_if(|_| done.lost.contains(&own));
+                if taught.changed.iter().any(|place| done.lost.contains_key(place)) {
+                    outcome.take_if(|_| done.lost.contains_key(&own));
                     pending.push(taught.lesson);
                 }
             }
@@ -96,23 +82,24 @@ impl Writing {
                 self.forget_intents(open_intents.into_values().collect()).await;
                 return Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Applied)).collect());
             }
-            tokio::time::sleep(jittered(Duration::from_millis(u64::from(round)))).await;
+            known = Some(done.lost);
+            // What the first round lost was mostly a guess, not a race.
+            if round > 1 {
+                tokio::time::sleep(jittered(Duration::from_millis(u64::from(round)))).await;
+            }
         }
         Err(RedisFault::Contended.into())
     }
 
+    /// Teaches the pending lessons to those read and writes what changes.
     async fn round(
         &self,
-        lessons: &Arc<Vec<Lesson>>,
+        mut batch: Batch,
+        lessons: &[Lesson],
         pending: &[usize],
         open_intents: &mut BTreeMap<usize, String>,
     ) -> Result<Round, StoreError> {
         let concerned = pending.iter().filter_map(|n| Some((*n, lessons.get(*n)?)));
-        let named = concerned.clone().flat_map(|(_, lesson)| {
-            let place = |key| Place { tenant: lesson.tenant, key };
-            learning::named(&lesson.event).into_iter().map(place)
-        });
-        let mut batch = self.load(named.collect()).await?;
         let mut taught = Vec::with_capacity(pending.len());
         let mut heard = BTreeSet::new();
         for (n, lesson) in concerned {
@@ -130,26 +117,40 @@ impl Writing {
         Ok(Round { taught, lost })
     }
 
-    /// Reads dossiers and those of everybody they are linked to.
-    async fn load(&self, named: BTreeSet<Place>) -> Result<Batch, StoreError> {
+    /// Gathers dossiers and those of everybody they are linked to, reading what is not `known` from the round before.
+    async fn load(&self, mut wanted: BTreeSet<Place>, mut known: Lost) -> Result<Batch, StoreError> {
         let mut batch = Batch::default();
-        let mut wanted: Vec<Place> = named.into_iter().collect();
         while !wanted.is_empty() {
-            let mut chunks = JoinSet::new();
-            for chunk in wanted.chunks(CHUNK) {
-                chunks.spawn(read(self.connection.clone(), chunk.to_vec()));
-            }
-            let mut linked = BTreeSet::new();
-            while let Some(chunk) = chunks.join_next().await {
-                for (place, dossier, seen) in chunk.map_err(|_| StoreError::Closed)?? {
-                    let place_of = |key: &RecipientKey| Place { tenant: place.tenant, key: key.clone() };
-                    linked.extend(dossier.links().map(|(key, _)| place_of(key)));
-                    batch.hold(place, dossier, seen);
+            let mut found = Vec::with_capacity(wanted.len());
+            let mut unknown = Vec::new();
+            for place in wanted {
+                match known.remove(&place).flatten() {
+                    Some(bytes) => found.push(as_stored(place, &bytes)?),
+                    None => unknown.push(place),
                 }
+            }
+            found.extend(self.read_all(unknown).await?);
+            let mut linked = BTreeSet::new();
+            for (place, dossier, seen) in found {
+                let place_of = |key: &RecipientKey| Place { tenant: place.tenant, key: key.clone() };
+                linked.extend(dossier.links().map(|(key, _)| place_of(key)));
+                batch.hold(place, dossier, seen);
             }
             wanted = linked.into_iter().filter(|place| !batch.holds(place)).collect();
         }
         Ok(batch)
+    }
+
+    async fn read_all(&self, places: Vec<Place>) -> Result<Vec<(Place, Dossier, Seen)>, StoreError> {
+        let mut chunks = JoinSet::new();
+        for chunk in places.chunks(CHUNK) {
+            chunks.spawn(read(self.connection.clone(), chunk.to_vec()));
+        }
+        let mut all = Vec::with_capacity(places.len());
+        while let Some(chunk) = chunks.join_next().await {
+            all.extend(chunk.map_err(|_| StoreError::Closed)??);
+        }
+        Ok(all)
     }
 
     /// Leaves an intent for every lesson that changes more than one key and has none yet.
@@ -200,16 +201,16 @@ impl Writing {
         Ok(())
     }
 
-    /// Writes what changed; returns where somebody else was faster.
-    async fn write(&self, batch: Batch) -> Result<HashSet<Place, ahash::RandomState>, StoreError> {
-        let (read, changes) = batch.into_changes();
+    /// Writes what changed; returns where something else stands.
+    async fn write(&self, batch: Batch) -> Result<Lost, StoreError> {
+        let (unchanged, changes) = batch.into_changes();
         let mut chunks = JoinSet::new();
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let chunk: Vec<Change> = changes.by_ref().take(CHUNK).collect();
-            chunks.spawn(write_chunk(self.connection.clone(), Arc::clone(&self.front), chunk));
+            chunks.spawn(script::write(self.connection.clone(), Arc::clone(&self.front), chunk, PATIENCE));
         }
-        let mut lost = HashSet::default();
+        let mut lost = Lost::default();
         let mut failed = None;
         while let Some(chunk) = chunks.join_next().await {
             match chunk.map_err(|_| StoreError::Closed).and_then(|chunk| chunk) {
@@ -218,7 +219,7 @@ impl Writing {
             }
         }
         // What was read here may be newer than what is cached here, even where it needed no change.
-        for place in &read {
+        for place in &unchanged {
             self.front.forget(place);
         }
         failed.map_or(Ok(lost), Err)
@@ -244,6 +245,17 @@ impl Writing {
     }
 }
 
+/// Whose dossiers the pending lessons need. At first those without links are taken for unknown: a guess that the script corrects.
+fn wanted(lessons: &[Lesson], pending: &[usize], guess: bool) -> BTreeSet<Place> {
+    let concerned = pending.iter().filter_map(|n| lessons.get(*n));
+    let to_read = concerned.filter(|lesson| !guess || !lesson.event.links.is_empty());
+    let named = to_read.flat_map(|lesson| {
+        let place = |key| Place { tenant: lesson.tenant, key };
+        learning::named(&lesson.event).into_iter().map(place)
+    });
+    named.collect()
+}
+
 async fn read(
     connection: MultiplexedConnection,
     places: Vec<Place>,
@@ -259,11 +271,13 @@ async fn read(
 fn as_read(place: Place, answer: Value) -> Result<(Place, Dossier, Seen), StoreError> {
     match stored(answer)? {
         None => Ok((place, Dossier::default(), None)),
-        Some(bytes) => {
-            let dossier = Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?;
-            Ok((place, dossier, Some(sha1hex(&bytes))))
-        }
+        Some(bytes) => as_stored(place, &bytes),
     }
+}
+
+fn as_stored(place: Place, bytes: &[u8]) -> Result<(Place, Dossier, Seen), StoreError> {
+    let dossier = Dossier::decode(bytes).ok_or(StoreError::Unreadable)?;
+    Ok((place, dossier, Some(sha1hex(bytes))))
 }
 
 /// The bytes of an answer to GET; `None` if there are none.
@@ -277,46 +291,4 @@ pub(super) fn stored(answer: Value) -> Result<Option<Vec<u8>>, StoreError> {
     } else {
         Err(StoreError::Unreadable)
     }
-}
-
-/// Somebody emptied the server's scripts in between: the next round brings ours again.
-fn is_no_script(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if error.code() == "NOSCRIPT")
-}
-
-/// Writes some dossiers; returns where somebody else was faster.
-async fn write_chunk(
-    connection: MultiplexedConnection,
-    front: Arc<Front>,
-    mut changes: Vec<Change>,
-) -> Result<Vec<Place>, StoreError> {
-    let mut writes = Pipeline::with_capacity(changes.len());
-    let mut gates = Vec::with_capacity(changes.len());
-    let mut stamps = Stamps::new(front.cache.clock());
-    for (n, Change { place, dossier, seen }) in changes.iter_mut().enumerate() {
-        stamps.seal(dossier)?;
-        let gate = dossier.record().gate_record();
-        gates.push(gate);
-        // The first of a chunk brings the script along, so that the others find it.
-        match n {
-            0 => writes.cmd("EVAL").arg(COMPARE_AND_WRITE),
-            _ => writes.cmd("EVALSHA").arg(SCRIPT.as_str()),
-        };
-        writes.arg(2).arg(keys::dossier(place)).arg(keys::gate(place));
-        writes.arg(seen.as_deref().unwrap_or_default()).arg(dossier.encode()).arg(&gate.encode()[..]);
-    }
-    let answers = ask_all(&connection, &writes, PATIENCE).await?;
-    let mut lost = Vec::new();
-    for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {
-        if answer == Value::Int(1) {
-            front.overwritten(&change.place, gate);
-        } else if answer == Value::Int(0) || is_no_script(&answer) {
-            lost.push(change.place);
-        } else if let Value::ServerError(error) = answer {
-            return Err(RedisFault::of_reply(&error).into());
-        } else {
-            return Err(StoreError::Unreadable);
-        }
-    }
-    Ok(lost)
 }

@@ -44,6 +44,7 @@ fn every_decision_is_one_line_one_count_and_one_header() {
             "country",
             "category",
             "template",
+            "category_source",
             "decision",
             "reason",
             "basis",

@@ -11,7 +11,7 @@ def lines(ctx, value):
     return value if isinstance(value, bytes) else (json.dumps(value) + "\n").encode()
 
 
-@schemathesis.deserializer("application/openmetrics-text")
-def page(ctx, response):
-    """The page of metrics is text."""
+@schemathesis.deserializer("application/openmetrics-text", "application/x-ndjson")
+def text(ctx, response):
+    """The page of metrics is text, and so are the lines of an export."""
     return response.content.decode()

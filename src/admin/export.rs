@@ -1,0 +1,224 @@
+//! `GET /v1/export`: every event, one a line, as `POST /v1/events` takes them.
+//!
+//! A page of people is read when the one before it has been taken, so that a slow reader costs no memory. The last line says that it is the last: whoever
+//! does not find it was cut off.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http_body::Frame;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::Control;
+use super::caller::Caller;
+use super::openapi::Description;
+use super::problem::{Fault, Problem};
+use crate::consent::dossier::Dossier;
+use crate::consent::event::EventAsWritten;
+use crate::consent::{Actor, Kind, Recipient, RecipientKey, Timestamp};
+use crate::store::{ConsentStore, StoreError};
+
+/// How many people are read at once.
+const PAGE: usize = 200;
+/// How many pages wait for the reader.
+const AHEAD: usize = 2;
+/// How the last line begins; an import passes over it.
+const END: &[u8] = b"{\"export\":";
+/// The id of an event that stands for links whose own event is gone.
+const LINKS_ID: &str = "export-links";
+
+/// Whether a line is the end of an export.
+pub(super) fn is_end(line: &[u8]) -> bool {
+    line.starts_with(END)
+}
+
+/// What may stand in the query.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Options {
+    /// The one tenant whose events are wanted.
+    tenant: Option<String>,
+}
+
+/// One event a line, and a last line `{"export":"complete","events":n}`.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct ExportedLines(String);
+
+pub(super) fn described() -> Description {
+    Description::of("Every consent event")
+        .at_length(
+            "One event a line, as `POST /v1/events` takes them, streamed. The last line is `{\"export\":\"complete\",\"events\":n}`; \
+             an answer without it was cut off.",
+        )
+        .in_query("tenant", "Only this tenant; without it all that the token may touch", ObjectBuilder::new().schema_type(Type::String))
+        .answers_as::<ExportedLines>(200, "The events", "application/x-ndjson")
+        .faults(&[Fault::Unreadable, Fault::NotFound, Fault::TenantForbidden, Fault::StoreUnavailable])
+}
+
+pub(super) async fn stream(
+    State(control): State<Arc<Control>>,
+    Extension(caller): Extension<Caller>,
+    options: Result<Query<Options>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(Options { tenant }) = options
+        .map_err(|_| Problem::new(Fault::Unreadable, "the query takes tenant=NAME and nothing else"))?;
+    let tenants = match tenant {
+        Some(name) => vec![caller.tenant(&name, &control.tenants)?],
+        None => (0..control.tenants.all().len()).filter(|place| caller.may_touch(*place)).collect(),
+    };
+    for tenant in &tenants {
+        caller.touches_all_of(*tenant);
+    }
+    let (pages, reader) = mpsc::channel(AHEAD);
+    let mut export = Export { control, pages, events: 0 };
+    // The first page tells whether the store answers, while an error can still be one.
+    let store = export.control.store.clone();
+    for tenant in &tenants {
+        store.page(*tenant, None, 1).await.map_err(|error| unavailable(&error))?;
+    }
+    tokio::spawn(async move {
+        if let Err(error) = export.all(tenants).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an export was cut off");
+            // A body that fails ends the connection in the middle. Where nobody reads any more there is nobody to tell.
+            let _ = export.pages.send(Err(error)).await;
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::new(Pages(reader))).into_response())
+}
+
+fn unavailable(error: &StoreError) -> Problem {
+    tracing::warn!(error = error as &dyn std::error::Error, "an export did not begin");
+    Problem::new(Fault::StoreUnavailable, "the consent store could not be read; try again")
+}
+
+/// The body of the answer.
+struct Pages(mpsc::Receiver<Result<Bytes, StoreError>>);
+
+impl http_body::Body for Pages {
+    type Data = Bytes;
+    type Error = StoreError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StoreError>>> {
+        self.0.poll_recv(context).map(|page| page.map(|page| page.map(Frame::data)))
+    }
+}
+
+/// An export under way.
+struct Export {
+    control: Arc<Control>,
+    pages: mpsc::Sender<Result<Bytes, StoreError>>,
+    events: u64,
+}
+
+impl Export {
+    /// Ends early, and without its last line, if the reader has gone.
+    async fn all(&mut self, tenants: Vec<usize>) -> Result<(), StoreError> {
+        let store = self.control.store.clone();
+        for tenant in tenants {
+            let mut after = None;
+            loop {
+                let page = store.page(tenant, after, PAGE).await?;
+                let lines = self.lines(&store, tenant, &page.dossiers).await?;
+                if !lines.is_empty() && self.pages.send(Ok(lines.into())).await.is_err() {
+                    return Ok(());
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        let end = serde_json::json!({ "export": "complete", "events": self.events });
+        // Who has gone needs no end.
+        let _ = self.pages.send(Ok(format!("{end}\n").into())).await;
+        Ok(())
+    }
+
+    async fn lines(
+        &mut self,
+        store: &ConsentStore,
+        tenant: usize,
+        dossiers: &[(RecipientKey, Dossier)],
+    ) -> Result<Vec<u8>, StoreError> {
+        let control = Arc::clone(&self.control);
+        let name = control.tenants.all().get(tenant).map(|tenant| tenant.name.as_str());
+        let mut lines = Vec::new();
+        for (key, dossier) in dossiers {
+            // What crossed a link is exported with the person whose event it is.
+            let own = dossier.history().into_iter().filter(|event| event.recipient.key() == *key);
+            for event in own {
+                self.write(&event.as_written(name), &mut lines);
+            }
+            let lost = lost_links(store, tenant, key, dossier).await?;
+            if let (Some(own), false) = (key.recipient(), lost.is_empty()) {
+                self.write(&link(name, &own, &lost), &mut lines);
+            }
+        }
+        Ok(lines)
+    }
+
+    fn write(&mut self, event: &EventAsWritten, lines: &mut Vec<u8>) {
+        if serde_json::to_writer(&mut *lines, event).is_ok() {
+            lines.push(b'\n');
+            self.events = self.events.saturating_add(1);
+        }
+    }
+}
+
+/// Links that no event tells of any more: of inbound events only the latest is kept, and an earlier one may have named somebody.
+///
+/// Told once, from the side that comes first.
+async fn lost_links(
+    store: &ConsentStore,
+    tenant: usize,
+    key: &RecipientKey,
+    dossier: &Dossier,
+) -> Result<Vec<Recipient>, StoreError> {
+    let told = links_told(key, dossier);
+    let mut lost = Vec::new();
+    for (other, _) in dossier.links().filter(|(other, _)| *other > key && !told.contains(*other)) {
+        let others = store.dossier(tenant, other).await?;
+        if !others.is_some_and(|others| links_told(other, &others).contains(key)) {
+            lost.extend(other.recipient());
+        }
+    }
+    Ok(lost)
+}
+
+/// Whom a person's own events name.
+fn links_told(key: &RecipientKey, dossier: &Dossier) -> BTreeSet<RecipientKey> {
+    let own = dossier.history().into_iter().filter(|event| event.recipient.key() == *key);
+    own.flat_map(|event| event.links.iter().map(Recipient::key)).collect()
+}
+
+fn link(tenant: Option<&str>, own: &Recipient, others: &[Recipient]) -> EventAsWritten {
+    EventAsWritten {
+        id: Some(LINKS_ID.to_owned()),
+        tenant: tenant.map(str::to_owned),
+        recipient: own.danger_string(),
+        kind: Some(Kind::Link),
+        // The same in every export, so that a repeat is one.
+        occurred_at: Some(Timestamp::EPOCH),
+        received_at: Some(Timestamp::EPOCH),
+        actor: Some(Actor::System),
+        source: Some("export".to_owned()),
+        links: others.iter().map(Recipient::danger_string).collect(),
+        ..EventAsWritten::default()
+    }
+}

@@ -27,7 +27,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
 use crate::policy::{self, Mode, Policy};
-use crate::store::{ConsentStore, OpenError, StoreError};
+use crate::store::{ConsentStore, Fence, OpenError, StoreError};
 use crate::templates::Catalogue;
 use crate::upstream::origin::NotAnOrigin;
 use crate::webhook;
@@ -182,7 +182,8 @@ pub async fn run(
     let (trigger, drain) = net::drain();
     let readiness = Readiness::default();
     let mut threads = Vec::new();
-    for (index, socket) in sockets.into_iter().enumerate() {
+    let (fence, sentries) = Fence::around(sockets.len());
+    for (index, (socket, sentry)) in sockets.into_iter().zip(sentries).enumerate() {
         let seat = worker::Seat {
             socket,
             settings: assemble::proxy(&config),
@@ -193,9 +194,11 @@ pub async fn run(
             log: log.worker().map_err(AppError::System)?,
             metrics: metrics.worker(index),
             drain: drain.clone(),
+            sentry,
         };
         threads.push(worker::spawn(index, seat).map_err(AppError::System)?);
     }
+    store.stand_behind(fence);
     if let (Some(settings), Some(socket)) = (relay, relay_socket) {
         let ground = webhook::Ground {
             store: store.clone(),
@@ -242,6 +245,7 @@ pub async fn run(
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
     let reloading = tokio::spawn(reload::Reloader::new(config.clone(), control, desk).run(hangups));
     warn_of_shadow(&config.policy);
+    warn_of_senders_without_phone(&config);
     readiness.enter(Phase::Serving);
     if let Some(webhook) = addresses.webhook {
         tracing::info!(webhook.listen = %webhook, "relaying webhooks");
@@ -275,6 +279,16 @@ fn warn_of_shadow(policy: &policy::Settings) {
         tracing::warn!(
             policy.mode = Mode::Shadow.name(),
             "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
+        );
+    }
+}
+
+/// Without the sender's own number nobody can tell how the provider reads digits without `+`.
+fn warn_of_senders_without_phone(config: &Config) {
+    for sender in config.tenants.senders().filter(|sender| sender.phone.is_none()) {
+        tracing::warn!(
+            sender = sender.phone_number_id,
+            "[[tenants.senders]] phone is missing: a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country"
         );
     }
 }

@@ -16,6 +16,7 @@ use crate::judge::Judge;
 use crate::metrics::WorkerMetrics;
 use crate::net::{Accepted, ConnectionSettings, Drain, Ending, Listener, serve_connection};
 use crate::proxy::{self, Budget, Worker};
+use crate::store::Sentry;
 use crate::upstream::{self, Upstream};
 
 /// Everything that a worker thread is given.
@@ -29,6 +30,8 @@ pub(super) struct Seat {
     pub(super) log: WorkerLog,
     pub(super) metrics: WorkerMetrics,
     pub(super) drain: Drain,
+    /// Stands among the worker's tasks, so that a withdrawal can wait for what was permitted before it.
+    pub(super) sentry: Sentry,
 }
 
 /// A running thread that serves.
@@ -65,7 +68,9 @@ pub(super) fn spawn(index: usize, seat: Seat) -> io::Result<Running> {
 
 /// Takes connections until the drain begins.
 async fn accept(seat: Seat) -> io::Result<()> {
-    let Seat { socket, settings, connection, max_connections, judge, upstream, log, metrics, drain } = seat;
+    let Seat { socket, settings, connection, max_connections, judge, upstream, log, metrics, drain, sentry } =
+        seat;
+    tokio::task::spawn_local(sentry.stand());
     let listener = Listener::register(socket, max_connections)?;
     let worker = Rc::new(Worker {
         budget: Budget::of(settings.max_buffered),

@@ -34,6 +34,16 @@ pub enum Kind {
     Erase,
 }
 
+impl Kind {
+    /// Whether it can end a permission: a withdrawal does, and a link may bring one along.
+    pub const fn withdraws(self) -> bool {
+        match self {
+            Self::Revoke | Self::Link | Self::Erase => true,
+            Self::Grant | Self::Resume | Self::Inbound => false,
+        }
+    }
+}
+
 /// Who caused an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

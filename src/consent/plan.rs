@@ -90,23 +90,31 @@ pub fn is_sendable(number: &E164) -> bool {
 
 /// How digits without `+` could be read by a provider that puts the sender's own calling code in front of what it takes for a national number.
 ///
-/// `None` where that reading does not exist: the digits already begin with the sender's code followed by a possible number, or are no valid number there.
+/// `None` where that reading does not exist: the digits already begin with the sender's code followed by a valid number, or are no valid number there. (Possible is not
+/// enough: 91 and eight digits have a possible length in India, and are a mobile number without its code.)
 /// Source: Meta, "Phone numbers", formatting of WhatsApp user phone numbers.
 pub fn national_reading(digits: &str, sender: &E164) -> Option<E164> {
     let (code, code_len) = calling_code(sender.digits().as_bytes())?;
     let bytes = digits.as_bytes();
-    if let Some((own, len)) = calling_code(bytes)
-        && own == code
-        && possible(code, bytes.len() - len)
-    {
-        return None;
-    }
     // A national number may carry the trunk prefix 0 in front.
     let after_trunk = bytes.strip_prefix(b"0").is_some_and(|rest| possible(code, rest.len()));
     if !possible(code, bytes.len()) && !after_trunk {
         return None;
     }
+    if let Some((own, len)) = calling_code(bytes)
+        && own == code
+        && possible(code, bytes.len() - len)
+        && is_valid(digits)
+    {
+        return None;
+    }
     validated(sender.digits().get(..code_len)?, digits)
+}
+
+/// Whether international digits are a number that exists, by the library.
+fn is_valid(international: &str) -> bool {
+    let parsed = PHONE_NUMBER_UTIL.parse(format!("+{international}"), None);
+    parsed.is_ok_and(|number| PHONE_NUMBER_UTIL.is_valid_number(&number))
 }
 
 /// Asks the library, which knows trunk prefixes and area codes.
@@ -158,6 +166,8 @@ mod tests {
             ("4915550000031", american, None),
             ("9876543210", indian, Some("+919876543210")),
             ("919876543210", indian, None),
+            // Its own code is the start of the number: without it, the eight digits that follow are nobody.
+            ("9123456789", indian, Some("+919123456789")),
             ("16315551234", indian, None),
             ("6315551234", indian, Some("+916315551234")),
             ("015112345678", german, Some("+4915112345678")),

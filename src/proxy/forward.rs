@@ -70,11 +70,16 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
     let request = request(worker, parts, target, body);
     let sent = Instant::now();
     worker.metrics.observe_decision(sent - started);
+    // Judging fifty operations takes as long as fifty lookups, in which somebody may have said no.
+    let again = if entries.are_several() { entries.still_permitted(worker).await } else { Ok(()) };
     entries.leave();
     let still_cleared = async || entries.still_permitted(worker).await;
-    let answer = match worker.upstream.forward(clearance, request, still_cleared).await {
-        Ok(response) => whole_if_short(response, worker.upstream.response_timeout()).await,
-        Err(failure) => Err(failure),
+    let answer = match again {
+        Err(denial) => Err(Failure::Overruled(denial)),
+        Ok(()) => match worker.upstream.forward(clearance, request, still_cleared).await {
+            Ok(response) => whole_if_short(response, worker.upstream.response_timeout()).await,
+            Err(failure) => Err(failure),
+        },
     };
     match &answer {
         Err(Failure::Overruled(_)) => {}

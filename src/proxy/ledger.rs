@@ -1,5 +1,7 @@
 //! The record of each send: opened before anybody is looked up, closed with what became of it, whatever happens in between.
 
+use futures_util::future::try_join_all;
+
 use super::Worker;
 use crate::consent::{Basis, Category};
 use crate::decision_log::{DecisionId, Guard, Outcome, Verdict};
@@ -199,12 +201,15 @@ impl Entries {
         }
     }
 
-    /// Whether every permit would be given again.
+    /// Whether the sends were judged one after another, so that the first permit may be old by now.
+    pub(super) fn are_several(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// Whether every permit would be given again. All are asked for at once: the answers are as old as the slowest lookup, not as all of them together.
     pub(super) async fn still_permitted(&self, worker: &Worker) -> Result<(), Denial> {
-        for grounds in std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref()) {
-            worker.judge.still_permits(grounds).await?;
-        }
-        Ok(())
+        let all = std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
+        try_join_all(all.map(|grounds| worker.judge.still_permits(grounds))).await.map(drop)
     }
 
     /// Notes that what was allowed was denied before anything was written.

@@ -6,6 +6,7 @@
 mod cache;
 mod embedded;
 mod error;
+mod fence;
 mod front;
 mod learning;
 mod link;
@@ -21,7 +22,7 @@ mod front_tests;
 mod model;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -33,6 +34,7 @@ use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
+pub use fence::{Fence, Sentry};
 
 use embedded::Embedded;
 use front::Front;
@@ -121,6 +123,8 @@ struct Inner {
     lookup_deadline: Duration,
     front: Arc<Front>,
     backend: Backend,
+    /// What a withdrawal waits for before it is acknowledged.
+    fence: OnceLock<Fence>,
 }
 
 enum Backend {
@@ -164,14 +168,18 @@ impl ConsentStore {
                 let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
                 let backend = Backend::Embedded(backend);
                 let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                let fence = OnceLock::new();
+                let inner =
+                    Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend, fence };
                 Ok(Self { inner: Arc::new(inner) })
             }
             Kind::Redis(server) => {
                 let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
                 let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone()).await?;
                 let backend = Backend::Redis(backend);
-                let inner = Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend };
+                let fence = OnceLock::new();
+                let inner =
+                    Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend, fence };
                 Ok(Self { inner: Arc::new(inner) })
             }
         }
@@ -224,14 +232,31 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future does not take the events back.
     pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
+        let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
         let mut events = Vec::with_capacity(incoming.len());
         for incoming in incoming {
             let tenant = self.tenant(incoming.tenant)?;
             events.push(learning::Lesson { tenant, event: incoming.event, provenance: incoming.provenance });
         }
-        match &self.inner.backend {
+        let outcomes = match &self.inner.backend {
             Backend::Embedded(store) => store.apply(events).await,
             Backend::Redis(store) => store.apply(events).await,
+        }?;
+        if withdraws {
+            self.pass_fence().await;
+        }
+        Ok(outcomes)
+    }
+
+    /// From now on a withdrawal is acknowledged only once what was permitted before it has left. The first fence stays.
+    pub fn stand_behind(&self, fence: Fence) {
+        let _ = self.inner.fence.set(fence);
+    }
+
+    /// Waits until nothing that was judged before can still leave.
+    async fn pass_fence(&self) {
+        if let Some(fence) = self.inner.fence.get() {
+            fence.passed().await;
         }
     }
 

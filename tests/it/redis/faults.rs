@@ -267,6 +267,7 @@ fn a_gate_starts_without_redis_and_needs_no_restart_when_it_comes() {
     refusal(503, 131_016, "store_unavailable").assert(&gate.send(&template));
     assert_eq!(request(gate.addr(), "GET", "/v23.0/1234567890", &[], b"").status, 200);
     assert_eq!(upstream.request_count(), 1, "only what is no send");
+    gate.wait_for_decisions(2);
     redis.restart();
     let back = Instant::now();
     eventually("sends are judged", || {

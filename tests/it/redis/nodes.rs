@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::person;
 use crate::journey::{ALL, edge, grant, refusal, revoke, template, templates, text};
@@ -12,6 +12,7 @@ use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::gate::Gate;
 use crate::support::redis::Redis;
+use crate::support::relay::Relay;
 use crate::support::upstream::Upstream;
 
 const TRIALS: usize = 300;
@@ -148,4 +149,37 @@ fn both_gates_hash_a_person_alike_and_share_the_tenants_numbers() {
     let hash = |gate: &Gate| gate.wait_for_decisions(1)[0]["recipient_hash"].clone();
     assert!(hash(&pair.near).is_string());
     assert_eq!(hash(&pair.near), hash(&pair.far));
+}
+
+#[test]
+fn a_batch_that_is_being_judged_does_not_outlive_a_withdrawal() {
+    let redis = Redis::start();
+    let line = Relay::start(redis.addr());
+    let upstream = Upstream::start();
+    let gate =
+        Gate::to(&upstream.url()).redis(&format!("redis://{}", line.addr())).set("proxy", "workers", "1");
+    let gate = gate.start();
+    let people: Vec<String> = (0..50).map(person).collect();
+    gate.apply(&people.iter().map(|who| grant(who, &ALL)).collect::<Vec<Value>>());
+    // A send before it opens the connection to the provider: what follows must not lean on the question that a new connection asks.
+    assert_eq!(gate.send(&text(&people[49])).status, 200);
+    line.delay(Duration::from_millis(3));
+    let operations: Vec<Value> = people
+        .iter()
+        .map(|who| {
+            let to = who.replace('+', "%2B");
+            let body =
+                format!("messaging_product=whatsapp&to={to}&type=text&text=%7B%22body%22%3A%22hi%22%7D");
+            json!({"method": "POST", "relative_url": edge("messages").trim_start_matches('/'), "body": body})
+        })
+        .collect();
+    let batch = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| gate.post("/", &json!({ "batch": operations })));
+        std::thread::sleep(Duration::from_millis(60));
+        gate.apply(&[revoke(&people[0], &ALL)]);
+        assert!(!sending.is_finished(), "the withdrawal came too late to show anything");
+        sending.join().unwrap()
+    });
+    refusal(400, 131_030, "consent_revoked").assert(&batch);
+    assert_eq!(upstream.request_count(), 1);
 }

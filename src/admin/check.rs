@@ -113,7 +113,7 @@ pub(super) async fn post(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Verdict>, Problem> {
-    let bytes = body::whole(request.into_body()).await?;
+    let bytes = body::json(request).await?;
     let refuse = |problems| Problem::new(Fault::Invalid, "the check cannot be made").listing(problems);
     let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(refuse)?;
     let send = written.send().map_err(refuse)?;

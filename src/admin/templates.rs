@@ -109,7 +109,7 @@ pub(super) async fn replace(
         let remedy = "a token confined to tenants may replace only lists of accounts that stand at senders of those tenants and of no other";
         return Err(Problem::new(Fault::TenantForbidden, remedy));
     }
-    let bytes = body::whole(request.into_body()).await?;
+    let bytes = body::json(request).await?;
     let templates = parse_list(&bytes).map_err(|problems| {
         let what = "the template list was rejected and the one before stays in force; send it as GET /{account}/message_templates answers it";
         Problem::new(Fault::Invalid, what).listing(problems)

@@ -12,6 +12,7 @@
 
 mod access_log;
 mod admin_token;
+mod audit;
 mod auth;
 mod body;
 mod caller;
@@ -19,6 +20,7 @@ mod check;
 mod decisions;
 mod events;
 mod explain;
+mod history;
 mod export;
 mod failures;
 mod guard;
@@ -50,6 +52,7 @@ pub use listener::{AdminTls, Door, serve};
 pub use reloading::{Desk, Reloads};
 pub use status::{EXPOSED, Phase, Readiness};
 
+use crate::audit::Audit;
 use crate::consent::Clock;
 use crate::consent::tenant::Tenants;
 use crate::decision_log::DecisionLog;
@@ -84,6 +87,8 @@ pub struct Control {
     pub metrics: Metrics,
     /// The recent decisions.
     pub log: DecisionLog,
+    /// Checkpoints and receipts.
+    pub audit: Audit,
     /// The configured tenants, in the order in which the store knows them.
     pub tenants: Arc<Tenants>,
     /// What time it is.
@@ -118,6 +123,25 @@ fn routes() -> Vec<Route> {
         Route::new("showRecipient", (Get, RECIPIENT), recipients::show, recipients::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
+        Route::new("showHistory", (Get, HISTORY), history::show, history::described)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("issueReceipt", (Get, RECEIPT), audit::receipt, audit::describe_receipt)
+            .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("auditKey", (Get, "/v1/audit/key"), audit::key, audit::describe_key)
+            .needs(Scope::ConsentRead),
+        Route::new(
+            "makeCheckpoint",
+            (Post, "/v1/audit/checkpoints"),
+            audit::checkpoint,
+            audit::describe_checkpoint,
+        )
+        .needs(Scope::Admin)
+        .writes(),
+        Route::new("verifyAudit", (Get, "/v1/audit/verify"), audit::verify, audit::describe_verify)
+            .needs(Scope::Admin)
+            .looks_up(),
         Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
@@ -148,6 +172,11 @@ fn routes() -> Vec<Route> {
 const METRICS: &str = "metrics";
 /// One person of one tenant.
 const RECIPIENT: &str = "/v1/tenants/{tenant}/recipients/{recipient}";
+
+/// What was learnt about them.
+const HISTORY: &str = "/v1/tenants/{tenant}/recipients/{recipient}/history";
+/// The proof of how they stand.
+const RECEIPT: &str = "/v1/tenants/{tenant}/recipients/{recipient}/receipt";
 
 /// The router of the admin API. A reload builds another ([`Desk`]): what must outlive one stands in [`Control`].
 pub fn router(control: Control, settings: Settings) -> Router {

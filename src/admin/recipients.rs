@@ -67,17 +67,24 @@ pub(super) async fn show(
     let place = caller.tenant(&tenant, &control.tenants)?;
     let recipient = Recipient::parse(&recipient).ok_or_else(unreadable_recipient)?;
     caller.touches(Some(place), &recipient);
-    let dossier = control.store.dossier(place, &recipient.key()).await.map_err(|error| {
+    let dossier = dossier_of(&control, (place, &recipient)).await?;
+    Ok(Json(record(&tenant, &recipient, &dossier, control.clock.now())))
+}
+
+/// Everything known about a person; a problem if that is nothing.
+pub(super) async fn dossier_of(control: &Control, of: (usize, &Recipient)) -> Result<Dossier, Problem> {
+    let dossier = control.store.dossier(of.0, &of.1.key()).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a dossier was not read");
         Problem::new(Fault::StoreUnavailable, "the recipient's record could not be read; try again")
     })?;
-    match dossier.filter(|dossier| !dossier.is_empty()) {
-        Some(dossier) => Ok(Json(record(&tenant, &recipient, &dossier, control.clock.now()))),
-        None => Err(Problem::new(Fault::NotFound, "nothing is known about this recipient for this tenant")),
-    }
+    dossier.filter(|dossier| !dossier.is_empty()).ok_or_else(nothing_known)
 }
 
-fn unreadable_recipient() -> Problem {
+pub(super) fn nothing_known() -> Problem {
+    Problem::new(Fault::NotFound, "nothing is known about this recipient for this tenant")
+}
+
+pub(super) fn unreadable_recipient() -> Problem {
     Problem::new(
         Fault::Unreadable,
         "the recipient in the path is not readable: write +E.164 (such as %2B15550000001) or a BSUID, percent-encoded",

@@ -1,12 +1,14 @@
 //! From the checked configuration to every component's settings.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
 use crate::admin::{self, AccessLog, AccessSink, AdminTls, Scope, Scopes, Token};
+use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::tenant::Tenants;
 use crate::decision_log::{self, RECENT_DEFAULT};
@@ -69,13 +71,28 @@ fn redis(
 pub(super) async fn hash_key(config: &Config, store: &ConsentStore) -> Result<Option<[u8; 32]>, AppError> {
     match &config.privacy.key_file {
         None => later(store.secret(HASH_KEY).await),
-        Some(path) => {
-            let content = std::fs::read(path)
-                .map_err(|e| AppError::Files("[privacy] key_file could not be read", e))?;
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
-            Ok(Some(digest.as_ref().first_chunk().copied().unwrap_or_default()))
-        }
+        Some(path) => hashed_file(path, "[privacy] key_file could not be read").map(Some),
     }
+}
+
+/// How checkpoints and receipts are signed, and how often the first are made.
+pub(super) fn audit(config: &Config) -> Result<audit::Settings, AppError> {
+    let seed = match &config.audit.key_file {
+        None => None,
+        Some(path) => Some(hashed_file(path, "[audit] key_file could not be read")?),
+    };
+    Ok(audit::Settings {
+        seed,
+        every: Some(config.audit.checkpoint_every).filter(|every| !every.is_zero()),
+        grace: config.audit.grace,
+        tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
+    })
+}
+
+fn hashed_file(path: &Path, wrong: &'static str) -> Result<[u8; 32], AppError> {
+    let content = std::fs::read(path).map_err(|e| AppError::Files(wrong, e))?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
+    Ok(digest.as_ref().first_chunk().copied().unwrap_or_default())
 }
 
 /// What a store that is away cannot say yet is no reason not to start.

@@ -20,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::admin::{
     self, Control, Desk, Door, EXPOSED, Guards, Phase, Readiness, Reloads, ensure_admin_token,
 };
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::consent::{Clock, plan};
 use crate::decision_log::DecisionLog;
@@ -148,6 +149,8 @@ pub async fn run(
     let follower =
         following::Follower { store: store.clone(), catalogue: catalogue.clone(), hash: log.hash().clone() };
     tokio::spawn(follower.run());
+    let audit = Audit::new(store.clone(), assemble::audit(&config)?, clock.clone());
+    tokio::spawn(audit.clone().run());
     let judge = Judge::new(
         assemble::judge(&config, Arc::clone(&tenants)),
         Policy::new(config.policy.clone()),
@@ -224,6 +227,7 @@ pub async fn run(
         judge,
         metrics: metrics.clone(),
         log: log.clone(),
+        audit,
         tenants,
         clock,
         readiness: readiness.clone(),

@@ -75,7 +75,6 @@ impl Reloader {
         let retried = std::mem::take(&mut self.again);
         match self.take_over().await {
             Ok(waiting) => {
-                self.control.metrics.reloaded(Reload::Ok);
                 tracing::info!(
                     policy.revision = self.control.judge.policy().revision(),
                     "configuration reloaded"
@@ -89,6 +88,8 @@ impl Reloader {
                 let waiting = waiting.join(", ");
                 let warning = format!("these settings were changed and need a restart: {waiting}");
                 self.control.reloads.say(if waiting.is_empty() { vec![] } else { vec![warning] });
+                // Last: who waits for this number finds everything else in place.
+                self.control.metrics.reloaded(Reload::Ok);
             }
             Err(kept) => self.keep(&kept, retried),
         }
@@ -137,6 +138,7 @@ impl Reloader {
             numbered.unwrap_or(Err(StoreError::NotReady)).map_err(Kept::Store)?;
         }
         // Nothing fails from here on.
+        self.control.audit.name_tenants(names.clone());
         self.control.metrics.set_tenants(names);
         self.desk.reopen(Control { tenants: Arc::clone(&tenants), ..self.control.clone() }, tokens);
         self.control.judge.serve(tenants);

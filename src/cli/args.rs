@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
+use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+use super::history::HistoryArgs;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
 #[derive(Debug, Parser)]
@@ -64,6 +66,9 @@ pub(super) enum Command {
     /// Fill and list the catalogue that says which category a template has.
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// Prove what the record says, and that nobody changed it.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Ask how a send would be judged, without sending it.
     Check(CheckArgs),
     /// Show a recent decision.
@@ -103,6 +108,7 @@ pub(super) struct ServeArgs {
     optgate consent grant +15550000001 --category utility --channel website --user-action checked_box\n  \
     optgate consent revoke +15550000001\n  \
     optgate consent show +15550000001\n  \
+    optgate consent history +15550000001\n  \
     optgate consent import opt-ins.csv\n  \
     optgate consent export -o consent.ndjson")]
 pub(super) enum ConsentCommand {
@@ -112,6 +118,8 @@ pub(super) enum ConsentCommand {
     Revoke(RevokeArgs),
     /// Show how a person stands.
     Show(ShowArgs),
+    /// Show everything that was learnt about a person, with evidence.
+    History(HistoryArgs),
     /// Record many events from a file.
     Import(ImportArgs),
     /// Write every event to a file that imports back.

@@ -8,6 +8,7 @@
 )]
 
 mod args;
+mod audit;
 mod check;
 mod client;
 mod consent;
@@ -15,6 +16,7 @@ pub mod demo;
 mod explain;
 mod export;
 mod failure;
+mod history;
 mod import;
 mod output;
 pub mod sandbox;
@@ -55,10 +57,12 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
         Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),
+        Command::Consent(ConsentCommand::History(args)) => history::run(&args, global),
         Command::Consent(ConsentCommand::Export(args)) => export::run(&args, global),
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
         Command::Templates(TemplatesCommand::List) => templates::list(global),
+        Command::Audit(command) => audit::run(&command, global),
         Command::Check(args) => check::run(&args, global),
         Command::Explain(args) => explain::run(&args, global),
         Command::Token(TokenCommand::New(args)) => token::new(&args, global),

@@ -21,7 +21,7 @@ pub use fingerprint::Fingerprint;
 pub use problem::{Place, Problem, Problems};
 pub use redis_url::{RedisAddress, Topology};
 pub use settings::{
-    Admin, AdminToken, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
+    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
     OnFull, Privacy, Proxy, Relay, Scope, Store, StoreKind, Upstream, Webhook,
 };
 

@@ -162,13 +162,6 @@ fn admin_tls(section: &Section<'_>) -> Option<Option<AdminTls>> {
     }
 }
 
-fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
-    let access_log = section.optional("access_log", sink)?;
-    Some(Audit {
-        access_log: access_log.map_or_else(|| Some(LogSink::File(data_dir?.join(ACCESS_LOG))), Some)?,
-    })
-}
-
 /// The access log's file in the data folder, unless `access_log` names another.
 const ACCESS_LOG: &str = "access.log";
 
@@ -211,6 +204,20 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
         response_timeout: response_timeout?,
         idle_timeout: idle_timeout?,
         max_idle_per_worker: max_idle_per_worker?,
+    })
+}
+
+fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
+    let access_log = section.optional("access_log", sink);
+    let key_file = section.optional("key_file", readable_file);
+    let checkpoint_every = section.value("checkpoint_every_seconds", seconds(0..=30 * DAY_S));
+    let grace = section.value("grace_seconds", seconds(1..=3600));
+    let in_data_dir = || Some(LogSink::File(data_dir?.join(ACCESS_LOG)));
+    Some(Audit {
+        key_file: key_file?,
+        checkpoint_every: checkpoint_every?,
+        grace: grace?,
+        access_log: access_log?.map_or_else(in_data_dir, Some)?,
     })
 }
 

@@ -29,10 +29,10 @@ pub struct Config {
     pub store: Store,
     /// Keyed hashes.
     pub privacy: Privacy,
+    /// Proof that nobody changed the record.
+    pub audit: Audit,
     /// The record of every decision.
     pub decision_log: DecisionLog,
-    /// The record of who uses the admin API.
-    pub audit: Audit,
     /// Decisions kept for explaining; `None` keeps none.
     pub decisions: Option<Decisions>,
     /// What the operator wants, ready to be put in force.
@@ -107,13 +107,6 @@ pub struct AdminTls {
     pub key: PathBuf,
     /// The authorities of which every caller must show a certificate.
     pub client_ca: Option<PathBuf>,
-}
-
-/// `[audit]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
-    /// Where the access log goes.
-    pub access_log: LogSink,
 }
 
 /// `[[admin.tokens]]`
@@ -223,6 +216,19 @@ pub enum StoreKind {
         /// How many replicas must have a write before it is acknowledged.
         wait_replicas: u32,
     },
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The file with the signing key; `None` makes one and keeps it in the store.
+    pub key_file: Option<PathBuf>,
+    /// How often checkpoints are made; zero is only when asked.
+    pub checkpoint_every: Duration,
+    /// How far in the past they speak.
+    pub grace: Duration,
+    /// Where the access log goes.
+    pub access_log: LogSink,
 }
 
 /// `[privacy]`

@@ -85,6 +85,11 @@ pub enum Content {
 }
 
 impl Content {
+    /// Whether text and salt are gone.
+    pub const fn is_erased(&self) -> bool {
+        matches!(self, Self::Erased { .. })
+    }
+
     /// The salted hash of the text.
     pub fn commitment(&self) -> Hash {
         match self {

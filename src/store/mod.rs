@@ -12,6 +12,7 @@ mod learning;
 mod link;
 mod place;
 pub mod redis;
+mod rows;
 mod stamps;
 mod sync;
 mod tickets;
@@ -35,6 +36,7 @@ use crate::metrics::Metrics;
 
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};
+pub use rows::{RowPage, Rows, StoredRow};
 
 use embedded::Embedded;
 use front::Front;

@@ -72,8 +72,12 @@ impl Stage {
         command.args(["serve", "--config", "optgate.toml", "--upstream", "http://127.0.0.1:9"]);
         command.args(["--listen", &free_addr().to_string(), "--admin-listen", &self.admin]);
         command.current_dir(self.folder.path());
-        self.gate = Some(Process::start(command).unwrap());
-        eventually("the gate listens", || TcpStream::connect(&self.admin).ok());
+        let gate = Process::start(command).unwrap();
+        // Not before this does it hear signals.
+        eventually("the gate serves", || {
+            gate.stderr().iter().any(|line| line.contains("serving")).then_some(())
+        });
+        self.gate = Some(gate);
         self
     }
 

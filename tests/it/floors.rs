@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("upstream", 4),
     ("templates", 5),
     ("decision_log", 5),
+    ("audit", 5),
     ("judge", 6),
     ("proxy", 7),
     ("webhook", 7),
@@ -44,13 +45,14 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Everything but the pure rooms: consent, wire, policy.
-const ABOVE_THE_WORDS: [&str; 15] = [
+const ABOVE_THE_WORDS: [&str; 16] = [
     "net",
     "metrics",
     "store",
     "upstream",
     "templates",
     "decision_log",
+    "audit",
     "judge",
     "proxy",
     "webhook",

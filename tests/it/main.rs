@@ -14,6 +14,7 @@
 )]
 
 mod admin_tls;
+mod audit;
 mod base_path;
 mod cli;
 mod clients;

@@ -115,12 +115,20 @@ impl Plane {
         readiness.enter(Phase::Serving);
         let access = AccessLog::open(AccessSink::File(folder.path().join("access.log"))).unwrap();
         let guards = Guards::new(access);
+        let audit_settings = crate::audit::Settings {
+            seed: None,
+            every: None,
+            grace: std::time::Duration::from_secs(1),
+            tenants: names.clone(),
+        };
+        let audit = Audit::new(store.clone(), audit_settings, clock.clone());
         let control = Control {
             store,
             catalogue,
             judge,
             metrics,
             log,
+            audit,
             tenants,
             clock,
             readiness,

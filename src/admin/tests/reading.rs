@@ -209,13 +209,20 @@ async fn a_body_that_is_not_what_belongs_there_is_refused_with_its_place() {
     let templates = format!("/v1/templates/{ACCOUNT}");
     let event = grant(NUMBER, "utility");
     let check = format!(r#"{{"sender":"{SENDER}","to":"{NUMBER}"}}"#);
-    for (verb, path, good) in
-        [("POST", "/v1/events", event), ("POST", "/v1/check", check), ("PUT", &templates, r#"{"data":[]}"#.to_owned())]
-    {
+    for (verb, path, good) in [
+        ("POST", "/v1/events", event),
+        ("POST", "/v1/check", check),
+        ("PUT", &templates, r#"{"data":[]}"#.to_owned()),
+    ] {
         for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "a"] {
             plane.write(verb, path, ROOT, (kind, good.clone().into())).await.problem(415);
         }
-        let bad = [good.clone() + "}", good.clone() + "\u{0}", good.trim_end_matches('}').to_owned(), String::new()];
+        let bad = [
+            good.clone() + "}",
+            good.clone() + "\u{0}",
+            good.trim_end_matches('}').to_owned(),
+            String::new(),
+        ];
         for bad in bad.into_iter().map(Bytes::from).chain([Bytes::from_static(b"{\"a\":\"\xff\"}")]) {
             let says = plane.call(verb, path, ROOT, bad.clone()).await.problem(422);
             assert!(says.contains("column") && !says.contains("5550000001"), "{path} {bad:?}: {says}");

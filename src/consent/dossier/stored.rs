@@ -71,6 +71,11 @@ impl Dossier {
         }
     }
 
+    /// Whether this is the stored form of the first version, whose events have no entries of a chain.
+    pub fn is_first_version(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&b'{')
+    }
+
     /// Takes in something that was stored; returns what an entry that covers it names.
     fn restore(&mut self, matter: Matter, text: &str) -> Option<Subject> {
         match matter {

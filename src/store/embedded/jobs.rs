@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::consent::TenantId;
 use crate::store::learning::Lesson;
+use crate::store::rows::Checkpoints;
 use crate::store::{Outcome, StoreError};
 
 /// One thing for the writer to do.
@@ -12,6 +13,8 @@ pub(super) enum Job {
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
+    /// Keep a checkpoint.
+    Checkpoint(Ask<Checkpoints, ()>),
     /// Give tenants their numbers.
     Number(Ask<Vec<String>, Vec<TenantId>>),
     /// Find or make a secret.
@@ -44,7 +47,9 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Number(_) | Self::Secret(_) | Self::Close(_) => 1,
+            Self::Templates(_) | Self::Number(_) | Self::Checkpoint(_) | Self::Secret(_) | Self::Close(_) => {
+                1
+            }
         }
     }
 
@@ -53,6 +58,7 @@ impl Job {
         match self {
             Self::Apply(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
+            Self::Checkpoint(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Close(waiting) => {

@@ -3,6 +3,7 @@
 mod batch;
 mod jobs;
 mod row;
+mod rows;
 mod tables;
 mod writer;
 

@@ -30,6 +30,8 @@ const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
 pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
 /// Name -> secret.
 pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
+/// Tenant and moment -> checkpoint.
+pub(super) const CHECKPOINTS: TableDefinition<(u32, u32), Bytes> = TableDefinition::new("checkpoints");
 /// What the file says of itself.
 const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 
@@ -100,6 +102,7 @@ fn initialize(database: &Database, tenants: &[String]) -> Result<Result<Vec<Tena
     transaction.open_table(DOSSIERS)?;
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(SECRETS)?;
+    transaction.open_table(CHECKPOINTS)?;
     let numbers = number(&transaction, tenants)?;
     transaction.commit()?;
     Ok(Ok(numbers))
@@ -138,8 +141,8 @@ pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error
 
 /// The file as of its last commit.
 pub(super) struct Snapshot {
-    gate: ReadOnlyTable<Bytes, Bytes>,
-    transaction: ReadTransaction,
+    pub(super) gate: ReadOnlyTable<Bytes, Bytes>,
+    pub(super) transaction: ReadTransaction,
 }
 
 impl Snapshot {

@@ -17,6 +17,7 @@ use crate::store::stamps::Stamps;
 
 use super::batch::{Batch, Tenants};
 use super::jobs::Job;
+use super::rows;
 use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, number, read_failed, write_failed};
 
 /// A transaction takes no further job once it holds this many events.
@@ -123,6 +124,7 @@ impl Writer {
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
                 }
+                Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {
                     ask.output = number(transaction, &ask.input).map_err(write_failed)?;
                 }

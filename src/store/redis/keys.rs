@@ -31,6 +31,21 @@ pub(super) fn dossiers_of(tenant: TenantId) -> String {
     format!("og:r:{{{}.*", tenant.0)
 }
 
+/// What the dossiers of people under a keyed hash match.
+pub(super) fn hashed_dossiers_of(tenant: TenantId) -> String {
+    format!("og:r:{{{}.#*", tenant.0)
+}
+
+/// What the gate records of a tenant match.
+pub(super) fn gates_of(tenant: TenantId) -> String {
+    format!("og:c:{{{}.*", tenant.0)
+}
+
+/// Where the checkpoints of a tenant stand, by their moments.
+pub(super) fn checkpoints(tenant: TenantId) -> String {
+    format!("og:checkpoints:{{og}}:{}", tenant.0)
+}
+
 /// Where a secret stands.
 pub(super) fn secret(name: &str) -> String {
     format!("og:secret:{{og}}:{name}")

@@ -9,6 +9,7 @@ mod fault;
 mod intents;
 mod keys;
 mod lane;
+mod rows;
 mod scan;
 mod script;
 mod tenants;

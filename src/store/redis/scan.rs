@@ -16,7 +16,7 @@ use super::writing::stored;
 
 /// How many keys the server looks at in one step; other commands run in between.
 const STEP: usize = 1000;
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a reading stands.
 #[derive(Clone, Debug, Default)]
@@ -40,11 +40,7 @@ pub(super) async fn page(
 ) -> Result<Found, StoreError> {
     let mut found = Vec::new();
     while found.is_empty() {
-        while position.named.is_empty() && !(position.begun && position.cursor.is_none()) {
-            step(connection, tenant, &mut position).await?;
-        }
-        let rest = position.named.len().saturating_sub(limit.max(1));
-        let next = position.named.split_off(rest);
+        let next = named(connection, &keys::dossiers_of(tenant), &mut position, limit).await?;
         if next.is_empty() {
             return Ok((found, None));
         }
@@ -53,15 +49,29 @@ pub(super) async fn page(
     Ok((found, Some(position)))
 }
 
+/// Whose keys match a pattern, at most `limit` at a time; nobody is the end.
+pub(super) async fn named(
+    connection: &MultiplexedConnection,
+    pattern: &str,
+    position: &mut Position,
+    limit: usize,
+) -> Result<Vec<RecipientKey>, StoreError> {
+    while position.named.is_empty() && !(position.begun && position.cursor.is_none()) {
+        step(connection, pattern, position).await?;
+    }
+    let rest = position.named.len().saturating_sub(limit.max(1));
+    Ok(position.named.split_off(rest))
+}
+
 /// Lets the server name some more keys.
 async fn step(
     connection: &MultiplexedConnection,
-    tenant: TenantId,
+    pattern: &str,
     position: &mut Position,
 ) -> Result<(), StoreError> {
     let mut scan = redis::cmd("SCAN");
     scan.arg(position.cursor.unwrap_or_default());
-    scan.arg("MATCH").arg(keys::dossiers_of(tenant)).arg("COUNT").arg(STEP);
+    scan.arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
     let answer = ask(connection, &scan, PATIENCE).await?;
     let (cursor, named) = parts(&answer).ok_or(StoreError::Unreadable)?;
     position.begun = true;
@@ -75,7 +85,10 @@ fn parts(answer: &Value) -> Option<(u64, Vec<RecipientKey>)> {
     let [cursor, Value::Array(named)] = parts.as_slice() else { return None };
     let cursor = std::str::from_utf8(bytes(cursor)?).ok()?.parse().ok()?;
     // A key that is no place was not written by us.
-    let key = |value: &Value| Some(keys::place_of_dossier(bytes(value)?)?.key);
+    let key = |value: &Value| {
+        let name = bytes(value)?;
+        Some(keys::place_of_dossier(name).or_else(|| keys::place_of_gate(name))?.key)
+    };
     Some((cursor, named.iter().filter_map(key).collect()))
 }
 

@@ -109,7 +109,6 @@ impl Caller {
     }
 
     /// Whether the token may be used for something beside what the operation asked for.
-    #[allow(dead_code, reason = "for decisions, whose explanation holds more for who may read consent")]
     pub(super) fn holds(&self, scope: Scope) -> bool {
         self.0.scopes.contains(scope)
     }
@@ -175,7 +174,8 @@ impl Caller {
             by_tenant.insert(None, Vec::new());
         }
         let mut lines = Vec::new();
-        for (tenant, hashes) in by_tenant {
+        for (tenant, mut hashes) in by_tenant {
+            hashes.dedup();
             let mut chunks = hashes.chunks(PEOPLE_A_LINE);
             self.line(tenant, (chunks.next().unwrap_or_default(), upshot), &mut lines);
             for chunk in chunks {

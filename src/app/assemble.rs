@@ -42,6 +42,7 @@ pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
         lookup_deadline: config.store.lookup_deadline,
         cache_capacity: config.store.cache_capacity,
         tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
+        form: store::Form::asked(config.privacy.hash_recipients),
     })
 }
 

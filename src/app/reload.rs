@@ -143,7 +143,11 @@ impl Reloader {
         self.desk.reopen(Control { tenants: Arc::clone(&tenants), ..self.control.clone() }, tokens);
         self.control.judge.serve(tenants);
         self.enforce(&config);
-        Ok(self.started.written.needing_restart(&config.written))
+        let mut waiting = self.started.written.needing_restart(&config.written);
+        if config.webhook_urls != self.started.webhook_urls {
+            waiting.push("tenants.senders.webhook_url".to_owned());
+        }
+        Ok(waiting)
     }
 
     fn read(&self) -> Result<Config, Kept> {

@@ -71,7 +71,7 @@ pub(super) enum Command {
     Audit(AuditCommand),
     /// Ask how a send would be judged, without sending it.
     Check(CheckArgs),
-    /// Show a recent decision.
+    /// Show a decision and what it rested on: the consent event, the template's category, the policy.
     Explain(ExplainArgs),
     /// Make tokens for the admin API.
     #[command(subcommand)]
@@ -178,13 +178,21 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  optgate explain 01JH2V8Q4ZK6Y3W9F0T7M5N1RB\n\n\
-    The id stands in the header optgate-decision-id and, of a refusal, in fbtrace_id. A gate keeps its latest decisions; \
-    older ones stand in the decision log.")]
+#[command(after_help = "Examples:\n  \
+    optgate explain 01JH2V8Q4ZK6Y3W9F0T7M5N1RB\n  \
+    optgate explain wamid.HBgLMTU1NTAwMDAwMDEVAgARGBI5QTNDQTVCM0Q0Q0Q2RTY3RTcA\n  \
+    optgate explain 01JH2V8Q4ZK6Y3W9F0T7M5N1RB --recipient +15550000001 --json\n\n\
+    The id stands in the header optgate-decision-id and, of a refusal, in fbtrace_id; the message id in messages[].id of the \
+    provider's answer. A gate explains its own decisions, as long as [decisions] keeps them; older ones stand in its decision log.\n\n\
+    Exit codes: 0 the decision is shown, allowed or refused; 1 it is not kept here, the token may not see it, or the gate does not answer; 2 the \
+    command line makes no sense.")]
 pub(super) struct ExplainArgs {
-    /// The decision's id.
-    #[arg(value_name = "DECISION_ID")]
+    /// The decision's id, or the message id that the provider answered with.
+    #[arg(value_name = "DECISION_ID|WAMID")]
     pub(super) id: String,
+    /// The recipient, if you know it: +E.164 or a BSUID. Finds the consent without a look through the whole store.
+    #[arg(long, value_name = "RECIPIENT")]
+    pub(super) recipient: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

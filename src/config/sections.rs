@@ -222,7 +222,9 @@ fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
 }
 
 fn privacy(section: &Section<'_>) -> Option<Privacy> {
-    Some(Privacy { key_file: section.optional("key_file", readable_file)? })
+    let key_file = section.optional("key_file", readable_file);
+    let hash_recipients = section.value("hash_recipients", switch);
+    Some(Privacy { key_file: key_file?, hash_recipients: hash_recipients? })
 }
 
 fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {

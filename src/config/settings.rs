@@ -236,6 +236,8 @@ pub struct Audit {
 pub struct Privacy {
     /// The key of the keyed hashes; `None` makes one and keeps it in the store.
     pub key_file: Option<PathBuf>,
+    /// Whether the store keeps recipients as keyed hashes only.
+    pub hash_recipients: bool,
 }
 
 /// `[decision_log]`

@@ -29,6 +29,21 @@ pub(super) fn text(entry: &Entry) -> Result<&str, Wrong> {
     Ok(text)
 }
 
+/// `true` or `false`.
+pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
+    match &entry.node {
+        Node::Switch(on) => Ok(*on),
+        Node::Untyped(text) if text == "true" => Ok(true),
+        Node::Untyped(text) if text == "false" => Ok(false),
+        Node::Untyped(_)
+        | Node::Text(_)
+        | Node::Number(_)
+        | Node::List(_)
+        | Node::Table(_)
+        | Node::Other(_) => Err(wrong_type(entry, "true or false", "write it without quotes")),
+    }
+}
+
 /// A string that says something.
 pub(super) fn non_empty(entry: &Entry) -> Result<&str, Wrong> {
     let text = text(entry)?;
@@ -211,21 +226,6 @@ pub(super) fn categories(entry: &Entry) -> Result<CategorySet, Wrong> {
         Node::Untyped(_) | Node::Text(_) | Node::Number(_) | Node::Table(_) | Node::Other(_) => Err(
             Wrong::new("will not do", "write true, false, or a list of categories such as [\"marketing\"]"),
         ),
-    }
-}
-
-/// `true` or `false`.
-pub(super) fn switch(entry: &Entry) -> Result<bool, Wrong> {
-    match &entry.node {
-        Node::Switch(on) => Ok(*on),
-        Node::Untyped(text) if text == "true" => Ok(true),
-        Node::Untyped(text) if text == "false" => Ok(false),
-        Node::Untyped(_)
-        | Node::Text(_)
-        | Node::Number(_)
-        | Node::List(_)
-        | Node::Table(_)
-        | Node::Other(_) => Err(wrong_type(entry, "true or false", "write true or false without quotes")),
     }
 }
 

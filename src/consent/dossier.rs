@@ -14,6 +14,7 @@ use super::recipient::RecipientKey;
 use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
 use super::time::Timestamp;
 
+mod erasure;
 mod stored;
 
 /// How many other identities a person may have; a longer list is somebody's mistake.
@@ -129,9 +130,9 @@ impl Dossier {
         let mut changed = false;
         for event in self.events.values() {
             let crosses = match event.kind {
-                Kind::Revoke => true,
+                Kind::Revoke | Kind::Erase => true,
                 Kind::Grant | Kind::Resume | Kind::Inbound => provenance == Provenance::Observed,
-                Kind::Link | Kind::Erase => false,
+                Kind::Link => false,
             };
             changed |= crosses && other.learn(event.clone()) == Learned::New;
         }
@@ -146,6 +147,7 @@ impl Dossier {
             window_until: inbound.map(|at| at.plus(SERVICE_WINDOW)),
             seq: u32::try_from(self.events.len().saturating_add(self.links.len())).unwrap_or(u32::MAX),
             linked: !self.links.is_empty(),
+            erased: self.erased_at().is_some(),
         }
     }
 
@@ -155,7 +157,7 @@ impl Dossier {
     /// only where nothing else does.
     fn category_record(&self, category: Category) -> CategoryRecord {
         let standing_revoke =
-            |e: &Event| e.kind == Kind::Revoke && e.covers(category) && !self.lifted(e, category);
+            |e: &Event| e.kind.is_withdrawal() && e.covers(category) && !self.lifted(e, category);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
         let persons_grant = self.latest(|e| {
@@ -226,7 +228,8 @@ impl Dossier {
 
     /// Whether the person took their own revoke back, at the same source and later.
     fn lifted(&self, revoke: &Event, category: Category) -> bool {
-        revoke.actor.speaks_for_person()
+        revoke.kind != Kind::Erase
+            && revoke.actor.speaks_for_person()
             && self.events.values().any(|e| {
                 e.kind == Kind::Resume
                     && e.actor.speaks_for_person()

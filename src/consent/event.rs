@@ -30,11 +30,19 @@ pub enum Kind {
     Inbound,
     /// Two identities are the same person.
     Link,
-    /// The person asked to be forgotten.
+    /// The person asked to be forgotten: what is left of them withdraws everything.
     Erase,
 }
 
 impl Kind {
+    /// Whether it says that something is not permitted any more.
+    pub const fn is_withdrawal(self) -> bool {
+        match self {
+            Self::Revoke | Self::Erase => true,
+            Self::Grant | Self::Resume | Self::Inbound | Self::Link => false,
+        }
+    }
+
     /// Whether it can end a permission: a withdrawal does, and a link may bring one along.
     pub const fn withdraws(self) -> bool {
         match self {
@@ -72,6 +80,11 @@ impl Actor {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(pub String);
+
+impl EventId {
+    /// What the ids of erasures begin with. An export has them; whoever writes an event of their own has to ask for the erasure instead.
+    pub const ERASURE: &'static str = "erasure-";
+}
 
 impl fmt::Debug for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

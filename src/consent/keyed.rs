@@ -3,6 +3,7 @@
 //! Knows neither where the key is kept nor when a hash stands in place of a number.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 
@@ -70,13 +71,14 @@ impl fmt::Debug for RecipientHash {
 /// Makes the hashes of one store. Cheap to clone; computing one allocates nothing.
 #[derive(Clone)]
 pub struct RecipientHasher {
-    key: hmac::Key,
+    /// Shared, because what is computed ahead of every hash takes a kilobyte.
+    key: Arc<hmac::Key>,
 }
 
 impl RecipientHasher {
     /// A hasher under a store's secret.
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+        Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)) }
     }
 
     /// The key under which a recipient of a tenant stands as a hash. A hash and the tenant's own record are what they are.

@@ -91,6 +91,8 @@ pub struct Record {
     pub seq: u32,
     /// Whether other identities of the person are known.
     pub linked: bool,
+    /// Whether the person was erased and nothing has been learnt since.
+    pub erased: bool,
 }
 
 impl Record {
@@ -98,7 +100,8 @@ impl Record {
     pub fn gate_record(&self) -> GateRecord {
         let mut gate = GateRecord { seq: self.seq, ..GateRecord::default() };
         gate.window_until = self.window_until.map_or(0, Timestamp::as_secs_u32);
-        gate.flags = if self.linked { GateRecord::LINKED } else { 0 };
+        gate.flags = if self.linked { GateRecord::LINKED } else { 0 }
+            | if self.erased { GateRecord::TOMBSTONE } else { 0 };
         for (slot, category) in gate.slots.iter_mut().zip(&self.categories) {
             slot.state = category.state;
             slot.until = category.until.map_or(0, Timestamp::as_secs_u32);

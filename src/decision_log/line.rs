@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::country;
 use super::event::{Event, Reading, Text, Verdict};
-use crate::consent::{Category, DenyReason, GateRecord, Lookup, Recipient, Timestamp};
+use crate::consent::{Category, DenyReason, GateRecord, Lookup, Recipient, RecipientKey, Timestamp};
 use crate::policy::{Mode, WindowKnowledge};
 
 /// Hashes what must not be read, so that equal things still look equal on every node that shares the key.
@@ -39,6 +39,14 @@ impl KeyedHash {
     /// How a recipient stands in the log, the same for every spelling of a number.
     pub fn recipient(&self, recipient: &Recipient) -> Option<String> {
         self.short(recipient.key().bytes())
+    }
+
+    /// How the recipient with this key stands in the log; `None` for a key that is no number and no user id.
+    pub fn key(&self, key: &RecipientKey) -> Option<String> {
+        match key {
+            RecipientKey::Phone(_) | RecipientKey::UserId(_) => self.short(key.bytes()),
+            RecipientKey::Hashed(_) | RecipientKey::Tenant => None,
+        }
     }
 
     /// How a provider's message id stands in the log.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::naming::Form;
 use super::redis::RedisFault;
 
 /// Why a store could not be opened.
@@ -37,6 +38,13 @@ pub enum OpenError {
         found: u32,
         /// The version that this program reads and writes.
         known: u32,
+    },
+    /// The file keeps recipients in another form than is configured.
+    OtherForm {
+        /// The file.
+        path: PathBuf,
+        /// The form that it was made with.
+        kept: Form,
     },
     /// The system gave no randomness.
     Randomness {
@@ -73,6 +81,9 @@ impl fmt::Display for OpenError {
                 "the consent store {} has format {found} and this program knows format {known}: run the version of optgate that wrote it",
                 path.display()
             ),
+            Self::OtherForm { path, kept } => {
+                write!(f, "the consent store {} {}", path.display(), kept.remedy())
+            }
             Self::Randomness { .. } => f.write_str("the system gave no randomness: start optgate again"),
             Self::Redis { .. } => f.write_str(
                 "the Redis store cannot be set up: check [store] url and ca_file; certificates must be PEM",
@@ -88,7 +99,7 @@ impl std::error::Error for OpenError {
             Self::Unreadable { source, .. } => source.as_deref().map(|e| e as _),
             Self::Redis { source } => Some(source),
             Self::Randomness { source } => Some(source),
-            Self::Locked { .. } | Self::WrongVersion { .. } => None,
+            Self::Locked { .. } | Self::WrongVersion { .. } | Self::OtherForm { .. } => None,
         }
     }
 }

@@ -85,8 +85,12 @@ pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
 }
 
 /// Teaches a revoke to one of the identities that it names, without linking them: how a revoke that names too many still stops every one of them.
+///
+/// Each learns it as their own and as naming nobody else: who is erased later is not left over in the dossiers of the others.
 pub(super) fn learn_unlinked(component: &mut Component, named: &RecipientKey, lesson: &Lesson) -> Learnt {
-    let news = component.entry(named.clone()).or_default().learn(lesson.event.clone()) == Learned::New;
+    let recipient = named.recipient().unwrap_or_else(|| lesson.event.recipient.clone());
+    let own = Event { recipient, links: Vec::new(), ..lesson.event.clone() };
+    let news = component.entry(named.clone()).or_default().learn(own) == Learned::New;
     let mut changed = settle(component);
     if news {
         changed.push(named.clone());
@@ -108,7 +112,7 @@ fn outcome_of_grant(dossier: &Dossier, event: &Event) -> Outcome {
     let granted = dossier.granted_of(asked);
     let waiting = dossier.pending_of(asked);
     let by_person =
-        || dossier.history().iter().any(|e| e.kind == Kind::Revoke && e.actor.speaks_for_person());
+        || dossier.history().iter().any(|e| e.kind.is_withdrawal() && e.actor.speaks_for_person());
     if granted == asked || (event.pending && granted.union(waiting) == asked) {
         Outcome::Applied
     } else if granted.union(waiting) == asked {

@@ -5,14 +5,18 @@
 
 mod cache;
 mod embedded;
+mod erasure;
 mod error;
 mod fence;
 mod front;
 mod learning;
 mod link;
+mod naming;
+mod people;
 mod place;
 pub mod redis;
 mod rows;
+mod settings;
 mod stamps;
 mod sync;
 mod tickets;
@@ -22,7 +26,6 @@ mod front_tests;
 #[cfg(test)]
 mod model;
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -34,46 +37,18 @@ use crate::consent::lookup::Source;
 use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
+pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};
+pub use naming::Form;
 pub use rows::{RowPage, Rows, StoredRow};
+pub use settings::{Kind, Settings};
 
 use embedded::Embedded;
 use front::Front;
+use naming::{Identities, Identity, Names};
 use place::Place;
 use redis::Redis;
-
-/// What a store is opened with.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Which store, and where.
-    pub kind: Kind,
-    /// After how long a lookup answers [`Lookup::Unavailable`].
-    pub lookup_deadline: Duration,
-    /// How many records the cache in front holds.
-    pub cache_capacity: u64,
-    /// The configured tenants' names; a tenant's place in this list names it in every call. [`ConsentStore::name_tenants`] adds to it.
-    pub tenants: Vec<String>,
-}
-
-impl Settings {
-    /// The default of [`Settings::lookup_deadline`].
-    pub const LOOKUP_DEADLINE: Duration = Duration::from_millis(50);
-    /// The default of [`Settings::cache_capacity`].
-    pub const CACHE_CAPACITY: u64 = 1_000_000;
-}
-
-/// The kinds of store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A file of this process alone: durable, needs no server.
-    Embedded {
-        /// The file; made, with its folders, if it does not exist.
-        path: PathBuf,
-    },
-    /// A Redis server, shared with other nodes.
-    Redis(redis::Settings),
-}
 
 /// An event on its way into the store.
 #[derive(Clone, Debug)]
@@ -120,8 +95,9 @@ pub struct ConsentStore {
 }
 
 struct Inner {
-    /// The store's own number of each configured tenant, in configured order; none until the store has told them.
-    tenants: redis::Numbers,
+    /// The tenants' numbers and the naming of recipients; none until the store has told them.
+    identity: Identities,
+    clock: Clock,
     lookup_deadline: Duration,
     front: Arc<Front>,
     backend: Backend,
@@ -166,23 +142,28 @@ impl ConsentStore {
         match settings.kind {
             Kind::Embedded { path } => {
                 // One process owns the file and tells its own cache of every write: entries need no maximum age.
-                let front = Arc::new(Front::new(settings.cache_capacity, None, clock));
-                let (backend, tenants) = Embedded::open(path, settings.tenants, front.clone()).await?;
+                let front = Arc::new(Front::new(settings.cache_capacity, None, clock.clone()));
+                let names = Names { tenants: settings.tenants, form: settings.form };
+                let (backend, identity) = Embedded::open(path, names, front.clone()).await?;
                 let backend = Backend::Embedded(backend);
-                let tenants = Arc::new(ArcSwapOption::from_pointee(tenants));
+                let identity = Arc::new(ArcSwapOption::from_pointee(identity));
+                let lookup_deadline = settings.lookup_deadline;
                 let fence = OnceLock::new();
-                let inner =
-                    Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend, fence };
-                Ok(Self { inner: Arc::new(inner) })
+                Ok(Self {
+                    inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend, fence }),
+                })
             }
             Kind::Redis(server) => {
-                let front = Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock));
-                let (backend, tenants) = Redis::open(&server, settings.tenants, front.clone()).await?;
+                let front =
+                    Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock.clone()));
+                let names = Names { tenants: settings.tenants, form: settings.form };
+                let (backend, identity) = Redis::open(&server, names, front.clone()).await?;
                 let backend = Backend::Redis(backend);
+                let lookup_deadline = settings.lookup_deadline;
                 let fence = OnceLock::new();
-                let inner =
-                    Inner { tenants, lookup_deadline: settings.lookup_deadline, front, backend, fence };
-                Ok(Self { inner: Arc::new(inner) })
+                Ok(Self {
+                    inner: Arc::new(Inner { identity, clock, lookup_deadline, front, backend, fence }),
+                })
             }
         }
     }
@@ -209,7 +190,7 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future loses nothing; others who wait for the same record ask again themselves.
     pub async fn lookup(&self, tenant: usize, key: &RecipientKey) -> Answer {
-        let Some(place) = self.place(tenant, key) else {
+        let Ok(place) = self.place(tenant, key) else {
             return Answer { lookup: Lookup::Unavailable, source: Source::Store };
         };
         if let Some(lookup) = self.inner.front.cached(&place) {
@@ -225,29 +206,6 @@ impl ConsentStore {
                 self.inner.front.fetch(&place, self.inner.lookup_deadline, fetch).await
             }
         }
-    }
-
-    /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.
-    ///
-    /// Withdrawals reach every linked identity in the same step. If an error is returned nothing is acknowledged; repeating the events is harmless.
-    ///
-    /// # Cancel safety
-    /// Dropping the future does not take the events back.
-    pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
-        let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
-        let mut events = Vec::with_capacity(incoming.len());
-        for incoming in incoming {
-            let tenant = self.tenant(incoming.tenant)?;
-            events.push(learning::Lesson { tenant, event: incoming.event, provenance: incoming.provenance });
-        }
-        let outcomes = match &self.inner.backend {
-            Backend::Embedded(store) => store.apply(events).await,
-            Backend::Redis(store) => store.apply(events).await,
-        }?;
-        if withdraws {
-            self.pass_fence().await;
-        }
-        Ok(outcomes)
     }
 
     /// From now on a withdrawal is acknowledged only once what was permitted before it has left. The first fence stays.
@@ -269,24 +227,16 @@ impl ConsentStore {
     pub async fn name_tenants(&self, names: Vec<String>) -> Result<(), StoreError> {
         match &self.inner.backend {
             Backend::Embedded(store) => {
-                let numbers = store.number(names).await?;
-                self.inner.tenants.store(Some(Arc::new(numbers)));
+                let tenants = store.number(names).await?;
+                let naming = self.identity()?.naming.clone();
+                self.inner.identity.store(Some(Arc::new(Identity { tenants, naming })));
                 Ok(())
             }
             Backend::Redis(store) => store.number(names).await,
         }
     }
 
-    /// Everything known about a recipient.
-    pub async fn dossier(&self, tenant: usize, key: &RecipientKey) -> Result<Option<Dossier>, StoreError> {
-        let place = Place { tenant: self.tenant(tenant)?, key: key.clone() };
-        match &self.inner.backend {
-            Backend::Embedded(store) => store.dossier(place).await,
-            Backend::Redis(store) => store.dossier(place).await,
-        }
-    }
-
-    /// The first `limit` dossiers of a tenant, or the next ones after a page.
+    /// The first `limit` dossiers of a tenant, tombstones among them, or the next ones after a page. Whoever came back after an erasure has both.
     pub async fn page(&self, tenant: usize, after: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
         let tenant = self.tenant(tenant)?;
         match &self.inner.backend {
@@ -307,6 +257,22 @@ impl ConsentStore {
                 let (dossiers, next) = store.page(tenant, after.unwrap_or_default(), limit).await?;
                 Ok(Page { dossiers, next: next.map(|position| Cursor(At::Scan(position))) })
             }
+        }
+    }
+
+    /// The keys of a tenant's recipients that are wanted, at most `limit`.
+    ///
+    /// Looks at every recipient's key: for a question that a person asks now and then.
+    pub async fn find(
+        &self,
+        tenant: usize,
+        limit: usize,
+        wanted: impl Fn(&RecipientKey) -> bool + Send + 'static,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        let tenant = self.tenant(tenant)?;
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.find(tenant, limit, wanted).await,
+            Backend::Redis(store) => store.find(tenant, limit, wanted).await,
         }
     }
 
@@ -340,7 +306,7 @@ impl ConsentStore {
             Backend::Embedded(store) => store.health(),
             Backend::Redis(store) => store.health(),
         };
-        health.up &= self.inner.tenants.load().is_some();
+        health.up &= self.inner.identity.load().is_some();
         health
     }
 
@@ -357,14 +323,20 @@ impl ConsentStore {
         }
     }
 
-    fn tenant(&self, tenant: usize) -> Result<TenantId, StoreError> {
-        let tenants = self.inner.tenants.load();
-        let tenants = tenants.as_deref().ok_or(StoreError::NotReady)?;
-        tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
+    fn identity(&self) -> Result<Arc<Identity>, StoreError> {
+        self.inner.identity.load_full().ok_or(StoreError::NotReady)
     }
 
-    /// Copies a number and counts up a user id's reference: nothing is allocated on the hot path.
-    fn place(&self, tenant: usize, key: &RecipientKey) -> Option<Place> {
-        Some(Place { tenant: self.tenant(tenant).ok()?, key: key.clone() })
+    fn tenant(&self, tenant: usize) -> Result<TenantId, StoreError> {
+        let identity = self.inner.identity.load();
+        let identity = identity.as_deref().ok_or(StoreError::NotReady)?;
+        identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)
+    }
+
+    fn place(&self, tenant: usize, key: &RecipientKey) -> Result<Place, StoreError> {
+        let identity = self.inner.identity.load();
+        let identity = identity.as_deref().ok_or(StoreError::NotReady)?;
+        let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
+        Ok(identity.naming.place(tenant, key))
     }
 }

@@ -7,6 +7,7 @@ use crate::wire::classify::TemplateEntry;
 
 async fn store(folder: &Path) -> ConsentStore {
     let settings = Settings {
+        form: crate::store::Form::Plain,
         kind: Kind::Embedded { path: folder.join("consent.redb") },
         lookup_deadline: Settings::LOOKUP_DEADLINE,
         cache_capacity: 10,

@@ -6,7 +6,6 @@ use aws_lc_rs::digest;
 
 use super::Relay;
 use crate::consent::dossier::Provenance;
-use crate::consent::tenant::Sending;
 use crate::consent::words::{Wish, Words};
 use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
 use crate::store::{Incoming, StoreError};
@@ -33,12 +32,8 @@ pub(super) async fn learn(relay: &Relay, reading: &Reading) -> Result<(), StoreE
 }
 
 fn lessons(relay: &Relay, words: &Words, notice: &Notice) -> Vec<Incoming> {
-    let tenant = match relay.judge.tenants().sending(&notice.sender) {
-        Sending::Known(sender) => sender.tenant,
-        Sending::Default => 0,
-        // Whoever it was told to does not send through this gate.
-        Sending::Unknown => return Vec::new(),
-    };
+    // Whoever it was told to does not send through this gate.
+    let Some(tenant) = relay.judge.tenant_of(&notice.sender) else { return Vec::new() };
     let incoming = |(event, provenance)| Incoming { tenant, event, provenance };
     let told = Told { notice, received_at: relay.clock.now() };
     match &notice.what {

@@ -159,6 +159,21 @@ pub fn render(refusal: &Refusal<'_>) -> Rendered {
     }
 }
 
+/// A reason in words.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// What happened and why.
+    pub what: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// What a caller is told of a reason.
+pub fn told(reason: DenyReason, category: Option<Category>) -> Told {
+    let Row { what, remedy, .. } = denied(reason, category);
+    Told { what, remedy }
+}
+
 fn row(cause: Cause, category: Option<Category>) -> Row {
     match cause {
         Cause::Denied(reason) => denied(reason, category),

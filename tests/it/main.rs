@@ -22,6 +22,7 @@ mod config;
 mod demo;
 mod deploy;
 mod durability;
+mod explain;
 mod faults;
 mod floors;
 mod journey;

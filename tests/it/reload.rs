@@ -73,7 +73,7 @@ fn a_tenant_comes_and_goes_without_a_restart_and_keeps_its_consent() {
 #[test]
 fn a_tenant_comes_and_goes_with_redis_too() {
     let server = Redis::start();
-    a_tenant_comes_and_goes(|gate| gate.redis(&server.url()));
+    a_tenant_comes_and_goes(|gate| gate.redis(&server.url()).set("store", "lookup_deadline_ms", "5000"));
 }
 
 #[test]
@@ -208,7 +208,8 @@ fn a_hundred_reloads_under_load_give_no_wrong_verdict_and_drop_no_connection() {
 #[test]
 fn new_tenants_wait_for_a_store_that_is_away() {
     let mut server = Redis::start();
-    let scene = Scene::agreed_with(|gate| gate.redis(&server.url()));
+    let scene =
+        Scene::agreed_with(|gate| gate.redis(&server.url()).set("store", "lookup_deadline_ms", "5000"));
     let gate = &scene.gate;
     server.kill9();
     edit(gate, &(config(gate) + GLOBEX));

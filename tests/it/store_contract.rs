@@ -2,9 +2,18 @@
 
 pub(crate) mod bench;
 mod clauses;
+mod erasing;
 pub(crate) mod events;
+mod hashing;
 
 use bench::Bench;
+
+/// The clauses of every file.
+mod all {
+    pub(super) use super::clauses::*;
+    pub(super) use super::erasing::*;
+    pub(super) use super::hashing::*;
+}
 
 /// Makes every clause a test of a kind of store.
 macro_rules! holds_for {
@@ -14,14 +23,14 @@ macro_rules! holds_for {
     };
     (@kind $kind:ident $bench:expr, $($clause:ident),+) => {
         mod $kind {
-            use super::{Bench, clauses};
+            use super::{Bench, all};
 
             $(
                 #[test]
                 fn $clause() {
                     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
                     let bench: Bench = $bench;
-                    runtime.block_on(clauses::$clause(&bench));
+                    runtime.block_on(all::$clause(&bench));
                 }
             )+
         }
@@ -51,6 +60,22 @@ holds_for!(
     pages_hold_every_dossier_once,
     a_closed_store_answers_nothing_and_keeps_everything,
     errors_and_debug_output_name_nobody,
+    an_erased_person_is_refused_and_leaves_no_byte_behind,
+    erasing_again_changes_nothing_and_erasing_nobody_says_so,
+    events_from_before_an_erasure_do_not_bring_the_grant_back,
+    only_the_persons_own_later_act_grants_after_an_erasure,
+    erasing_one_identity_erases_them_all,
+    a_withdrawal_that_named_too_many_leaves_nothing_of_the_erased_with_the_others,
+    whoever_came_back_can_be_erased_again,
+    no_reader_sees_a_grant_once_its_erasure_is_acknowledged,
+    events_that_arrive_during_an_erasure_lose_no_withdrawal,
+    an_erasure_survives_the_store_being_opened_again,
+    hashed_recipients_are_found_and_stand_nowhere,
+    a_hashed_store_links_pages_and_erases_like_any_other,
+    what_a_hashed_store_exports_it_takes_in_again,
+    tombstones_of_a_plain_store_are_exported_and_taken_in_again,
+    a_hash_names_nobody_in_a_plain_store,
+    a_filled_store_keeps_the_form_it_was_made_with,
 );
 
 /// What only the embedded store can get wrong: its file.

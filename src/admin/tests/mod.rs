@@ -89,6 +89,7 @@ impl Plane {
             lookup_deadline: StoreSettings::LOOKUP_DEADLINE,
             cache_capacity: 1000,
             tenants: names.clone(),
+            form: crate::store::Form::Plain,
         };
         let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));

@@ -1,6 +1,6 @@
 //! What each kind of event asks of the fields: whether it can be an event at all, not whether a grant keeps the opt-in rules.
 
-use super::{EventAsWritten, Kind};
+use super::{EventAsWritten, EventId, Kind};
 use crate::consent::evidence::Evidence;
 use crate::consent::time::Timestamp;
 
@@ -30,6 +30,12 @@ pub(super) fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, p
         Kind::Link => {
             if written.links.is_empty() {
                 problems.push("links: missing; name the other identities of the same person".to_owned());
+            }
+        }
+        // What an export says of an erasure keeps its force when it is imported.
+        Kind::Erase if written.id.as_ref().is_some_and(|id| id.starts_with(EventId::ERASURE)) => {
+            if written.categories.is_some() {
+                problems.push("categories: an erasure withdraws everything; leave the field out".to_owned());
             }
         }
         Kind::Erase => {

@@ -6,11 +6,13 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::consent::dossier::Dossier;
 use crate::consent::event::Kind;
-use crate::consent::{GateRecord, RecipientKey, TenantId};
+use crate::consent::{GateRecord, RecipientKey, TenantId, Timestamp};
+use crate::store::erasure::{self, Wanted};
 use crate::store::learning::{self, Component, Learnt, Lesson};
+use crate::store::naming::Naming;
 use crate::store::place::Place;
 use crate::store::stamps::Stamps;
-use crate::store::{Outcome, StoreError};
+use crate::store::{Erasure, Outcome, StoreError};
 
 use super::row::Row;
 use super::tables::{DOSSIERS, GATE, dossier_of, read_failed, write_failed};
@@ -23,6 +25,7 @@ pub(super) struct Batch<'t> {
     dossiers: Table<'t, u64, &'static [u8]>,
     gate: Table<'t, &'static [u8], &'static [u8]>,
     held: HashMap<Place, Held, ahash::RandomState>,
+    naming: &'t Naming,
     /// Tenants for which this batch holds inbound events.
     hearing: Tenants,
 }
@@ -36,11 +39,12 @@ struct Held {
 }
 
 impl<'t> Batch<'t> {
-    pub(super) fn of(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+    pub(super) fn of(transaction: &'t WriteTransaction, naming: &'t Naming) -> Result<Self, StoreError> {
         Ok(Self {
             dossiers: transaction.open_table(DOSSIERS).map_err(write_failed)?,
             gate: transaction.open_table(GATE).map_err(write_failed)?,
             held: HashMap::default(),
+            naming,
             hearing: HashSet::default(),
         })
     }
@@ -52,10 +56,8 @@ impl<'t> Batch<'t> {
         if learning::is_too_large(&component) {
             self.put_back(lesson.tenant, component, &[]);
             return match lesson.event.kind {
-                Kind::Revoke => self.learn_unlinked(lesson, &named),
-                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link | Kind::Erase => {
-                    Ok(learning::TOO_MANY)
-                }
+                Kind::Revoke | Kind::Erase => self.learn_unlinked(lesson, &named),
+                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link => Ok(learning::TOO_MANY),
             };
         }
         if lesson.event.kind == Kind::Inbound {
@@ -84,7 +86,7 @@ impl<'t> Batch<'t> {
             if component.contains_key(&key) {
                 continue;
             }
-            let dossier = self.take(Place { tenant, key: key.clone() })?;
+            let dossier = self.take(&Place { tenant, key: key.clone() })?;
             wanted.extend(dossier.links().map(|(linked, _)| linked.clone()));
             component.insert(key, dossier);
             if learning::is_too_large(&component) {
@@ -94,13 +96,69 @@ impl<'t> Batch<'t> {
         Ok(component)
     }
 
-    fn take(&mut self, place: Place) -> Result<Dossier, StoreError> {
-        if let Some(held) = self.held.get_mut(&place) {
+    /// Takes a dossier out; whoever was erased starts from their tombstone.
+    fn take(&mut self, place: &Place) -> Result<Dossier, StoreError> {
+        let mut dossier = self.take_own(place)?;
+        if dossier.is_empty()
+            && let Some(grave) = self.naming.tombstone(place)
+        {
+            let tombstone = self.take_own(&grave)?;
+            dossier.recall(&tombstone);
+            self.give_back(grave, tombstone, false);
+        }
+        Ok(dossier)
+    }
+
+    fn take_own(&mut self, place: &Place) -> Result<Dossier, StoreError> {
+        if let Some(held) = self.held.get_mut(place) {
             return Ok(std::mem::take(&mut held.dossier));
         }
-        let (dossier, number) = self.read(&place)?;
-        self.held.insert(place, Held { number, ..Held::default() });
+        let (dossier, number) = self.read(place)?;
+        self.held.insert(place.clone(), Held { number, ..Held::default() });
         Ok(dossier)
+    }
+
+    fn give_back(&mut self, place: Place, dossier: Dossier, changed: bool) {
+        let held = self.held.entry(place).or_default();
+        held.dossier = dossier;
+        held.changed |= changed;
+    }
+
+    /// Takes a person out, under every identity that is linked, and leaves tombstones.
+    pub(super) fn erase(&mut self, wanted: &Wanted) -> Result<Erasure, StoreError> {
+        let tenant = wanted.place.tenant;
+        let mut graves = Vec::new();
+        let mut seen = HashSet::<_, ahash::RandomState>::from_iter([wanted.place.clone()]);
+        let mut left = vec![wanted.place.clone()];
+        while let Some(place) = left.pop() {
+            let dossier = self.take_own(&place)?;
+            if erasure::is_clear(self.naming, &place, &dossier) {
+                self.give_back(place, dossier, false);
+                continue;
+            }
+            let linked = dossier.links().map(|(key, _)| erasure::beside(tenant, key));
+            left.extend(linked.filter(|linked| seen.insert(linked.clone())));
+            graves.extend(erasure::bury(self.naming, place, dossier, wanted.at));
+        }
+        if graves.is_empty() {
+            return self.erased_before(&wanted.place);
+        }
+        let answer = erasure::of_graves(wanted.at, graves.iter().map(|grave| grave.events));
+        for grave in graves {
+            // The tombstone that stood there is part of the dossier that followed it.
+            self.take_own(&grave.tombstone_at)?;
+            self.give_back(grave.place, Dossier::default(), true);
+            self.give_back(grave.tombstone_at, grave.tombstone, true);
+        }
+        Ok(answer)
+    }
+
+    fn erased_before(&mut self, place: &Place) -> Result<Erasure, StoreError> {
+        let place = self.naming.tombstone(place).unwrap_or_else(|| place.clone());
+        let tombstone = self.take_own(&place)?;
+        let answer = erasure::of_tombstone(Some(&tombstone));
+        self.give_back(place, tombstone, false);
+        Ok(answer)
     }
 
     fn read(&self, place: &Place) -> Result<(Dossier, Option<u64>), StoreError> {
@@ -114,9 +172,7 @@ impl<'t> Batch<'t> {
     fn put_back(&mut self, tenant: TenantId, component: Component, changed: &[RecipientKey]) {
         for (key, dossier) in component {
             let changed = changed.contains(&key);
-            let held = self.held.entry(Place { tenant, key }).or_default();
-            held.dossier = dossier;
-            held.changed |= changed;
+            self.give_back(Place { tenant, key }, dossier, changed);
         }
     }
 
@@ -138,6 +194,14 @@ impl<'t> Batch<'t> {
         let mut written = Vec::with_capacity(changed.len());
         let mut dossiers = Vec::with_capacity(changed.len());
         for (place, mut held) in changed {
+            if held.dossier.is_empty() {
+                self.remove(&place, held.number)?;
+                // The cache goes on refusing under the name that the store no longer has.
+                let refusal =
+                    self.naming.hash(&place).map(|hash| Dossier::default().buried(hash, Timestamp::EPOCH));
+                written.extend(refusal.map(|refusal| (place, refusal.record().gate_record())));
+                continue;
+            }
             stamps.seal(&mut held.dossier)?;
             let number = held.number.unwrap_or(next);
             next = next.max(number.saturating_add(1));
@@ -155,6 +219,14 @@ impl<'t> Batch<'t> {
         }
         self.put_dossiers(dossiers)?;
         Ok(written)
+    }
+
+    fn remove(&mut self, place: &Place, number: Option<u64>) -> Result<(), StoreError> {
+        self.gate.remove(place.bytes().as_slice()).map_err(write_failed)?;
+        if let Some(number) = number {
+            self.dossiers.remove(number).map_err(write_failed)?;
+        }
+        Ok(())
     }
 
     fn put_row(&mut self, place: &Place, row: Row) -> Result<(), StoreError> {

@@ -3,14 +3,17 @@
 use tokio::sync::oneshot;
 
 use crate::consent::TenantId;
+use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
 use crate::store::rows::Checkpoints;
-use crate::store::{Outcome, StoreError};
+use crate::store::{Erasure, Outcome, StoreError};
 
 /// One thing for the writer to do.
 pub(super) enum Job {
     /// Learn events.
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
+    /// Erase somebody.
+    Erase(Ask<Wanted, Erasure>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Keep a checkpoint.
@@ -19,6 +22,8 @@ pub(super) enum Job {
     Number(Ask<Vec<String>, Vec<TenantId>>),
     /// Find or make a secret.
     Secret(Ask<String, [u8; 32]>),
+    /// Look what else there is to do.
+    Wake,
     /// Write what came before, then let go of the file.
     Close(oneshot::Sender<()>),
 }
@@ -47,9 +52,13 @@ impl Job {
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Apply(ask) => ask.input.len(),
-            Self::Templates(_) | Self::Number(_) | Self::Checkpoint(_) | Self::Secret(_) | Self::Close(_) => {
-                1
-            }
+            Self::Erase(_)
+            | Self::Templates(_)
+            | Self::Number(_)
+            | Self::Checkpoint(_)
+            | Self::Secret(_)
+            | Self::Close(_) => 1,
+            Self::Wake => 0,
         }
     }
 
@@ -57,10 +66,12 @@ impl Job {
     pub(super) fn answer(self, result: Result<(), StoreError>) {
         match self {
             Self::Apply(ask) => ask.answer(result),
+            Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
+            Self::Wake => {}
             Self::Close(waiting) => {
                 let _ = waiting.send(());
             }

@@ -1,7 +1,9 @@
 //! The embedded store: one file, one writer thread, readers on the newest committed snapshot.
 
 mod batch;
+mod cleaning;
 mod jobs;
+mod rewrite;
 mod row;
 mod rows;
 mod tables;
@@ -9,54 +11,81 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::consent::dossier::Dossier;
 use crate::consent::{Lookup, RecipientKey, TenantId};
 
+use super::erasure::Wanted;
 use super::front::Front;
 use super::learning::Lesson;
 use super::link::State;
+use super::naming::{Identity, Names, Naming};
 use super::place::Place;
-use super::{Health, OpenError, Outcome, StoreError};
+use super::stamps::Stamps;
+use super::{Erasure, Health, OpenError, Outcome, StoreError};
 
+use batch::Tenants;
+use cleaning::Cleaning;
 use jobs::{Ask, Job};
 use row::Row;
 use tables::Snapshot;
+use writer::Writer;
 
 /// How many jobs may wait for the writer before those who bring more must wait as well.
 const QUEUE: usize = 1024;
+
+/// How long an erasure waits for the file to be written anew; small files are by then.
+const CLEANING: Duration = Duration::from_secs(2);
 
 /// A handle on the file; its writer thread ends when the handle is closed or dropped.
 pub(super) struct Embedded {
     jobs: mpsc::Sender<Job>,
     snapshot: Arc<ArcSwapOption<Snapshot>>,
     front: Arc<Front>,
+    naming: Naming,
+    /// What is left in the file of people who were erased.
+    cleaning: watch::Receiver<cleaning::State>,
 }
 
 impl Embedded {
     /// Opens or makes the file, gives the tenants their numbers and starts the writer.
     pub(super) async fn open(
         path: PathBuf,
-        tenants: Vec<String>,
+        names: Names,
         front: Arc<Front>,
-    ) -> Result<(Self, Vec<TenantId>), OpenError> {
+    ) -> Result<(Self, Identity), OpenError> {
         let at = path.clone();
         // A damaged file can make redb panic rather than fail: the blocking task turns that into an error.
-        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &tenants)).await;
-        let (database, tenants) =
+        let opened = tokio::task::spawn_blocking(move || tables::open(&at, &names)).await;
+        let (database, identity) =
             opened.unwrap_or(Err(OpenError::Unreadable { path: path.clone(), source: None }))?;
-        let first = Snapshot::of(&database)
-            .map_err(|source| OpenError::Unreadable { path: path.clone(), source: Some(Box::new(source)) })?;
+        let unreadable =
+            |source| OpenError::Unreadable { path: path.clone(), source: Some(Box::new(source)) };
+        let first = Snapshot::of(&database).map_err(unreadable)?;
+        let dirty = first.is_dirty().map_err(unreadable)?;
+        let (state, cleaning) =
+            watch::channel(if dirty { cleaning::State::Cleaning } else { cleaning::State::Clean });
         let snapshot = Arc::new(ArcSwapOption::from_pointee(first));
         let (jobs, queue) = mpsc::channel(QUEUE);
         front.link.go_live();
-        writer::Writer::new(database, snapshot.clone(), front.clone())
-            .start(queue)
-            .map_err(|source| OpenError::NotAccessible { path, source })?;
-        Ok((Self { jobs, snapshot, front }, tenants))
+        let naming = identity.naming.clone();
+        let writer = Writer {
+            database,
+            snapshot: snapshot.clone(),
+            stamps: Stamps::new(front.cache.clock()),
+            front: front.clone(),
+            naming: naming.clone(),
+            cleaning: Cleaning::new(path.clone(), state, jobs.downgrade()),
+            retired: Vec::new(),
+            heard: Tenants::default(),
+        };
+        writer.start(queue).map_err(|source| OpenError::NotAccessible { path, source })?;
+        Ok((Self { jobs, snapshot, front, naming, cleaning }, identity))
     }
 
     /// The gate record of a place, read on the caller's own thread.
@@ -67,18 +96,29 @@ impl Embedded {
     pub(super) fn gate_record(&self, place: &Place) -> Lookup {
         let snapshot = self.snapshot.load();
         let Some(snapshot) = snapshot.as_deref() else { return Lookup::Unavailable };
-        match snapshot.row(place) {
-            Ok(None) => Lookup::Absent,
-            // A value that is no record must never read as "nothing was withdrawn".
-            Ok(Some(bytes)) => {
-                Row::decode(bytes.value()).map_or(Lookup::Unavailable, |row| Lookup::Found(row.gate))
-            }
-            Err(_) => Lookup::Unavailable,
+        match (gate_record(snapshot, place), self.naming.tombstone(place)) {
+            // Whoever was erased stands under their hash.
+            (Lookup::Absent, Some(tombstone)) => gate_record(snapshot, &tombstone),
+            (found, _) => found,
         }
     }
 
     pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
         self.ask(lessons, Job::Apply).await
+    }
+
+    /// Waits a little if the file is written anew at once.
+    pub(super) async fn erase(&self, wanted: Wanted) -> Result<Erasure, StoreError> {
+        let erased = self.ask(wanted, Job::Erase).await?;
+        let mut cleaning = self.cleaning.clone();
+        // Whether it was in time is told by [`Embedded::is_clean`].
+        let _ = timeout(CLEANING, cleaning.wait_for(|state| *state != cleaning::State::Cleaning)).await;
+        Ok(erased)
+    }
+
+    /// Whether nobody who was erased stands in the file any more.
+    pub(super) fn is_clean(&self) -> bool {
+        *self.cleaning.borrow() == cleaning::State::Clean
     }
 
     pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
@@ -109,6 +149,15 @@ impl Embedded {
         limit: usize,
     ) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
         self.read(move |snapshot| snapshot.page(tenant, after, limit)).await
+    }
+
+    pub(super) async fn find(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+        wanted: impl Fn(&RecipientKey) -> bool + Send + 'static,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        self.read(move |snapshot| snapshot.find(tenant, limit, &wanted)).await
     }
 
     pub(super) async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
@@ -154,5 +203,16 @@ impl Embedded {
 
     fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.snapshot.load_full().ok_or(StoreError::Closed)
+    }
+}
+
+fn gate_record(snapshot: &Snapshot, place: &Place) -> Lookup {
+    match snapshot.row(place) {
+        Ok(None) => Lookup::Absent,
+        // A value that is no record must never read as "nothing was withdrawn".
+        Ok(Some(bytes)) => {
+            Row::decode(bytes.value()).map_or(Lookup::Unavailable, |row| Lookup::Found(row.gate))
+        }
+        Err(_) => Lookup::Unavailable,
     }
 }

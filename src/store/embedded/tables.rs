@@ -13,19 +13,21 @@ use redb::{
 
 use crate::consent::dossier::Dossier;
 use crate::consent::{RecipientKey, TenantId};
+use crate::store::naming::{self, Form, Identity, Names, Naming};
 use crate::store::place::Place;
 use crate::store::{OpenError, StoreError};
 
+use super::rewrite;
 use super::row::Row;
 
-type Bytes = &'static [u8];
+pub(super) type Bytes = &'static [u8];
 
 /// Place -> [`Row`]: all that the hot path reads.
 pub(super) const GATE: TableDefinition<Bytes, Bytes> = TableDefinition::new("gate");
 /// The number that a row names -> dossier.
 pub(super) const DOSSIERS: TableDefinition<u64, Bytes> = TableDefinition::new("dossiers");
 /// Tenant's name -> its number. Rows are never removed, so a number is never given twice.
-const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
+pub(super) const TENANTS: TableDefinition<&str, u32> = TableDefinition::new("tenants");
 /// Account -> template list.
 pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new("templates");
 /// Name -> secret.
@@ -33,28 +35,57 @@ pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new
 /// Tenant and moment -> checkpoint.
 pub(super) const CHECKPOINTS: TableDefinition<(u32, u32), Bytes> = TableDefinition::new("checkpoints");
 /// What the file says of itself.
-const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
+pub(super) const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
+/// The entry of [`META`] that says whether recipients are kept as hashes.
+const HASHED: &str = "recipients_hashed";
+/// The entry of [`META`] that says whether somebody who was erased still stands in unused pages.
+pub(super) const DIRTY: &str = "erased_in_unused_pages";
 
 const FORMAT: u32 = 1;
 /// Pages that redb keeps in memory; its own default is a gigabyte. The rest is left to the system's page cache.
 const PAGE_CACHE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Opens or makes the file and gives the tenants their numbers.
-pub(super) fn open(path: &Path, tenants: &[String]) -> Result<(Database, Vec<TenantId>), OpenError> {
+pub(super) fn open(path: &Path, names: &Names) -> Result<(Database, Identity), OpenError> {
     prepare(path).map_err(|source| OpenError::NotAccessible { path: path.to_owned(), source })?;
-    let database = Database::builder()
-        .set_cache_size(PAGE_CACHE_BYTES)
-        .create(path)
-        .map_err(|error| refused(path, error))?;
+    let database = builder().create(path).map_err(|error| refused(path, error))?;
+    // Only now: before the file was locked, another process might have been writing it.
+    rewrite::remove_leftover(path)
+        .map_err(|source| OpenError::NotAccessible { path: rewrite::fresh_path(path), source })?;
     let unreadable = |source| OpenError::Unreadable { path: path.to_owned(), source: Some(Box::new(source)) };
-    match initialize(&database, tenants).map_err(unreadable)? {
-        Ok(numbers) => Ok((database, numbers)),
-        Err(found) => Err(OpenError::WrongVersion { path: path.to_owned(), found, known: FORMAT }),
+    match initialize(&database, names).map_err(unreadable)? {
+        Made::Usable(identity) => Ok((database, identity)),
+        Made::Randomness(source) => Err(OpenError::Randomness { source }),
+        Made::OtherFormat(found) => {
+            Err(OpenError::WrongVersion { path: path.to_owned(), found, known: FORMAT })
+        }
+        Made::OtherForm(kept) => Err(OpenError::OtherForm { path: path.to_owned(), kept }),
     }
 }
 
+/// How files are opened and made.
+pub(super) fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(PAGE_CACHE_BYTES);
+    builder
+}
+
+/// Notes that somebody was erased, whose bytes are still in the file.
+pub(super) fn note_dirty(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(META)?.insert(DIRTY, 1)?;
+    Ok(())
+}
+
+/// What a file turned out to be.
+enum Made {
+    Usable(Identity),
+    OtherFormat(u32),
+    OtherForm(Form),
+    Randomness(getrandom::Error),
+}
+
 /// Makes the folder, and the file readable by this user alone: it holds personal data.
-fn prepare(path: &Path) -> io::Result<()> {
+pub(super) fn prepare(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -83,29 +114,68 @@ fn refused(path: &Path, error: DatabaseError) -> OpenError {
     }
 }
 
-/// Makes the tables that are missing; the inner error is the format of a file that another version wrote.
-fn initialize(database: &Database, tenants: &[String]) -> Result<Result<Vec<TenantId>, u32>, redb::Error> {
+/// Makes the tables that are missing. A file that cannot be used is left as it was.
+fn initialize(database: &Database, names: &Names) -> Result<Made, redb::Error> {
     let transaction = begin(database)?;
-    let found = {
-        let mut meta = transaction.open_table(META)?;
-        let found = meta.get("format")?.map(|format| format.value());
-        if found.is_none() {
-            meta.insert("format", FORMAT)?;
-        }
-        found.unwrap_or(FORMAT)
-    };
-    if found != FORMAT {
-        transaction.abort()?;
-        return Ok(Err(found));
+    let made = make(&transaction, names)?;
+    match made {
+        Made::Usable(_) => transaction.commit()?,
+        Made::OtherFormat(_) | Made::OtherForm(_) | Made::Randomness(_) => transaction.abort()?,
     }
+    Ok(made)
+}
+
+fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    let noted = |name| -> Result<Option<u32>, redb::Error> { Ok(meta.get(name)?.map(|value| value.value())) };
+    let (format, hashed) = (noted("format")?, noted(HASHED)?);
+    if let Some(other) = format.filter(|format| *format != FORMAT) {
+        return Ok(Made::OtherFormat(other));
+    }
+    // Files from before there was a choice keep numbers.
+    let kept = Form::asked(hashed == Some(1));
+    if kept != names.form && holds_anybody(&transaction.open_table(GATE)?)? {
+        return Ok(Made::OtherForm(kept));
+    }
+    meta.insert("format", FORMAT)?;
+    meta.insert(HASHED, u32::from(names.form == Form::Hashed))?;
     transaction.open_table(GATE)?;
     transaction.open_table(DOSSIERS)?;
     transaction.open_table(TEMPLATES)?;
-    transaction.open_table(SECRETS)?;
     transaction.open_table(CHECKPOINTS)?;
-    let numbers = number(&transaction, tenants)?;
-    transaction.commit()?;
-    Ok(Ok(numbers))
+    let secret = match find_or_make_secret(transaction, naming::SECRET)? {
+        Ok(secret) => secret,
+        Err(error) => return Ok(Made::Randomness(error)),
+    };
+    let tenants = number(transaction, &names.tenants)?;
+    Ok(Made::Usable(Identity { tenants, naming: Naming::new(names.form, secret) }))
+}
+
+/// Whether there is any row but the tenants' own. Those are few.
+fn holds_anybody(gate: &impl ReadableTable<Bytes, Bytes>) -> Result<bool, redb::Error> {
+    for row in gate.iter()? {
+        if Place::from_bytes(row?.0.value()).is_none_or(|place| place.key != RecipientKey::Tenant) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A secret, made if there is none yet; the inner error says that the system gave no randomness.
+pub(super) fn find_or_make_secret(
+    transaction: &WriteTransaction,
+    name: &str,
+) -> Result<Result<[u8; 32], getrandom::Error>, redb::Error> {
+    let mut secrets = transaction.open_table(SECRETS)?;
+    if let Some(known) = secrets.get(name)?.map(|secret| secret.value()) {
+        return Ok(Ok(known));
+    }
+    let mut secret = [0; 32];
+    if let Err(error) = getrandom::fill(&mut secret) {
+        return Ok(Err(error));
+    }
+    secrets.insert(name, secret)?;
+    Ok(Ok(secret))
 }
 
 /// The tenants' numbers; one that has none yet gets the next.
@@ -190,12 +260,39 @@ impl Snapshot {
         Ok(page)
     }
 
+    /// The first keys of a tenant that are wanted.
+    pub(super) fn find(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+        wanted: &dyn Fn(&RecipientKey) -> bool,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        let mut found = Vec::new();
+        for row in self.gate.range::<&[u8]>(&tenant.0.to_be_bytes()[..]..).map_err(read_failed)? {
+            let (key, _) = row.map_err(read_failed)?;
+            let place = Place::from_bytes(key.value()).ok_or(StoreError::Unreadable)?;
+            if place.tenant != tenant || found.len() >= limit {
+                break;
+            }
+            if wanted(&place.key) {
+                found.push(place.key);
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let templates = self.transaction.open_table(TEMPLATES).map_err(read_failed)?;
         let rows = templates.iter().map_err(read_failed)?;
         rows.map(|row| row.map(|(account, list)| (account.value().to_owned(), list.value().to_vec())))
             .collect::<Result<_, _>>()
             .map_err(read_failed)
+    }
+
+    /// Whether somebody who was erased still stands in unused pages.
+    pub(super) fn is_dirty(&self) -> Result<bool, redb::Error> {
+        let meta = self.transaction.open_table(META)?;
+        Ok(meta.get(DIRTY)?.is_some_and(|dirty| dirty.value() != 0))
     }
 
     pub(super) fn secret(&self, name: &str) -> Result<Option<[u8; 32]>, StoreError> {

@@ -1,44 +1,46 @@
 //! The one thread that writes: it groups what is queued into transactions and acknowledges after the commit.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use arc_swap::ArcSwapOption;
-use redb::{Database, ReadableTable, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use crate::consent::{GateRecord, RecipientKey};
-use crate::store::StoreError;
 use crate::store::front::Front;
 use crate::store::link::State;
+use crate::store::naming::Naming;
 use crate::store::place::Place;
 use crate::store::stamps::Stamps;
+use crate::store::{Erasure, StoreError};
 
 use super::batch::{Batch, Tenants};
+use super::cleaning::Cleaning;
 use super::jobs::Job;
 use super::rows;
-use super::tables::{SECRETS, Snapshot, TEMPLATES, begin, number, read_failed, write_failed};
+use super::tables::{Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, write_failed};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
 
 /// The writer's own side of the store.
 pub(super) struct Writer {
-    database: Database,
-    snapshot: Arc<ArcSwapOption<Snapshot>>,
-    front: Arc<Front>,
+    pub(super) database: Database,
+    pub(super) snapshot: Arc<ArcSwapOption<Snapshot>>,
+    pub(super) front: Arc<Front>,
+    pub(super) naming: Naming,
+    pub(super) stamps: Stamps,
+    pub(super) cleaning: Cleaning,
+    /// Files that were replaced, and who may still read them.
+    pub(super) retired: Vec<(Weak<Snapshot>, Database)>,
     /// Tenants whose own record is known to be written.
-    heard: Tenants,
-    stamps: Stamps,
+    pub(super) heard: Tenants,
 }
 
 impl Writer {
-    pub(super) fn new(database: Database, snapshot: Arc<ArcSwapOption<Snapshot>>, front: Arc<Front>) -> Self {
-        let stamps = Stamps::new(front.cache.clock());
-        Self { database, snapshot, front, heard: Tenants::default(), stamps }
-    }
-
     /// Starts the thread, which ends with the queue or with the first job that closes it.
     pub(super) fn start(self, queue: mpsc::Receiver<Job>) -> io::Result<()> {
         thread::Builder::new().name("consent-store".to_owned()).spawn(move || self.run(queue)).map(drop)
@@ -46,29 +48,66 @@ impl Writer {
 
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut closing = None;
-        while let Some(first) = queue.blocking_recv() {
-            let mut group = Vec::new();
-            let mut weight = 0usize;
-            let mut next = Some(first);
-            // Whatever came while the last commit was on its way to the disk shares the next one; nobody waits for company.
-            while let Some(job) = next {
-                weight = weight.saturating_add(job.weight());
-                if let Job::Close(_) = job {
-                    closing = Some(job);
-                    break;
-                }
-                group.push(job);
-                next = if weight < GROUP { queue.try_recv().ok() } else { None };
+        while closing.is_none() {
+            let first = if self.cleaning.is_due() {
+                queue.try_recv()
+            } else {
+                queue.blocking_recv().ok_or(TryRecvError::Disconnected)
+            };
+            match first {
+                Ok(first) => closing = self.take_turn(first, &mut queue),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => break,
             }
-            self.process(group);
-            if closing.is_some() {
-                break;
+            if let Some(fresh) = self.cleaning.go_on(&self.database) {
+                self.replace(fresh);
             }
+            self.retired.retain(|(readers, _)| readers.strong_count() > 0);
+        }
+        if let Some(fresh) = self.cleaning.finish(&self.database) {
+            self.replace(fresh);
         }
         self.close();
         drop(queue);
         if let Some(job) = closing {
             job.answer(Ok(()));
+        }
+    }
+
+    /// Does what is queued; returns the job that closes the store, if it came.
+    fn take_turn(&mut self, first: Job, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        let mut closing = None;
+        let mut group = Vec::new();
+        let mut weight = 0usize;
+        let mut next = Some(first);
+        // Whatever came while the last commit was on its way to the disk shares the next one; nobody waits for company.
+        while let Some(job) = next {
+            weight = weight.saturating_add(job.weight());
+            if let Job::Close(_) = job {
+                closing = Some(job);
+                break;
+            }
+            if !matches!(job, Job::Wake) {
+                group.push(job);
+            }
+            next = if weight < GROUP { queue.try_recv().ok() } else { None };
+        }
+        self.process(group);
+        closing
+    }
+
+    /// Goes on with a file that holds the same. Whoever reads the old one may finish.
+    fn replace(&mut self, fresh: Database) {
+        let snapshot = match Snapshot::of(&fresh) {
+            Ok(snapshot) => Some(Arc::new(snapshot)),
+            Err(error) => {
+                self.lose_trust(&write_failed(error));
+                None
+            }
+        };
+        let old = std::mem::replace(&mut self.database, fresh);
+        if let Some(before) = self.snapshot.swap(snapshot) {
+            self.retired.push((Arc::downgrade(&before), old));
         }
     }
 
@@ -103,6 +142,13 @@ impl Writer {
             self.lose_trust(&error);
             return Err(error);
         }
+        for (place, _) in &written {
+            self.cleaning.note(place);
+        }
+        if group.iter().any(|job| matches!(job, Job::Erase(ask) if matches!(ask.output, Erasure::Now { .. })))
+        {
+            self.cleaning.want();
+        }
         self.publish(written)
     }
 
@@ -112,7 +158,7 @@ impl Writer {
         transaction: &WriteTransaction,
         group: &mut [Job],
     ) -> Result<Vec<(Place, GateRecord)>, StoreError> {
-        let mut batch = Batch::of(transaction)?;
+        let mut batch = Batch::of(transaction, &self.naming)?;
         for job in group {
             match job {
                 Job::Apply(ask) => {
@@ -128,8 +174,17 @@ impl Writer {
                 Job::Number(ask) => {
                     ask.output = number(transaction, &ask.input).map_err(write_failed)?;
                 }
-                Job::Secret(ask) => ask.output = find_or_make_secret(transaction, &ask.input)?,
-                Job::Close(_) => {}
+                Job::Secret(ask) => {
+                    let made = find_or_make_secret(transaction, &ask.input).map_err(write_failed)?;
+                    ask.output = made.map_err(StoreError::Randomness)?;
+                }
+                Job::Erase(ask) => {
+                    ask.output = batch.erase(&ask.input)?;
+                    if matches!(ask.output, Erasure::Now { .. }) {
+                        note_dirty(transaction).map_err(write_failed)?;
+                    }
+                }
+                Job::Wake | Job::Close(_) => {}
             }
         }
         batch.write(&self.heard, &mut self.stamps)
@@ -168,15 +223,4 @@ impl Writer {
             tracing::info!("committing to the consent store works again");
         }
     }
-}
-
-fn find_or_make_secret(transaction: &WriteTransaction, name: &str) -> Result<[u8; 32], StoreError> {
-    let mut secrets = transaction.open_table(SECRETS).map_err(write_failed)?;
-    if let Some(known) = secrets.get(name).map_err(read_failed)?.map(|secret| secret.value()) {
-        return Ok(known);
-    }
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(StoreError::Randomness)?;
-    secrets.insert(name, secret).map_err(write_failed)?;
-    Ok(secret)
 }

@@ -9,8 +9,19 @@ use crate::store::Outcome;
 use crate::store::learning::{self, Component, Learnt, Lesson};
 use crate::store::place::Place;
 
+use super::recall::Erasures;
+
 /// What a stored value is recognized by, as the script computes it: `sha1hex`, or nothing where nothing is stored.
 pub(super) type Seen = Option<String>;
+
+/// A dossier as it was read.
+pub(super) struct Read {
+    pub(super) place: Place,
+    pub(super) dossier: Dossier,
+    pub(super) seen: Seen,
+    /// It is stored, and lacks what its tombstone says.
+    pub(super) recalled: bool,
+}
 
 /// One dossier and what it was read as.
 #[derive(Default)]
@@ -24,6 +35,8 @@ pub(super) struct Held {
 #[derive(Default)]
 pub(super) struct Batch {
     held: HashMap<Place, Held, ahash::RandomState>,
+    /// How many erasures there were before the dossiers were read.
+    erasures: Erasures,
 }
 
 /// What a lesson did.
@@ -47,9 +60,19 @@ impl Batch {
         self.held.contains_key(place)
     }
 
-    /// Takes in a dossier as it is stored.
-    pub(super) fn hold(&mut self, place: Place, dossier: Dossier, seen: Seen) {
-        self.held.insert(place, Held { dossier, seen, changed: false });
+    /// Empty, to be filled with dossiers that are read after so many erasures.
+    pub(super) fn after(erasures: Erasures) -> Self {
+        Self { erasures, ..Self::default() }
+    }
+
+    pub(super) const fn erasures(&self) -> Erasures {
+        self.erasures
+    }
+
+    /// Takes in a dossier as it was read.
+    pub(super) fn hold(&mut self, read: Read) {
+        let Read { place, dossier, seen, recalled } = read;
+        self.held.insert(place, Held { dossier, seen, changed: recalled });
     }
 
     /// Teaches a lesson to everybody it concerns; the batch must hold them and everybody they are linked to.
@@ -59,8 +82,8 @@ impl Batch {
         if learning::is_too_large(&component) {
             self.put_back(lesson.tenant, component, &[]);
             return match lesson.event.kind {
-                Kind::Revoke => self.teach_unlinked(number, lesson, &named),
-                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link | Kind::Erase => {
+                Kind::Revoke | Kind::Erase => self.teach_unlinked(number, lesson, &named),
+                Kind::Grant | Kind::Resume | Kind::Inbound | Kind::Link => {
                     Taught { lesson: number, outcome: learning::TOO_MANY, changed: Vec::new() }
                 }
             };

@@ -4,6 +4,8 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError, ServerError};
 
+use crate::store::naming::Form;
+
 /// Why Redis did not do what it was asked. Holds nothing that a server said beyond its error code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisFault {
@@ -31,6 +33,8 @@ pub enum RedisFault {
     NotReplicated,
     /// The tenants' numbers changed while we ran.
     TenantsChanged,
+    /// It keeps recipients in another form than is configured.
+    OtherForm(Form),
     /// The server speaks no RESP3: it is older than Redis 6.
     TooOld,
     /// Anything else, by the code that the server gave.
@@ -108,8 +112,9 @@ impl fmt::Display for RedisFault {
                 "fewer replicas than [store] wait_replicas confirmed the write, which is therefore not acknowledged: check the replicas, then repeat the request"
             }
             Self::TenantsChanged => {
-                "the tenants' numbers in Redis are not those that this node knew: check that the database was not replaced by another one; optgate reads them again"
+                "the tenants' numbers or the recipients' secret in Redis are not those that this node knew: check that the database was not replaced by another one; optgate reads them again"
             }
+            Self::OtherForm(kept) => return write!(f, "this Redis database {}", kept.remedy()),
             Self::TooOld => "the server speaks no RESP3: use Redis 6 or later",
             Self::Other(code) => return write!(f, "Redis answered {code}: see its log"),
         })

@@ -1,4 +1,4 @@
-//! What is written before an event changes several keys, so that any node can finish what a dead one began.
+//! What is written before an event changes several keys or a person is erased, so that any node can finish what a dead one began.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::dossier::Provenance;
 use crate::consent::event::EventAsWritten;
-use crate::consent::{Event, TenantId, Timestamp};
+use crate::consent::{Event, Recipient, TenantId, Timestamp};
+use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
+use crate::store::place::Place;
 
 /// How old an intent is when its writer counts as dead.
 const ABANDONED: Duration = Duration::from_secs(10);
@@ -18,6 +20,9 @@ struct Stored {
     observed: bool,
     at_ms: u64,
     event: EventAsWritten,
+    /// The event's recipient is to be erased.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    erases: bool,
 }
 
 /// A fresh id, which no other writer has.
@@ -32,8 +37,36 @@ pub(super) fn encode(lesson: &Lesson) -> Vec<u8> {
         observed: lesson.provenance == Provenance::Observed,
         at_ms: now_ms(),
         event: lesson.event.as_written(None),
+        erases: false,
     };
     serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+/// The stored form of an erasure that is under way. It has to name the person, and goes when they are gone.
+pub(super) fn encode_erasure(wanted: &Wanted) -> Vec<u8> {
+    let recipient = wanted.place.key.recipient();
+    let event = recipient.map(|recipient| Event::erasure(recipient, wanted.at).as_written(None));
+    let stored = Stored {
+        tenant: wanted.place.tenant.0,
+        observed: false,
+        at_ms: now_ms(),
+        event: event.unwrap_or_default(),
+        erases: true,
+    };
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+/// Everybody whom an intent to store an event names.
+pub(super) fn names(bytes: &[u8]) -> Vec<Place> {
+    let Ok(stored) = serde_json::from_slice::<Stored>(bytes) else { return Vec::new() };
+    if stored.erases {
+        return Vec::new();
+    }
+    let place = |text: &String| {
+        let key = Recipient::parse(text)?.key();
+        Some(Place { tenant: TenantId(stored.tenant), key })
+    };
+    std::iter::once(&stored.event.recipient).chain(&stored.event.links).filter_map(place).collect()
 }
 
 /// What a stored intent asks of whoever finds it.
@@ -42,6 +75,8 @@ pub(super) enum Found {
     Fresh,
     /// To be finished.
     Abandoned(Box<Lesson>),
+    /// Somebody is to be erased.
+    AbandonedErasure(Wanted),
     /// Not readable.
     Unreadable,
 }
@@ -55,6 +90,10 @@ pub(super) fn decode(bytes: &[u8]) -> Found {
     let Ok(event) = Event::check(stored.event, Timestamp::from_secs(u64::from(u32::MAX))) else {
         return Found::Unreadable;
     };
+    if stored.erases {
+        let place = Place { tenant: TenantId(stored.tenant), key: event.recipient.key() };
+        return Found::AbandonedErasure(Wanted { place, at: event.occurred_at });
+    }
     let provenance = if stored.observed { Provenance::Observed } else { Provenance::Declared };
     Found::Abandoned(Box::new(Lesson { tenant: TenantId(stored.tenant), event, provenance }))
 }

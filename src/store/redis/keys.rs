@@ -7,6 +7,10 @@ use crate::store::place::Place;
 pub(super) const TRACKED: &str = "og:c:";
 /// Tenant names to numbers.
 pub(super) const TENANTS: &str = "og:tenants:{og}";
+/// In which form recipients are kept.
+pub(super) const RECIPIENTS: &str = "og:recipients:{og}";
+/// Counts erasures, so that writers look for tombstones only where there are any.
+pub(super) const ERASURES: &str = "og:erasures:{og}";
 /// Accounts to template lists.
 pub(super) const TEMPLATES: &str = "og:templates:{og}";
 /// Counts changes of the template lists, under the tracked prefix so that every node hears of them.

@@ -5,10 +5,12 @@
 
 mod batch;
 mod door;
+mod erasing;
 mod fault;
 mod intents;
 mod keys;
 mod lane;
+mod recall;
 mod rows;
 mod scan;
 mod script;
@@ -28,11 +30,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::consent::dossier::Dossier;
-use crate::consent::{GateRecord, Lookup, TenantId};
+use crate::consent::{GateRecord, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
+use super::erasure::{Erasure, Wanted};
 use super::front::Front;
 use super::learning::Lesson;
+use super::naming::{Identities, Names};
 use super::place::Place;
 use super::{Health, OpenError, Outcome, StoreError};
 
@@ -58,9 +62,6 @@ const CONTROL_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a request of the control plane may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The tenants' numbers, once they are known.
-pub(super) type Numbers = Arc<ArcSwapOption<Vec<TenantId>>>;
-
 /// A handle on a Redis store; its tasks end when it is closed or dropped.
 pub(super) struct Redis {
     shared: Arc<Shared>,
@@ -71,6 +72,7 @@ pub(super) struct Redis {
 /// What the tasks share.
 struct Shared {
     front: Arc<Front>,
+    identity: Identities,
     control: Arc<Lane>,
     tracking: Arc<Tracking>,
     numbering: Arc<Numbering>,
@@ -85,19 +87,20 @@ impl Redis {
     /// Connects, waiting a little for the first answer, and keeps connecting in the background.
     pub(super) async fn open(
         settings: &Settings,
-        names: Vec<String>,
+        names: Names,
         front: Arc<Front>,
-    ) -> Result<(Self, Numbers), OpenError> {
+    ) -> Result<(Self, Identities), OpenError> {
         let door = Arc::new(Door::new(settings)?);
         let node = getrandom::u64().map_err(|source| OpenError::Randomness { source })?;
-        let numbers = Numbers::default();
-        let numbering = Arc::new(Numbering::new(names, Arc::clone(&numbers)));
+        let identity = Identities::default();
+        let numbering = Arc::new(Numbering::new(names, Arc::clone(&identity)));
         let (open, opened) = watch::channel(true);
         let tracking = Arc::new(Tracking::new(Arc::clone(&front), Arc::clone(&numbering), node));
         let control = Lane::start(Arc::clone(&door), opened.clone(), CONTROL_PATIENCE);
         tokio::spawn(Arc::clone(&tracking).supervise(Arc::clone(&door), opened.clone()));
         let shared = Arc::new(Shared {
             front,
+            identity: Arc::clone(&identity),
             control,
             tracking,
             numbering,
@@ -114,31 +117,25 @@ impl Redis {
         }
         tokio::spawn(upkeep::run(Arc::clone(&shared)));
         let lanes = Lanes::new(door, opened, LOOKUP_PATIENCE);
-        Ok((Self { shared, lanes, runtime: Handle::current() }, numbers))
+        Ok((Self { shared, lanes, runtime: Handle::current() }, identity))
     }
 
-    /// The gate record of a place, asked on this thread's own connection.
+    /// The gate record of a place, asked on this thread's own connection. Whoever was erased stands under their hash, which is asked for second.
     pub(super) async fn gate_record(&self, place: &Place) -> Lookup {
         if !self.is_open() {
             return Lookup::Unavailable;
         }
         let lane = self.lanes.here();
         let Ok(mut connection) = lane.connection().await else { return Lookup::Unavailable };
-        let mut get = redis::cmd("GET");
-        get.arg(keys::gate(place));
-        match connection.send_packed_command(&get).await {
-            Ok(Value::Nil) => Lookup::Absent,
-            // A value that is no record must never read as "nothing was withdrawn".
-            Ok(Value::BulkString(bytes)) => {
-                GateRecord::decode(&bytes).map_or(Lookup::Unavailable, Lookup::Found)
-            }
-            Ok(_) => Lookup::Unavailable,
-            Err(error) => {
-                if breaks(&error) {
-                    lane.report_broken();
-                }
-                Lookup::Unavailable
-            }
+        match gate_record(&lane, &mut connection, place).await {
+            Lookup::Absent => match self.shared.identity.load_full() {
+                Some(identity) => match identity.naming.tombstone(place) {
+                    Some(tombstone) => gate_record(&lane, &mut connection, &tombstone).await,
+                    None => Lookup::Absent,
+                },
+                None => Lookup::Unavailable,
+            },
+            found @ (Lookup::Found(_) | Lookup::Unavailable) => found,
         }
     }
 
@@ -148,6 +145,14 @@ impl Redis {
         let shared = Arc::clone(&self.shared);
         let write = self.runtime.spawn(async move { shared.write(lessons).await });
         write.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Goes on like a write.
+    pub(super) async fn erase(&self, wanted: Wanted) -> Result<Erasure, StoreError> {
+        self.control().await?;
+        let shared = Arc::clone(&self.shared);
+        let erasing = self.runtime.spawn(async move { shared.erase(wanted).await });
+        erasing.await.map_err(|_| StoreError::Closed)?
     }
 
     pub(super) async fn dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
@@ -164,6 +169,15 @@ impl Redis {
         limit: usize,
     ) -> Result<scan::Found, StoreError> {
         scan::page(&self.control().await?, tenant, after, limit).await
+    }
+
+    pub(super) async fn find(
+        &self,
+        tenant: TenantId,
+        limit: usize,
+        wanted: impl Fn(&RecipientKey) -> bool + Send,
+    ) -> Result<Vec<RecipientKey>, StoreError> {
+        scan::find(&self.control().await?, tenant, limit, wanted).await
     }
 
     pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
@@ -264,11 +278,39 @@ impl Drop for Redis {
 impl Shared {
     /// Teaches and writes lessons, and remembers whether that failed.
     async fn write(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
-        let connection = self.control.connection().await?;
-        let front = Arc::clone(&self.front);
-        let written = Writing { connection, front, wait_replicas: self.wait_replicas }.apply(lessons).await;
+        let written = self.writing().await?.apply(lessons).await;
         self.write_fault.store(written.as_ref().err().cloned().map(Arc::new));
         written
+    }
+
+    async fn erase(&self, wanted: Wanted) -> Result<Erasure, StoreError> {
+        let erased = self.writing().await?.erase(&wanted).await;
+        self.write_fault.store(erased.as_ref().err().cloned().map(Arc::new));
+        erased
+    }
+
+    async fn writing(&self) -> Result<Writing, StoreError> {
+        let connection = self.control.connection().await?;
+        let identity = self.identity.load_full().ok_or(StoreError::NotReady)?;
+        let (front, naming) = (Arc::clone(&self.front), identity.naming.clone());
+        Ok(Writing { connection, front, naming, wait_replicas: self.wait_replicas })
+    }
+}
+
+async fn gate_record(lane: &Lane, connection: &mut MultiplexedConnection, place: &Place) -> Lookup {
+    let mut get = redis::cmd("GET");
+    get.arg(keys::gate(place));
+    match connection.send_packed_command(&get).await {
+        Ok(Value::Nil) => Lookup::Absent,
+        // A value that is no record must never read as "nothing was withdrawn".
+        Ok(Value::BulkString(bytes)) => GateRecord::decode(&bytes).map_or(Lookup::Unavailable, Lookup::Found),
+        Ok(_) => Lookup::Unavailable,
+        Err(error) => {
+            if breaks(&error) {
+                lane.report_broken();
+            }
+            Lookup::Unavailable
+        }
     }
 }
 

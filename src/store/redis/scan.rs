@@ -49,6 +49,29 @@ pub(super) async fn page(
     Ok((found, Some(position)))
 }
 
+/// The first keys that are wanted. The server names them a step at a time; other commands run in between.
+pub(super) async fn find(
+    connection: &MultiplexedConnection,
+    tenant: TenantId,
+    limit: usize,
+    wanted: impl Fn(&RecipientKey) -> bool,
+) -> Result<Vec<RecipientKey>, StoreError> {
+    let mut position = Position::default();
+    let mut found: Vec<RecipientKey> = Vec::new();
+    let pattern = keys::dossiers_of(tenant);
+    while found.len() < limit {
+        let named = named(connection, &pattern, &mut position, STEP).await?;
+        if named.is_empty() {
+            break;
+        }
+        // The server may name a key twice.
+        let fresh: Vec<_> = named.into_iter().filter(|key| wanted(key) && !found.contains(key)).collect();
+        found.extend(fresh);
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 /// Whose keys match a pattern, at most `limit` at a time; nobody is the end.
 pub(super) async fn named(
     connection: &MultiplexedConnection,

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
@@ -17,9 +16,11 @@ use super::batch::Change;
 use super::door::ask_all;
 use super::fault::RedisFault;
 use super::keys;
+use super::recall::Erasures;
+use super::writing::PATIENCE;
 
 /// A value that is not the expected one is given back, so that nobody has to ask for it.
-const COMPARE_AND_WRITE: &str = r"
+pub(super) const COMPARE_AND_WRITE: &str = r"
 local stored = redis.call('GET', KEYS[1])
 if stored then
   if redis.sha1hex(stored) ~= ARGV[1] then return stored end
@@ -49,12 +50,13 @@ pub(super) async fn write(
     connection: MultiplexedConnection,
     front: Arc<Front>,
     mut changes: Vec<Change>,
-    patience: Duration,
+    erasures: Erasures,
 ) -> Result<Lost, StoreError> {
     let mut stamps = Stamps::new(front.cache.clock());
     changes.iter_mut().try_for_each(|change| stamps.seal(&mut change.dossier))?;
-    let (calls, gates) = calls(&changes);
-    let answers = match ask_all(&connection, &calls, patience).await {
+    let (mut calls, gates) = calls(&changes);
+    calls.cmd("GET").arg(keys::ERASURES);
+    let mut answers = match ask_all(&connection, &calls, PATIENCE).await {
         Ok(answers) => answers,
         Err(fault) => {
             // What came through is not known: whoever was concerned is asked for again.
@@ -64,11 +66,16 @@ pub(super) async fn write(
             return Err(fault.into());
         }
     };
+    let erased_meanwhile = Erasures::of(answers.pop().unwrap_or(Value::Nil))? != erasures;
     let mut lost = Lost::default();
     let mut failed = None;
     for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {
         if answer == Value::Int(1) {
             front.overwritten(&change.place, gate);
+            // Absent before an erasure and absent after it looks the same: with the tombstone in view it is done again.
+            if erased_meanwhile && change.seen.is_none() {
+                lost.insert(change.place, None);
+            }
             continue;
         }
         front.forget(&change.place);

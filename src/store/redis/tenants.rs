@@ -1,16 +1,17 @@
-//! The tenants' numbers: allocated once in Redis, shared by all nodes, never reused.
+//! The tenants' numbers, allocated once in Redis, shared by all nodes, never reused; and in which form, under which secret, recipients are kept.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::Mutex;
 
 use crate::consent::TenantId;
+use crate::consent::redact::Redacted;
+use crate::store::naming::{self, Form, Identities, Identity, Names, Naming};
 
-use super::door::ask;
+use super::door::{ask, ask_all, bytes};
 use super::fault::RedisFault;
 use super::keys;
 
@@ -34,19 +35,31 @@ end
 return numbers
 ";
 
-/// The configured tenants and, once Redis has told them, their numbers.
+/// Notes how recipients are kept, once and for all. Tenants without a note are of a time when all were kept as numbers.
+const FORM: &str = r"
+local form = redis.call('GET', KEYS[1])
+if not form then
+  form = ARGV[1]
+  if #redis.call('HVALS', KEYS[2]) > 0 then form = 'plain' end
+  redis.call('SET', KEYS[1], form)
+end
+return form
+";
+
+/// The configured tenants, the form in which recipients are to be kept and, once Redis has told them, numbers and secret.
 pub(super) struct Numbering {
     /// Locked while Redis is asked, so that an answer about fewer names never replaces one about more.
     names: Mutex<Vec<String>>,
-    numbers: Arc<ArcSwapOption<Vec<TenantId>>>,
+    form: Form,
+    identity: Identities,
 }
 
 impl Numbering {
-    pub(super) fn new(names: Vec<String>, numbers: Arc<ArcSwapOption<Vec<TenantId>>>) -> Self {
-        Self { names: Mutex::new(names), numbers }
+    pub(super) fn new(names: Names, identity: Identities) -> Self {
+        Self { names: Mutex::new(names.tenants), form: names.form, identity }
     }
 
-    /// Learns the numbers, or makes sure that they are still the same.
+    /// Learns who the store is, or makes sure that it is still the same.
     pub(super) async fn settle(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
         let names = self.names.lock().await;
         self.learn(connection, &names).await
@@ -65,23 +78,76 @@ impl Numbering {
     }
 
     async fn learn(&self, connection: &MultiplexedConnection, names: &[String]) -> Result<(), RedisFault> {
-        let known = self.numbers.load_full();
-        let known = known.as_deref().map(Vec::as_slice).unwrap_or_default();
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(SETTLE).arg(1).arg(keys::TENANTS);
-        for (place, name) in names.iter().enumerate() {
-            let number = known.get(place).map(|number| number.0.to_string());
-            eval.arg(name).arg(number.unwrap_or_default());
+        let settled = self.ask(connection, names).await;
+        if let Err(RedisFault::TenantsChanged | RedisFault::OtherForm(_)) = settled {
+            // Every record would be read under another tenant's number, or not be found.
+            self.identity.store(None);
         }
-        let numbers = numbers(&ask(connection, &eval, PATIENCE).await?).ok_or(RedisFault::TenantsChanged)?;
-        if numbers.len() != names.len() || !numbers.starts_with(known) {
-            // Every record would be read under another tenant's number.
-            self.numbers.store(None);
+        settled
+    }
+
+    async fn ask(&self, connection: &MultiplexedConnection, names: &[String]) -> Result<(), RedisFault> {
+        self.check_form(connection).await?;
+        let known = self.identity.load_full();
+        let known_tenants = known.as_ref().map(|known| known.tenants.as_slice()).unwrap_or_default();
+        let tenants = number(connection, names, known_tenants).await?;
+        let secret = share_secret(connection, known.as_ref().map(|known| known.naming.secret())).await?;
+        let other = |known: &Identity| *known.naming.secret().danger_reveal() != secret;
+        if !tenants.starts_with(known_tenants) || known.as_deref().is_some_and(other) {
             return Err(RedisFault::TenantsChanged);
         }
-        self.numbers.store(Some(Arc::new(numbers)));
+        let naming = known.map_or_else(|| Naming::new(self.form, secret), |known| known.naming.clone());
+        self.identity.store(Some(Arc::new(Identity { tenants, naming })));
         Ok(())
     }
+
+    async fn check_form(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+        let mut note = redis::cmd("EVAL");
+        note.arg(FORM).arg(2).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(self.form.name());
+        let noted = ask(connection, &note, PATIENCE).await?;
+        let is = |form: Form| bytes(&noted) == Some(form.name().as_bytes());
+        match self.form {
+            form if is(form) => Ok(()),
+            Form::Plain => Err(RedisFault::OtherForm(Form::Hashed)),
+            Form::Hashed => Err(RedisFault::OtherForm(Form::Plain)),
+        }
+    }
+}
+
+async fn number(
+    connection: &MultiplexedConnection,
+    names: &[String],
+    known: &[TenantId],
+) -> Result<Vec<TenantId>, RedisFault> {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(SETTLE).arg(1).arg(keys::TENANTS);
+    for (place, name) in names.iter().enumerate() {
+        let number = known.get(place).map(|number| number.0.to_string());
+        eval.arg(name).arg(number.unwrap_or_default());
+    }
+    let numbers = numbers(&ask(connection, &eval, PATIENCE).await?);
+    numbers.filter(|numbers| numbers.len() == names.len()).ok_or(RedisFault::TenantsChanged)
+}
+
+/// The secret under which all nodes hash recipients. One that a node already works with is put back where it is missing, as numbers are.
+async fn share_secret(
+    connection: &MultiplexedConnection,
+    known: Option<&Redacted<[u8; 32]>>,
+) -> Result<[u8; 32], RedisFault> {
+    let mut secret = [0; 32];
+    match known {
+        Some(known) => secret = *known.danger_reveal(),
+        None => getrandom::fill(&mut secret).map_err(|_| RedisFault::Other("no randomness".to_owned()))?,
+    }
+    let key = keys::secret(naming::SECRET);
+    let mut share = redis::pipe();
+    share.cmd("SET").arg(&key).arg(&secret[..]).arg("NX").cmd("GET").arg(&key);
+    let answers = ask_all(connection, &share, PATIENCE).await?;
+    if let Some(Value::ServerError(error)) = answers.iter().find(|a| matches!(a, Value::ServerError(_))) {
+        return Err(RedisFault::of_reply(error));
+    }
+    let shared = answers.last().and_then(bytes).and_then(|bytes| bytes.try_into().ok());
+    shared.ok_or(RedisFault::TenantsChanged)
 }
 
 fn numbers(answer: &Value) -> Option<Vec<TenantId>> {

@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::store::StoreError;
+use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
 
 use super::door::{ask, bytes};
@@ -77,35 +78,53 @@ async fn finish_abandoned(
     let mut all = redis::cmd("HGETALL");
     all.arg(keys::INTENTS);
     let Value::Map(stored) = ask(connection, &all, PATIENCE).await? else { return Ok(()) };
-    let (ids, lessons) = abandoned(&stored);
+    let Abandoned { ids, lessons, erasures } = abandoned(&stored);
     if ids.is_empty() {
         return Ok(());
     }
-    tracing::info!(events = ids.len(), "finishing what a node began and did not end");
+    tracing::info!(
+        events = lessons.len(),
+        erasures = erasures.len(),
+        "finishing what a node began and did not end"
+    );
     shared.write(lessons).await?;
+    for wanted in erasures {
+        shared.erase(wanted).await?;
+    }
     let mut done = redis::cmd("HDEL");
     done.arg(keys::INTENTS).arg(ids);
     ask(connection, &done, PATIENCE).await?;
     Ok(())
 }
 
-fn abandoned(stored: &[(Value, Value)]) -> (Vec<Vec<u8>>, Vec<Lesson>) {
-    let mut ids = Vec::new();
-    let mut lessons = Vec::new();
+/// What dead writers left.
+#[derive(Default)]
+struct Abandoned {
+    ids: Vec<Vec<u8>>,
+    lessons: Vec<Lesson>,
+    erasures: Vec<Wanted>,
+}
+
+fn abandoned(stored: &[(Value, Value)]) -> Abandoned {
+    let mut found = Abandoned::default();
     for (id, intent) in stored {
         let (Some(id), Some(intent)) = (bytes(id), bytes(intent)) else { continue };
         match intents::decode(intent) {
             Found::Fresh => {}
             Found::Abandoned(lesson) => {
-                ids.push(id.to_vec());
-                lessons.push(*lesson);
+                found.ids.push(id.to_vec());
+                found.lessons.push(*lesson);
+            }
+            Found::AbandonedErasure(wanted) => {
+                found.ids.push(id.to_vec());
+                found.erasures.push(wanted);
             }
             Found::Unreadable => {
                 tracing::warn!("an unfinished event in Redis cannot be read and is left as it is");
             }
         }
     }
-    (ids, lessons)
+    found
 }
 
 /// Reads what the server says about itself. A user who may not ask gets no findings on what it may not see.

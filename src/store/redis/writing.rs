@@ -15,25 +15,27 @@ use tokio::task::JoinSet;
 
 use crate::consent::dossier::Dossier;
 use crate::consent::event::Kind;
-use crate::consent::{GateRecord, RecipientKey, TenantId};
+use crate::consent::{GateRecord, Recipient, RecipientKey, TenantId};
 use crate::store::front::Front;
 use crate::store::learning::{self, Lesson};
+use crate::store::naming::Naming;
 use crate::store::place::Place;
 use crate::store::{Outcome, StoreError};
 
-use super::batch::{Batch, Change, Seen, Taught};
+use super::batch::{Batch, Change, Read, Taught};
 use super::door::{ask, ask_all};
 use super::fault::RedisFault;
 use super::lane::jittered;
+use super::recall::{self, Erasures};
 use super::script::{self, Lost, sha1hex};
 use super::{intents, keys};
 
 /// How often lessons are tried against other writers.
-const ROUNDS: u32 = 24;
+pub(super) const ROUNDS: u32 = 24;
 /// How many commands travel together.
 const CHUNK: usize = 256;
 /// How long Redis may take over one chunk, everything queued before it included.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long replicas may take to confirm.
 const REPLICAS: Duration = Duration::from_secs(1);
 /// After so many lessons others on this thread have their turn.
@@ -43,6 +45,7 @@ const TURN: usize = 128;
 pub(super) struct Writing {
     pub(super) connection: MultiplexedConnection,
     pub(super) front: Arc<Front>,
+    pub(super) naming: Naming,
     pub(super) wait_replicas: u32,
 }
 
@@ -56,14 +59,24 @@ struct Round {
 impl Writing {
     /// Teaches the lessons and returns once everything they change is written, confirmed and no longer cached here.
     pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        // An export that is taken in again brings tombstones.
+        let buries = |lesson: &Lesson| {
+            lesson.event.kind == Kind::Erase && matches!(lesson.event.recipient, Recipient::Hashed(_))
+        };
+        if lessons.iter().any(buries) {
+            Erasures::announce(&self.connection, &self.naming).await?;
+        }
         let lessons = Arc::new(lessons);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; lessons.len()];
         let mut pending: Vec<usize> = (0..lessons.len()).collect();
         let mut open_intents = BTreeMap::new();
         let mut known = None;
         for round in 1..=ROUNDS {
-            let batch =
-                self.load(wanted(&lessons, &pending, known.is_none()), known.unwrap_or_default()).await?;
+            let erasures = Erasures::count(&self.connection, &self.naming).await?;
+            // Whoever looks unknown may have a tombstone: where there are any, nobody is taken for unknown.
+            let guess = known.is_none() && erasures == Erasures::NONE;
+            let wanted = wanted(&lessons, &pending, guess);
+            let batch = self.load(wanted, known.unwrap_or_default(), erasures).await?;
             let done = self.round(batch, &lessons, &pending, &mut open_intents).await?;
             pending.clear();
             for taught in done.taught {
@@ -72,7 +85,9 @@ impl Writing {
                 let Some(outcome) = outcomes.get_mut(taught.lesson) else { continue };
                 // What a lesson did for its own recipient stands once that is written; a repeat for somebody linked adds nothing to it.
                 outcome.get_or_insert(taught.outcome);
-                if taught.changed.iter().any(|place| done.lost.contains_key(place)) {
+                if done.lost.contains_key(&own)
+                    || taught.changed.iter().any(|place| done.lost.contains_key(place))
+                {
                     outcome.take_if(|_| done.lost.contains_key(&own));
                     pending.push(taught.lesson);
                 }
@@ -118,8 +133,13 @@ impl Writing {
     }
 
     /// Gathers dossiers and those of everybody they are linked to, reading what is not `known` from the round before.
-    async fn load(&self, mut wanted: BTreeSet<Place>, mut known: Lost) -> Result<Batch, StoreError> {
-        let mut batch = Batch::default();
+    async fn load(
+        &self,
+        mut wanted: BTreeSet<Place>,
+        mut known: Lost,
+        erasures: Erasures,
+    ) -> Result<Batch, StoreError> {
+        let mut batch = Batch::after(erasures);
         while !wanted.is_empty() {
             let mut found = Vec::with_capacity(wanted.len());
             let mut unknown = Vec::new();
@@ -130,18 +150,21 @@ impl Writing {
                 }
             }
             found.extend(self.read_all(unknown).await?);
+            if erasures != Erasures::NONE {
+                recall::tombstones(&self.connection, &self.naming, &mut found).await?;
+            }
             let mut linked = BTreeSet::new();
-            for (place, dossier, seen) in found {
-                let place_of = |key: &RecipientKey| Place { tenant: place.tenant, key: key.clone() };
-                linked.extend(dossier.links().map(|(key, _)| place_of(key)));
-                batch.hold(place, dossier, seen);
+            for read in found {
+                let place_of = |key: &RecipientKey| Place { tenant: read.place.tenant, key: key.clone() };
+                linked.extend(read.dossier.links().map(|(key, _)| place_of(key)));
+                batch.hold(read);
             }
             wanted = linked.into_iter().filter(|place| !batch.holds(place)).collect();
         }
         Ok(batch)
     }
 
-    async fn read_all(&self, places: Vec<Place>) -> Result<Vec<(Place, Dossier, Seen)>, StoreError> {
+    async fn read_all(&self, places: Vec<Place>) -> Result<Vec<Read>, StoreError> {
         let mut chunks = JoinSet::new();
         for chunk in places.chunks(CHUNK) {
             chunks.spawn(read(self.connection.clone(), chunk.to_vec()));
@@ -180,7 +203,7 @@ impl Writing {
     }
 
     /// What is not removed here is finished again by whoever finds it, which is harmless.
-    async fn forget_intents(&self, ids: Vec<String>) {
+    pub(super) async fn forget_intents(&self, ids: Vec<String>) {
         if !ids.is_empty() {
             let mut done = redis::cmd("HDEL");
             done.arg(keys::INTENTS).arg(ids);
@@ -203,12 +226,13 @@ impl Writing {
 
     /// Writes what changed; returns where something else stands.
     async fn write(&self, batch: Batch) -> Result<Lost, StoreError> {
+        let erasures = batch.erasures();
         let (unchanged, changes) = batch.into_changes();
         let mut chunks = JoinSet::new();
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let chunk: Vec<Change> = changes.by_ref().take(CHUNK).collect();
-            chunks.spawn(script::write(self.connection.clone(), Arc::clone(&self.front), chunk, PATIENCE));
+            chunks.spawn(script::write(self.connection.clone(), Arc::clone(&self.front), chunk, erasures));
         }
         let mut lost = Lost::default();
         let mut failed = None;
@@ -226,7 +250,7 @@ impl Writing {
     }
 
     /// Waits until as many replicas have everything as were asked for.
-    async fn confirm(&self) -> Result<(), StoreError> {
+    pub(super) async fn confirm(&self) -> Result<(), StoreError> {
         if self.wait_replicas == 0 {
             return Ok(());
         }
@@ -256,10 +280,7 @@ fn wanted(lessons: &[Lesson], pending: &[usize], guess: bool) -> BTreeSet<Place>
     named.collect()
 }
 
-async fn read(
-    connection: MultiplexedConnection,
-    places: Vec<Place>,
-) -> Result<Vec<(Place, Dossier, Seen)>, StoreError> {
+async fn read(connection: MultiplexedConnection, places: Vec<Place>) -> Result<Vec<Read>, StoreError> {
     let mut gets = Pipeline::with_capacity(places.len());
     for place in &places {
         gets.cmd("GET").arg(keys::dossier(place));
@@ -268,16 +289,16 @@ async fn read(
     places.into_iter().zip(answers).map(|(place, answer)| as_read(place, answer)).collect()
 }
 
-fn as_read(place: Place, answer: Value) -> Result<(Place, Dossier, Seen), StoreError> {
+pub(super) fn as_read(place: Place, answer: Value) -> Result<Read, StoreError> {
     match stored(answer)? {
-        None => Ok((place, Dossier::default(), None)),
+        None => Ok(Read { place, dossier: Dossier::default(), seen: None, recalled: false }),
         Some(bytes) => as_stored(place, &bytes),
     }
 }
 
-fn as_stored(place: Place, bytes: &[u8]) -> Result<(Place, Dossier, Seen), StoreError> {
+fn as_stored(place: Place, bytes: &[u8]) -> Result<Read, StoreError> {
     let dossier = Dossier::decode(bytes).ok_or(StoreError::Unreadable)?;
-    Ok((place, dossier, Some(sha1hex(bytes))))
+    Ok(Read { place, dossier, seen: Some(sha1hex(bytes)), recalled: false })
 }
 
 /// The bytes of an answer to GET; `None` if there are none.

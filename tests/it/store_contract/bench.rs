@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use optgate::consent::{Clock, RecipientKey};
-use optgate::store::{ConsentStore, Kind, OpenError, Settings};
+use optgate::consent::{Clock, RecipientKey, Timestamp};
+use optgate::store::{ConsentStore, Form, Kind, OpenError, Settings};
 use tempfile::TempDir;
 
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, Reply};
 
 /// The tenants of every bench, by their place.
 pub(crate) const ACME: usize = 0;
@@ -26,7 +26,8 @@ impl Bench {
     }
 
     pub(crate) fn redis() -> Self {
-        Self::Server(Redis::start())
+        // Values on disk as they are, so that they can be searched.
+        Self::Server(Redis::with(&["appendonly yes", "appendfsync no", "rdbcompression no"]))
     }
 
     /// The embedded store's file.
@@ -52,6 +53,35 @@ impl Bench {
         ConsentStore::open(self.settings(), Clock::System).await
     }
 
+    /// The store, kept as `form` says, at which it is always `now`.
+    pub(crate) async fn open_at(&self, form: Form, now: Timestamp) -> ConsentStore {
+        let settings = Settings { form, ..self.settings() };
+        ConsentStore::open(settings, Clock::manual(now)).await.unwrap()
+    }
+
+    /// Every byte of the store, which must be closed: the file, or all keys and values of the server and what it has on disk.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Folder(folder) => {
+                let files = std::fs::read_dir(folder.path()).unwrap();
+                files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+            }
+            Self::Server(server) => [of_server(server), server.files()].concat(),
+        }
+    }
+
+    /// The same without waiting for the store to close: enough to see that a search finds what is there.
+    pub(crate) fn bytes_while_open(&self) -> Vec<u8> {
+        self.bytes()
+    }
+
+    /// Has the server write its append-only file anew, as an operator does who wants the old bytes gone.
+    pub(crate) fn forget_old_bytes(&self) {
+        if let Self::Server(server) = self {
+            server.rewrite_files();
+        }
+    }
+
     /// Puts bytes where a recipient's gate record stands; the store must be closed.
     pub(crate) fn spoil_gate_record(&self, tenant: u32, key: &RecipientKey, bytes: &[u8]) {
         if let Self::Server(server) = self {
@@ -75,6 +105,19 @@ impl Bench {
     }
 }
 
+/// All keys and values, whatever their type.
+fn of_server(server: &Redis) -> Vec<u8> {
+    let Reply::Array(keys) = server.command(&["KEYS", "*"]) else { panic!("no keys") };
+    let mut bytes = Vec::new();
+    for key in keys {
+        let Reply::Bulk(Some(key)) = key else { panic!("no key") };
+        bytes.extend_from_slice(&key);
+        let Reply::Bulk(Some(value)) = server.command(&[b"DUMP", key.as_slice()]) else { panic!("no value") };
+        bytes.extend_from_slice(&value);
+    }
+    bytes
+}
+
 /// The settings of a store on a Redis server.
 pub(crate) fn redis_settings(addr: SocketAddr) -> Settings {
     let server = optgate::store::redis::Settings {
@@ -96,6 +139,7 @@ pub(crate) fn settings(file: &Path) -> Settings {
         lookup_deadline: Duration::from_secs(10),
         cache_capacity: 100_000,
         tenants: vec!["acme".into(), "umbrella".into()],
+        form: Form::Plain,
     }
 }
 

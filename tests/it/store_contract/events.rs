@@ -15,6 +15,11 @@ pub(crate) const ANN_ID: &str = "US.13491208655302741918";
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const BASE: u64 = 1_780_000_000;
 
+/// So many seconds from the start of the count.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_secs(BASE + seconds)
+}
+
 /// An event in the making; `at` counts seconds from an arbitrary start.
 #[derive(Clone)]
 pub(crate) struct Told {

@@ -81,6 +81,40 @@ impl Redis {
         exchange(&mut connection, words).unwrap_or_else(|e| panic!("no answer: {e}"))
     }
 
+    /// Every byte that the server has on disk, once it has written what it knows.
+    #[track_caller]
+    pub(crate) fn files(&self) -> Vec<u8> {
+        assert_eq!(self.command(&["SAVE"]), Reply::Simple("OK".into()));
+        let mut bytes = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    bytes.extend(std::fs::read(path).unwrap());
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Has the server write its append-only file anew from what it knows now, and waits until the old one is gone.
+    #[track_caller]
+    pub(crate) fn rewrite_files(&self) {
+        let rewritten = |redis: &Self| {
+            let Reply::Bulk(Some(info)) = redis.command(&["INFO", "persistence"]) else { panic!("no info") };
+            let info = String::from_utf8(info).unwrap();
+            ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_bgrewrite_status:ok"]
+                .iter()
+                .all(|line| info.contains(line))
+        };
+        eventually("no other rewrite runs", || rewritten(self).then_some(()));
+        assert!(matches!(self.command(&["BGREWRITEAOF"]), Reply::Simple(_)));
+        eventually("the file is rewritten", || rewritten(self).then_some(()));
+    }
+
     /// Ends the server on the spot.
     pub(crate) fn kill9(&mut self) {
         self.process.kill9();

@@ -1,0 +1,88 @@
+//! Erasing a person: what a store answers, and what becomes of the dossiers. No I/O: a store gathers, calls, writes.
+
+use crate::consent::dossier::Dossier;
+use crate::consent::event::Kind;
+use crate::consent::{RecipientKey, TenantId, Timestamp};
+
+use super::naming::Naming;
+use super::place::Place;
+
+/// What became of a request to erase somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Erasure {
+    /// Nothing is known about them.
+    #[default]
+    Unknown,
+    /// They were erased before, and nothing has been learnt since.
+    Before {
+        /// When.
+        at: Timestamp,
+    },
+    /// They are erased, durably and on this node.
+    Now {
+        /// The withdrawal that is left counts from here.
+        at: Timestamp,
+        /// Under how many identities they were known.
+        identities: usize,
+        /// How many events were taken out, those of linked identities counted once for each.
+        events: usize,
+    },
+}
+
+/// What a store still holds of people who were erased, where nothing reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Residue {
+    /// Nothing.
+    None,
+    /// Unused pages of the embedded store's file, which is written anew without them soon.
+    UnusedPages,
+    /// The files that a Redis server keeps on its disk, until it writes them anew; it cannot be asked whether it has any.
+    ServerFiles,
+}
+
+/// Whom to erase, as a store keeps them.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    pub(super) at: Timestamp,
+}
+
+/// One identity of somebody who is erased: where they stood, and what stands for them from now on.
+pub(super) struct Grave {
+    /// Where the dossier stood.
+    pub(super) place: Place,
+    /// Where the tombstone stands: the same place in a store that keeps hashes.
+    pub(super) tombstone_at: Place,
+    pub(super) tombstone: Dossier,
+    /// How many events were taken out.
+    pub(super) events: usize,
+}
+
+/// Makes the tombstone of one identity; `None` for a tenant's own record, which is nobody's.
+pub(super) fn bury(naming: &Naming, place: Place, dossier: Dossier, at: Timestamp) -> Option<Grave> {
+    let hash = naming.hash(&place)?;
+    let events = dossier.history().iter().filter(|event| event.kind != Kind::Erase).count();
+    let tombstone = dossier.buried(hash, at);
+    let tombstone_at = naming.tombstone(&place).unwrap_or_else(|| place.clone());
+    Some(Grave { place, tombstone_at, tombstone, events })
+}
+
+/// Whether a place holds nothing about a person: nothing at all, or a tombstone where tombstones stand.
+pub(super) fn is_clear(naming: &Naming, place: &Place, dossier: &Dossier) -> bool {
+    dossier.is_empty() || (naming.tombstone(place).is_none() && dossier.erased_at().is_some())
+}
+
+/// What erasing nobody comes to: whoever has a tombstone was erased before.
+pub(super) fn of_tombstone(tombstone: Option<&Dossier>) -> Erasure {
+    tombstone.and_then(Dossier::erased_at).map_or(Erasure::Unknown, |at| Erasure::Before { at })
+}
+
+/// The answer for some graves.
+pub(super) fn of_graves(at: Timestamp, events: impl ExactSizeIterator<Item = usize>) -> Erasure {
+    Erasure::Now { at, identities: events.len(), events: events.sum() }
+}
+
+/// The place of a linked identity.
+pub(super) fn beside(tenant: TenantId, key: &RecipientKey) -> Place {
+    Place { tenant, key: key.clone() }
+}

@@ -1,0 +1,91 @@
+//! What the store does for people: taking in what they said, showing it, and erasing it. Here recipients become keys.
+
+use crate::consent::dossier::Dossier;
+use crate::consent::{Event, RecipientKey};
+
+use super::erasure::{self, Erasure, Residue};
+use super::place::Place;
+use super::{Backend, ConsentStore, Incoming, Outcome, StoreError, learning};
+
+impl ConsentStore {
+    /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.
+    ///
+    /// Withdrawals reach every linked identity in the same step. If an error is returned nothing is acknowledged; repeating the events is harmless.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the events back.
+    pub async fn apply(&self, incoming: Vec<Incoming>) -> Result<Vec<Outcome>, StoreError> {
+        let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
+        let identity = self.identity()?;
+        let mut events = Vec::with_capacity(incoming.len());
+        let mut objections = Vec::new();
+        for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
+            let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
+            if let Some(why) = identity.naming.objection(&event) {
+                objections.push((n, Outcome::Ignored(why)));
+            } else {
+                let event = identity.naming.event(tenant, event);
+                events.push(learning::Lesson { tenant, event, provenance });
+            }
+        }
+        let mut outcomes = match &self.inner.backend {
+            Backend::Embedded(store) => store.apply(events).await?,
+            Backend::Redis(store) => store.apply(events).await?,
+        };
+        // In ascending order, so that each stands where its event stood.
+        for (n, outcome) in objections {
+            outcomes.insert(n, outcome);
+        }
+        if withdraws {
+            self.pass_fence().await;
+        }
+        Ok(outcomes)
+    }
+
+    /// Why this store cannot take an event in, if it cannot: [`ConsentStore::apply`] would ignore it.
+    pub fn objection(&self, event: &Event) -> Option<&'static str> {
+        self.identity().ok().and_then(|identity| identity.naming.objection(event))
+    }
+
+    /// Everything known about a recipient; of somebody who was erased, their tombstone.
+    pub async fn dossier(&self, tenant: usize, key: &RecipientKey) -> Result<Option<Dossier>, StoreError> {
+        let place = self.place(tenant, key)?;
+        let tombstone = self.identity()?.naming.tombstone(&place);
+        match (self.stored_dossier(place).await?, tombstone) {
+            (None, Some(tombstone)) => self.stored_dossier(tombstone).await,
+            (found, _) => Ok(found),
+        }
+    }
+
+    async fn stored_dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.dossier(place).await,
+            Backend::Redis(store) => store.dossier(place).await,
+        }
+    }
+
+    /// Takes out everything about a person, under every identity that is linked to this one, and leaves tombstones that refuse.
+    ///
+    /// Returns once that is durable and this node refuses them. Repeating it is harmless, and finishes what an error or a crash cut short.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not take the erasure back.
+    pub async fn erase(&self, tenant: usize, key: &RecipientKey) -> Result<Erasure, StoreError> {
+        let wanted = erasure::Wanted { place: self.place(tenant, key)?, at: self.inner.clock.now() };
+        let erased = match &self.inner.backend {
+            Backend::Embedded(store) => store.erase(wanted).await?,
+            Backend::Redis(store) => store.erase(wanted).await?,
+        };
+        self.pass_fence().await;
+        Ok(erased)
+    }
+
+    /// What is left of people who were erased, out of anybody's reach but still to be found by who searches the bytes.
+    pub fn residue(&self) -> Residue {
+        match &self.inner.backend {
+            Backend::Embedded(store) if store.is_clean() => Residue::None,
+            Backend::Embedded(_) => Residue::UnusedPages,
+            Backend::Redis(_) => Residue::ServerFiles,
+        }
+    }
+}

@@ -122,53 +122,6 @@ pub(super) async fn show(
     let decision = find(&control, name).await.filter(|found| may_see(&caller, &control, found));
     let decision = decision.ok_or_else(|| not_kept(&control))?;
     let line = Line::read(&decision, &control.tenants);
-    let tenant =
-        decision.get("tenant").and_then(Value::as_str).and_then(|name| control.tenants.position(name));
-    for hash in line.records.iter().filter_map(|record| record.recipient_hash.as_deref()) {
-        caller.touches_hash(line.place, hash);
-    }
-    let consent = consent::of(&control, &caller, &line, recipient).await?;
-    let explanation = Explanation {
-        why: words::why(&line, &consent),
-        remedy: words::remedy(&line),
-        category: category::of(&control, &line),
-        consent,
-        policy: line.revision.as_deref().map(|revision| policy(&control, revision, line.time)),
-        records: line.records,
-    };
-    Ok(Json(Explained { decision, explanation }))
-}
-
-fn name(text: String) -> Option<Name> {
-    match DecisionId::parse(&text) {
-        Some(id) => Some(Name::Id(id)),
-        None => (text.starts_with("wamid.") && text.len() <= 512).then_some(Name::Message(text)),
-    }
-}
-
-fn unreadable_query() -> Problem {
-    Problem::new(
-        Fault::Unreadable,
-        "the query takes recipient alone: +E.164 (its + written as %2B) or a BSUID, percent-encoded",
-    )
-}
-
-/// Files are read on a thread that may wait for them.
-async fn find(control: &Control, name: Name) -> Option<Map<String, Value>> {
-    let log = control.log.clone();
-    let search = move || match name {
-        Name::Id(id) => log.find(&id),
-        Name::Message(id) => log.find_by_message_id(&id),
-    };
-    let line = tokio::task::spawn_blocking(search).await.ok().flatten()?;
-    serde_json::from_str(&line).ok()
-}
-
-/// Whether a decision is about a tenant of the caller's; one about no tenant is for the unconfined alone.
-fn may_see(caller: &Caller, control: &Control, decision: &Map<String, Value>) -> bool {
-    for hash in line.records.iter().filter_map(|record| record.recipient_hash.as_deref()) {
-        caller.touches_hash(line.place, hash);
-    }
     let consent = consent::of(&control, &caller, &line, recipient).await?;
     let explanation = Explanation {
         why: words::why(&line, &consent),

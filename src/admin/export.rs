@@ -144,9 +144,9 @@ impl Export {
                 }
             }
         }
-        let end = serde_json::json!({ "export": "complete", "events": self.events });
+        let end = format!("{{\"export\":\"complete\",\"events\":{}}}\n", self.events);
         // Who has gone needs no end.
-        let _ = self.pages.send(Ok(format!("{end}\n").into())).await;
+        let _ = self.pages.send(Ok(end.into())).await;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::consent::event::EventAsWritten;
 use crate::store::{Incoming, Outcome, StoreError};
 
 /// How many events go to the store together: enough to share one flush to disk, few enough to hold.
-const BATCH_EVENTS: usize = 1_000;
+const BATCH_EVENTS: usize = 512;
 /// How many bytes of events are held before they go to the store, whatever their number.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// How many batches the store may be busy with.

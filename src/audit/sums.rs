@@ -187,3 +187,126 @@ fn bucket(hash: RecipientHash) -> u8 {
 fn fingerprint(element: &Hash) -> u64 {
     element.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consent::dossier::{Dossier, Provenance};
+    use crate::consent::{Recipient, RecipientHasher, TenantId, Timestamp};
+
+    fn key() -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[1; 32])
+    }
+
+    fn hash(number: &str) -> RecipientHash {
+        RecipientHasher::new(&[2; 32]).hash(TenantId(1), &Recipient::parse(number).unwrap().key())
+    }
+
+    /// A dossier with an entry at each of these times.
+    fn grown(mut dossier: Dossier, times: &[u32]) -> Dossier {
+        for at in times {
+            dossier.link(Recipient::parse(&format!("US.{at}")).unwrap().key(), Provenance::Declared);
+            dossier.seal(Timestamp::from_secs(u64::from(*at)), || Ok::<_, ()>([3; 16])).unwrap();
+        }
+        dossier
+    }
+
+    fn of(times: &[u32]) -> Dossier {
+        grown(Dossier::default(), times)
+    }
+
+    fn totals(moments: &[u32], add: impl Fn(&mut Tally<'_>)) -> Vec<(Vec<u8>, u64, u64)> {
+        let key = key();
+        let mut tally = Tally::new(&key, moments.to_vec());
+        add(&mut tally);
+        tally.finish().into_iter().map(|t| (t.sums.to_bytes(), t.recipients, t.entries)).collect()
+    }
+
+    const ANN: &str = "+15550000001";
+    const BEN: &str = "+15550000002";
+
+    #[test]
+    fn sums_wrap_and_what_is_subtracted_is_gone() {
+        let mut sums = Sums::default();
+        sums.add(7, &[0xff; 32]);
+        sums.add(7, &[0xff; 32]);
+        assert_eq!(sums.0[7], [u64::MAX - 1, u64::MAX, u64::MAX, u64::MAX]);
+        sums.subtract(7, &[0xff; 32]);
+        sums.subtract(7, &[0xff; 32]);
+        assert!(sums == Sums::default());
+        sums.subtract(0, &[1; 32]);
+        let read = Sums::from_bytes(&sums.to_bytes()).unwrap();
+        assert_eq!(read.differences(&Sums::default()).collect::<Vec<_>>(), [0]);
+        assert!(Sums::from_bytes(&[0; 31]).is_none() && Sums::from_bytes(&[0; 257 * 32]).is_none());
+    }
+
+    #[test]
+    fn neither_the_order_of_recipients_nor_a_repeat_nor_what_comes_later_matters() {
+        let (ann, ben) = (of(&[10, 20]), of(&[15]));
+        let once = totals(&[12, 30], |tally| {
+            tally.add(hash(ANN), ann.chain());
+            tally.add(hash(BEN), ben.chain());
+        });
+        assert_eq!((once[0].1, once[0].2, once[1].1, once[1].2), (1, 1, 2, 3));
+        let again = totals(&[12, 30], |tally| {
+            tally.add(hash(BEN), grown(ben.clone(), &[40]).chain());
+            tally.add(hash(ANN), ann.chain());
+            tally.add(hash(ANN), grown(ann.clone(), &[31, 50]).chain());
+        });
+        assert_eq!(once, again);
+    }
+
+    #[test]
+    fn another_person_head_or_length_is_another_sum() {
+        let sum =
+            |number: &str, dossier: &Dossier| totals(&[30], |tally| tally.add(hash(number), dossier.chain()));
+        let base = sum(ANN, &of(&[10, 20]));
+        for (what, other) in [
+            ("another person", sum(BEN, &of(&[10, 20]))),
+            ("shorter", sum(ANN, &of(&[10]))),
+            ("another time", sum(ANN, &of(&[10, 21]))),
+            ("nobody", totals(&[30], |_| {})),
+        ] {
+            assert_ne!(base[0].0, other[0].0, "{what}");
+        }
+    }
+
+    /// A person is erased, comes back, and is erased again: whatever stands in the store, every moment keeps its sums.
+    #[test]
+    fn erasures_and_returns_leave_the_sums_of_earlier_moments_unchanged() {
+        let moments = [12, 22, 32, 42];
+        let alive = of(&[10]);
+        let tombstone = {
+            let mut erased = alive.clone();
+            erased.erase(|_| true);
+            grown(erased, &[20])
+        };
+        let back = grown(tombstone.clone(), &[30]);
+        let buried = {
+            let mut erased = back.clone();
+            erased.erase(|_| true);
+            grown(erased, &[40])
+        };
+        let add_back = |tally: &mut Tally<'_>| {
+            tally.add(hash(ANN), tombstone.chain());
+            tally.add_returned(hash(ANN), back.chain(), tombstone.chain());
+        };
+        let first = totals(&moments, |tally| tally.add(hash(ANN), alive.chain()));
+        let second = totals(&moments, |tally| tally.add(hash(ANN), tombstone.chain()));
+        let third = totals(&moments, add_back);
+        let fourth = totals(&moments, |tally| tally.add(hash(ANN), buried.chain()));
+        assert_eq!(first[..1], second[..1]);
+        assert_eq!(second[..2], third[..2]);
+        assert_eq!(third[..3], fourth[..3]);
+        assert_eq!((third[2].1, third[2].2), (1, 3));
+        // In the middle of an erasure both may be met.
+        let both = totals(&moments, |tally| {
+            tally.add(hash(ANN), alive.chain());
+            tally.add(hash(ANN), tombstone.chain());
+        });
+        assert_eq!(both[..1], first[..1]);
+        // A tombstone that is gone takes nothing with it.
+        let alone = totals(&moments, |tally| tally.add_returned(hash(ANN), back.chain(), tombstone.chain()));
+        assert_eq!(alone, third);
+    }
+}

@@ -155,6 +155,9 @@ pub(super) struct ImportArgs {
     /// Where rejected events go, with their reasons: opt-ins.rejected.csv beside opt-ins.csv if left out.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) rejects: Option<PathBuf>,
+    /// How many events go to the gate at a time: as many are sent again after an interruption.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(super) chunk: u64,
 }
 
 /// `optgate consent export`
@@ -163,7 +166,8 @@ pub(super) struct ImportArgs {
     optgate consent export -o consent.ndjson\n  \
     optgate consent export --tenant acme --format csv > acme.csv\n\n\
     Every event with its evidence, as import takes them. The last line of NDJSON says that the export is whole; one that is cut off \
-    fails, and leaves no file.")]
+    fails, and leaves no file. A link that the provider had shown comes back as one that you told of: withdrawals cross it, grants \
+    do not until the provider shows it again.")]
 pub(super) struct ExportArgs {
     /// The business; all that the token may read if left out.
     #[arg(long, value_name = "NAME")]

@@ -3,6 +3,7 @@
 //! Events are the truth; records are derived from them. The JSON shape is the one of the admin API, of import and of export.
 
 mod shape;
+mod text;
 
 use std::fmt;
 
@@ -340,13 +341,7 @@ impl Event {
     ///
     /// The recipient is left out: ids are unique per recipient only, and must not let anybody guess a number.
     pub(super) fn content_id(&self) -> EventId {
-        let mut written = self.as_written(None);
-        written.id = None;
-        written.received_at = None;
-        written.recipient.clear();
-        written.links.clear();
-        let text = serde_json::to_vec(&written).unwrap_or_default();
-        let hash = digest::digest(&digest::SHA256, &text);
+        let hash = digest::digest(&digest::SHA256, &self.content());
         EventId(format!("{CONTENT}{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default())))
     }
 }

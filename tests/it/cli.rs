@@ -1,60 +1,13 @@
 //! The command line, run as an operator runs it: the binary, its exit codes, and what it prints.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use crate::support::free_addr;
 use crate::support::gate::optgate;
-use crate::support::process::Process;
-use crate::support::{eventually, free_addr};
-
-/// A gate (which makes its own admin token where none is configured), and the folder from which commands find it.
-struct Served {
-    _gate: Process,
-    admin: String,
-    folder: TempDir,
-}
-
-impl Served {
-    fn start(toml: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("optgate.toml"), toml).unwrap();
-        let (listen, admin) = (free_addr().to_string(), free_addr().to_string());
-        let mut command = optgate();
-        command.args(["serve", "--config", "optgate.toml", "--upstream", "http://127.0.0.1:9"]);
-        command.args(["--listen", &listen, "--admin-listen", &admin]).current_dir(folder.path());
-        let gate = Process::start(command).unwrap();
-        eventually("the gate listens", || std::net::TcpStream::connect(&admin).ok());
-        Self { _gate: gate, admin: format!("http://{admin}"), folder }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = optgate();
-        command.args(["--admin", &self.admin]).args(arguments).current_dir(self.folder.path());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// What a command prints, which must succeed.
-    fn printed(&self, arguments: &[&str]) -> String {
-        let answer = self.run(arguments);
-        assert!(answer.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&answer.stderr));
-        String::from_utf8(answer.stdout).unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.printed(&[&["--json"], arguments].concat())).unwrap()
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        std::fs::write(self.folder.path().join(name), content).unwrap();
-    }
-}
+use crate::support::served::Served;
 
 const GRANT: [&str; 10] = [
     "--channel",

@@ -1,12 +1,15 @@
 //! From a message to the consent it rested on, or to what refused it: over the admin API and on the command line, on both stores.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use optgate::consent::{Clock, Recipient};
+use optgate::store::{ConsentStore, Settings};
 use serde_json::{Value, json};
 
 use crate::journey::{ANN, BOB, Scene, grant, inbound, refusal, revoke, template, templates, text};
+use crate::store_contract::bench::settings;
 use crate::support::client::{Response, request};
 use crate::support::eventually;
 use crate::support::gate::{ACCOUNT, Gate, GateBuilder, optgate, sha256};
@@ -240,4 +243,69 @@ fn a_decision_is_shown_with_the_policy_of_its_time() {
         (now["policy"]["mode"] == "shadow").then_some(())
     });
     assert_eq!(explained(&scene.gate, &id)["explanation"]["policy"]["settings"]["mode"], "enforce");
+}
+
+/// Nothing is kept beside the store that leads from a decision to a person: what is gone from the store is gone.
+#[test]
+fn once_a_person_is_gone_from_the_store_the_decision_remains_and_leads_to_nobody() {
+    let server = Redis::start();
+    let scene =
+        Scene::agreed_with(|gate| gate.redis(&server.url()).set("store", "lookup_deadline_ms", "5000"));
+    scene.gate.apply(&[grant(BOB, &["service"])]);
+    let id = id(&scene.send_permitted());
+    assert_eq!(explained(&scene.gate, &id)["explanation"]["consent"]["status"], "shown");
+    server.command(&["DEL", "og:c:{1.15550000001}", "og:r:{1.15550000001}"]);
+    let told = explained(&scene.gate, &id);
+    assert_eq!(
+        (&told["decision"], &told["explanation"]["consent"]["status"]),
+        (&json!("allow"), &json!("erased"))
+    );
+    let why = told["explanation"]["why"].as_str().unwrap();
+    assert!(why.contains("has been erased since"), "{why}");
+    assert!(!told.to_string().contains("5550000001") && !told.to_string().contains(WORDING), "{told}");
+}
+
+/// Erases a person from an embedded store that no gate has open.
+fn erase(file: &Path, who: &str) {
+    let settings = Settings { tenants: vec!["default".to_owned()], ..settings(file) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = ConsentStore::open(settings, Clock::System).await.unwrap();
+        store.erase(0, &Recipient::parse(who).unwrap().key()).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn after_an_erasure_the_decision_remains_and_leads_to_nobody() {
+    let scene = Scene::agreed();
+    scene.gate.apply(&[grant(BOB, &["service"])]);
+    let id = id(&scene.send_permitted());
+    assert_eq!(explained(&scene.gate, &id)["explanation"]["consent"]["status"], "shown");
+    let folder = scene.gate.kill9();
+    erase(&folder.path().join("data/store.redb"), ANN);
+    let gate = Gate::to(&scene.upstream.url()).in_folder(folder).start();
+    for target in [id.clone(), format!("{id}?recipient=%2B15550000001")] {
+        let told = explained(&gate, &target);
+        assert_eq!(told["explanation"]["consent"]["status"], "erased", "{target}: {told}");
+        assert_eq!(
+            (&told["decision"], &told["explanation"]["consent"]["people"]),
+            (&json!("allow"), &json!([]))
+        );
+        assert!(!told.to_string().contains("5550000001") && !told.to_string().contains(WORDING), "{told}");
+    }
+}
+
+#[test]
+fn a_store_of_hashes_is_asked_with_the_recipient() {
+    let scene = Scene::agreed_with(|gate| gate.set("privacy", "hash_recipients", "true"));
+    let id = id(&scene.send_permitted());
+    let told = explained(&scene.gate, &id);
+    assert_eq!(told["explanation"]["consent"]["status"], "not_found", "{told}");
+    let told = explained(&scene.gate, &format!("{id}?recipient=%2B15550000001"));
+    let person = &told["explanation"]["consent"]["people"][0];
+    assert_eq!(
+        (&person["state"], &person["event"]["event"]["evidence"]["wording"]),
+        (&json!("granted"), &json!(WORDING))
+    );
 }

@@ -25,6 +25,8 @@ mod durability;
 mod explain;
 mod faults;
 mod floors;
+mod import;
+mod interrupted;
 mod journey;
 mod oracle;
 mod readme;

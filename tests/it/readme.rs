@@ -1,11 +1,13 @@
 //! The README: what it shows happens, what it prints works, what it links to exists.
 
 use std::path::Path;
+use std::process::Command;
 
 use optgate::config::{self, Overrides, Sources};
 
 use crate::demo::{Demo, run};
 use crate::support::gate::optgate;
+use crate::support::served::Served;
 
 const README: &str = include_str!("../../README.md");
 
@@ -66,6 +68,39 @@ fn the_readmes_calls_work_as_they_stand() {
 }
 
 #[test]
+fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
+    let gate = Served::start("");
+    gate.write("opt-ins.csv", &(block("Bring the consent you have", "csv") + "\n"));
+    let steps = block("Bring the consent you have", "sh");
+    let mut told = Vec::new();
+    for step in steps.lines() {
+        let optgate = env!("CARGO_BIN_EXE_optgate");
+        let script = format!("optgate() {{ '{optgate}' --admin http://{} \"$@\"; }}\n{step}", gate.admin());
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(gate.folder.path()).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("");
+        told.push((output.status.code(), text));
+    }
+    let [dry, first, rejected, corrected, second, shown, receipt, exported] = &told[..] else {
+        panic!("{told:#?}")
+    };
+    assert!(dry.0 == Some(1) && dry.1.starts_with("valid 1, rejected 1\n"), "{told:#?}");
+    assert!(first.0 == Some(1) && first.1.contains("applied 1, ignored 0, rejected 1\n"), "{told:#?}");
+    assert!(first.1.contains("line 3: rejected: recipient: write +E.164"), "{told:#?}");
+    assert!(rejected.1.contains(",reasons\n") && rejected.1.contains("recipient: write +E.164"), "{told:#?}");
+    assert_eq!(
+        (corrected, second),
+        (&(Some(0), String::new()), &(Some(0), "applied 1, ignored 0, rejected 0\n".to_owned()))
+    );
+    assert!(shown.0 == Some(0) && shown.1.contains("utility         granted"), "{told:#?}");
+    assert!(
+        receipt.0 == Some(0) && receipt.1.contains("I agree to order updates from Acme on WhatsApp"),
+        "{told:#?}"
+    );
+    assert_eq!(exported, &(Some(0), "2 events in consent.ndjson\n".to_owned()));
+}
+
+#[test]
 fn the_readmes_configuration_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("optgate.toml");
@@ -82,7 +117,7 @@ fn every_command_that_the_readme_names_exists() {
         assert!(README.contains(&command.join(" ")), "{command:?}");
         assert!(optgate().args(command).arg("--help").output().unwrap().status.success(), "{command:?}");
     }
-    for verb in ["grant", "revoke", "show", "import"] {
+    for verb in ["grant", "revoke", "show", "import", "export"] {
         assert!(optgate().args(["consent", verb, "--help"]).output().unwrap().status.success(), "{verb}");
     }
 }

@@ -58,6 +58,8 @@ holds_for!(
     secrets_are_made_once_and_survive,
     templates_survive_and_replace_each_other,
     pages_hold_every_dossier_once,
+    whoever_is_wanted_is_found_among_a_tenants_people,
+    tenants_that_come_later_get_numbers_and_the_others_keep_theirs,
     a_closed_store_answers_nothing_and_keeps_everything,
     errors_and_debug_output_name_nobody,
     an_erased_person_is_refused_and_leaves_no_byte_behind,

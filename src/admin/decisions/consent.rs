@@ -1,5 +1,8 @@
 //! The consent event that a decision rested on, as it was known at the time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
@@ -25,7 +28,7 @@ pub(super) enum Status {
     NothingRecorded,
     /// The person has been erased since.
     Erased,
-    /// The store does not hold the person under this number any more, or keeps hashes only.
+    /// The store does not hold the person, or keeps hashes only.
     NotFound,
     /// The store did not answer when it was decided.
     Unavailable,
@@ -116,15 +119,15 @@ pub(super) async fn of(
         return Ok(Consent::without_people(Status::NotPermitted));
     }
     let none = |found| line.records.iter().all(|record| record.found == found);
-    let keys = match given {
-        Some(recipient) => vec![confirmed(control, line, &recipient)?],
+    let search = match given {
+        Some(recipient) => Search { keys: vec![confirmed(control, line, &recipient)?], gone: false },
         None if none(Found::None) => return Ok(Consent::without_people(Status::NothingRecorded)),
         None if none(Found::Unavailable) => return Ok(Consent::without_people(Status::Unavailable)),
         None => search(control, place, line).await.map_err(|error| unread(&error))?,
     };
     let mut people = Vec::new();
-    let mut erased = false;
-    for key in keys {
+    let mut erased = search.gone;
+    for key in search.keys {
         let dossier = control.store.dossier(place, &key).await.map_err(|error| unread(&error))?;
         let Some(dossier) = dossier.filter(|dossier| !dossier.is_empty()) else { continue };
         if let Some(recipient) = key.recipient() {
@@ -162,23 +165,34 @@ fn confirmed(control: &Control, line: &Line, recipient: &Recipient) -> Result<Re
     Err(Problem::new(Fault::Invalid, "recipient: the decision is about somebody else"))
 }
 
-/// One search at a time: each looks at everybody.
-static SEARCHING: Semaphore = Semaphore::const_new(1);
+/// Whom a decision's hashes belong to.
+struct Search {
+    keys: Vec<RecipientKey>,
+    /// Nobody any more, in a store that knows people by their numbers.
+    gone: bool,
+}
 
 /// Finds whom the decision's hashes belong to by hashing everybody whom the tenant knows.
-async fn search(control: &Control, place: usize, line: &Line) -> Result<Vec<RecipientKey>, StoreError> {
-    let wanted: Vec<String> = line
-        .records
-        .iter()
-        .filter(|r| r.found == Found::Record)
-        .filter_map(|r| r.recipient_hash.clone())
-        .collect();
-    let hash = control.log.hash().clone();
-    let limit = wanted.len();
-    let is_wanted = move |key: &RecipientKey| hash.key(key).is_some_and(|hash| wanted.contains(&hash));
+async fn search(control: &Control, place: usize, line: &Line) -> Result<Search, StoreError> {
+    /// One at a time: each looks at everybody.
+    static SEARCHING: Semaphore = Semaphore::const_new(1);
+    let found = line.records.iter().filter(|record| record.found == Found::Record);
+    let wanted: Vec<String> = found.filter_map(|record| record.recipient_hash.clone()).collect();
+    let (hash, limit) = (control.log.hash().clone(), wanted.len());
+    let plain = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&plain);
+    let is_wanted = move |key: &RecipientKey| {
+        let hash = hash.key(key);
+        if hash.is_some() {
+            seen.store(true, Ordering::Relaxed);
+        }
+        hash.is_some_and(|hash| wanted.contains(&hash))
+    };
     // The semaphore is never closed.
     let _turn = SEARCHING.acquire().await;
-    control.store.find(place, limit, is_wanted).await
+    let keys = control.store.find(place, limit, is_wanted).await?;
+    let gone = keys.is_empty() && plain.load(Ordering::Relaxed);
+    Ok(Search { keys, gone })
 }
 
 /// One person's side of the decision.

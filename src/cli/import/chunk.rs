@@ -6,8 +6,6 @@ use serde_json::Value;
 use super::rejects::{Original, Rejected};
 use super::source::{Item, Place};
 
-/// How many events go into one request: each is one answer to wait for, one chunk to repeat after a failure, and all its results fit into an answer.
-const MAX_EVENTS: usize = 10_000;
 /// How many bytes go into one request at most, whatever the number of events.
 const MAX_BYTES: usize = 6 << 20;
 
@@ -49,8 +47,9 @@ impl Chunk {
         self.end = end;
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.len() >= MAX_EVENTS || self.body.len() >= MAX_BYTES
+    /// Whether it is enough for one request of at most so many events.
+    pub(super) fn is_full(&self, events: u64) -> bool {
+        self.len() as u64 >= events || self.body.len() >= MAX_BYTES
     }
 
     /// How many items it holds.

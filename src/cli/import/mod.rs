@@ -64,7 +64,7 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode, Failur
         progress: Progress::new(length(args), settled.through),
         bookmark,
     };
-    let sent = import.send_all(source);
+    let sent = import.send_all(source, args.chunk);
     import.progress.end();
     if let Err(cause) = sent {
         return Err(Failure::CutShort(import.so_far(), Box::new(cause)));
@@ -142,18 +142,19 @@ fn length(args: &ImportArgs) -> Option<u64> {
 }
 
 impl Import<'_> {
-    fn send_all(&mut self, source: Source) -> Result<(), Failure> {
+    fn send_all(&mut self, source: Source, events: u64) -> Result<(), Failure> {
         let (to, chunks) = mpsc::sync_channel(AHEAD);
         thread::scope(|scope| {
             thread::Builder::new()
                 .name("import-reader".to_owned())
-                .spawn_scoped(scope, move || read_all(source, &to))
+                .spawn_scoped(scope, move || read_all(source, events, &to))
                 .map_err(|cause| Failure::Input(self.file.to_owned(), cause))?;
-            self.settle_all(&chunks)
+            // Taken by value: an import that ends early must not leave the reader waiting for room.
+            self.settle_all(chunks)
         })
     }
 
-    fn settle_all(&mut self, chunks: &Receiver<io::Result<Chunk>>) -> Result<(), Failure> {
+    fn settle_all(&mut self, chunks: Receiver<io::Result<Chunk>>) -> Result<(), Failure> {
         for chunk in chunks {
             let chunk = chunk.map_err(|cause| Failure::Input(self.file.to_owned(), cause))?;
             self.settle(&chunk)?;
@@ -199,7 +200,7 @@ impl Import<'_> {
 }
 
 /// Reads until the end, or until nobody waits for more.
-fn read_all(mut source: Source, to: &SyncSender<io::Result<Chunk>>) {
+fn read_all(mut source: Source, events: u64, to: &SyncSender<io::Result<Chunk>>) {
     let mut chunk = Chunk::default();
     loop {
         match source.next() {
@@ -211,7 +212,7 @@ fn read_all(mut source: Source, to: &SyncSender<io::Result<Chunk>>) {
                 return;
             }
         }
-        if chunk.is_full() && to.send(Ok(std::mem::take(&mut chunk))).is_err() {
+        if chunk.is_full(events) && to.send(Ok(std::mem::take(&mut chunk))).is_err() {
             return;
         }
     }

@@ -22,6 +22,8 @@ use crate::consent::recipient::Recipient;
 use crate::consent::time::Timestamp;
 
 const VERSION: u8 = 2;
+/// What an entry takes beside its text.
+const ENTRY_BYTES: usize = 64;
 const EVENT: u8 = 1;
 const LINK: u8 = 2;
 const ERASED: u8 = 3;
@@ -47,7 +49,13 @@ struct First {
 impl Dossier {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
+        let texts = self.chain.entries().iter().map(|entry| match &entry.content {
+            Content::Known { text, .. } => text.len(),
+            Content::Erased { .. } => 0,
+        });
+        let size = texts.fold(0usize, |size, text| size.saturating_add(text).saturating_add(ENTRY_BYTES));
+        let mut bytes = Vec::with_capacity(size.saturating_add(1));
+        bytes.push(VERSION);
         for entry in self.chain.entries() {
             put_entry(&mut bytes, entry);
         }
@@ -114,9 +122,7 @@ impl Dossier {
 /// What is hashed and stored of an event or a link of a dossier.
 pub(super) fn text(dossier: &Dossier, subject: &Subject) -> String {
     let text = match subject {
-        Subject::Event { .. } => {
-            serde_json::to_string(&dossier.event(subject).map(|event| event.as_written(None)))
-        }
+        Subject::Event { .. } => return dossier.event(subject).map(Event::text).unwrap_or_default(),
         Subject::Link { to } => {
             let link = to.recipient().map(|recipient| recipient.danger_string()).unwrap_or_default();
             let observed = dossier.links.get(to) == Some(&Provenance::Observed);
@@ -134,10 +140,10 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry) {
     };
     bytes.extend([tag, u8::from(entry.adopted)]);
     bytes.extend(entry.at.to_le_bytes());
-    bytes.extend(entry.head);
+    bytes.extend_from_slice(&entry.head);
     match &entry.content {
         Content::Known { text, salt, .. } => {
-            bytes.extend(salt);
+            bytes.extend_from_slice(salt);
             put_text(bytes, text);
         }
         Content::Erased { commitment } => bytes.extend(commitment),

@@ -33,7 +33,7 @@ use super::{intents, keys};
 /// How often lessons are tried against other writers.
 pub(super) const ROUNDS: u32 = 24;
 /// How many commands travel together.
-const CHUNK: usize = 256;
+const CHUNK: usize = 128;
 /// How long Redis may take over one chunk, everything queued before it included.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long replicas may take to confirm.

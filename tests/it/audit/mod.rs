@@ -1,5 +1,6 @@
 //! Nobody changes the record unnoticed: real stores, changed behind the gate's back, and the commands that find it.
 
+mod erased;
 mod raw;
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Figures, printed: what a recipient costs in Redis, and how fast events go in. Run with `cargo test --test it redis::measure -- --ignored --nocapture`.
+//! Figures, printed: what a recipient costs in either store, and how fast events go in. Run with `cargo test --test it redis::measure -- --ignored --nocapture`.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use optgate::consent::{Clock, Event};
 use optgate::store::{ConsentStore, Incoming};
 
 use crate::journey::{ALL, grant};
-use crate::store_contract::bench::{ACME, redis_settings};
+use crate::store_contract::bench::{ACME, redis_settings, settings};
 use crate::support::redis::{Redis, Reply};
 
 const RECIPIENTS: u32 = 1_000_000;
@@ -80,6 +80,37 @@ fn bytes_per_recipient_at_a_million() {
         "{RECIPIENTS} recipients: {gate_bytes:.0} bytes each for the gate record ({} bytes of value), {dossier_bytes:.0} for the history ({} bytes of value)",
         gate.len(),
         dossier.len()
+    );
+}
+
+#[test]
+#[ignore = "a measurement: minutes, and two gigabytes of disk"]
+fn bytes_per_recipient_at_a_million_in_the_embedded_store() {
+    use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("consent.redb");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = ConsentStore::open(settings(&file), Clock::System).await.unwrap();
+        for first in (0..RECIPIENTS).step_by(20_000) {
+            store.apply((first..first + BATCH).map(incoming).collect()).await.unwrap();
+        }
+        store.close().await;
+    });
+    let database = redb::Database::open(&file).unwrap();
+    let transaction = database.begin_read().unwrap();
+    let gate = transaction.open_table(redb::TableDefinition::<&[u8], &[u8]>::new("gate")).unwrap();
+    let dossiers = transaction.open_table(redb::TableDefinition::<u64, &[u8]>::new("dossiers")).unwrap();
+    let each = |stats: redb::TableStats| {
+        let all = stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
+        (all / u64::from(RECIPIENTS), stats.stored_bytes() / u64::from(RECIPIENTS))
+    };
+    let value = dossiers.first().unwrap().unwrap().1.value().len();
+    eprintln!(
+        "{RECIPIENTS} recipients: (with the tree, without) {:?} bytes each for the gate record, {:?} for the history ({value} bytes of value), file {} bytes each",
+        each(gate.stats().unwrap()),
+        each(dossiers.stats().unwrap()),
+        std::fs::metadata(&file).unwrap().len() / u64::from(RECIPIENTS)
     );
 }
 

@@ -36,6 +36,9 @@ fn the_documented_user_may_do_everything_that_the_gate_needs_and_no_more() {
     eventually("a canary is heard", || {
         (gate.metric("optgate_propagation_seconds_count", &[]) > 0.0).then_some(())
     });
+    assert_eq!(gate.admin("POST", "/v1/audit/checkpoints", "", b"").status, 200);
+    let verified = gate.admin("GET", "/v1/audit/verify", "", b"").text();
+    assert!(verified.ends_with("{\"done\":{\"findings\":0}}\n"), "{verified}");
     let ready = gate.admin("GET", "/readyz", "", b"").json();
     assert_eq!(ready["warnings"], json!([]), "{ready}");
     drop(gate);

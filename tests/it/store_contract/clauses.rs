@@ -369,6 +369,40 @@ pub(super) async fn pages_hold_every_dossier_once(bench: &Bench) {
     }
 }
 
+pub(super) async fn whoever_is_wanted_is_found_among_a_tenants_people(bench: &Bench) {
+    let store = bench.open().await;
+    let people: Vec<String> = (0..2500).map(|n| format!("+155570{n:05}")).collect();
+    applied(&store, people.iter().map(|who| grant(who, 1))).await;
+    applied(&store, [grant(BOB, 1).of(UMBRELLA)]).await;
+    let wanted: BTreeSet<RecipientKey> = [0, 1234, 2499].map(|n| key(&people[n])).into();
+    let found = |tenant, limit| {
+        let (store, wanted) = (store.clone(), wanted.clone());
+        async move { store.find(tenant, limit, move |key| wanted.contains(key)).await.unwrap() }
+    };
+    assert_eq!(found(ACME, 10).await.into_iter().collect::<BTreeSet<_>>(), wanted);
+    assert_eq!((found(ACME, 2).await.len(), found(UMBRELLA, 10).await.len()), (2, 0));
+    let nobody = store.find(ACME, 10, |_| false).await.unwrap();
+    assert!(nobody.is_empty());
+}
+
+pub(super) async fn tenants_that_come_later_get_numbers_and_the_others_keep_theirs(bench: &Bench) {
+    let store = bench.open().await;
+    applied(&store, [grant(ANN, 1)]).await;
+    let names = ["acme", "umbrella", "initech"].map(String::from).to_vec();
+    store.name_tenants(names.clone()).await.unwrap();
+    store.name_tenants(names).await.unwrap();
+    assert_eq!(standing(&store, ANN).await, Standing::Granted);
+    assert_eq!(store.lookup(2, &key(ANN)).await.lookup, Lookup::Absent);
+    applied(&store, [revoke(ANN, 2).of(2)]).await;
+    assert_eq!(standing(&store, ANN).await, Standing::Granted);
+    store.close().await;
+    let mut settings = bench.settings();
+    settings.tenants = ["initech", "acme"].map(String::from).to_vec();
+    let store = ConsentStore::open(settings, Clock::System).await.unwrap();
+    assert_eq!(standing_in(store.lookup(0, &key(ANN)).await.lookup), Standing::Revoked);
+    assert_eq!(standing_in(store.lookup(1, &key(ANN)).await.lookup), Standing::Granted);
+}
+
 pub(super) async fn a_closed_store_answers_nothing_and_keeps_everything(bench: &Bench) {
     let store = bench.open().await;
     applied(&store, [grant(ANN, 1)]).await;

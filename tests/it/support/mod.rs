@@ -10,6 +10,7 @@ pub(crate) mod http1;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod relay;
+pub(crate) mod served;
 pub(crate) mod upstream;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -1,0 +1,238 @@
+//! Import and export as an operator meets them: what is rejected comes back to be corrected, and what is exported imports to the same state.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::redis::Redis;
+use crate::support::served::Served;
+
+const HEADER: &str = "recipient,kind,categories,occurred_at,actor,source,evidence.channel,evidence.user_action,evidence.name_and_logo_shown,\
+    evidence.number_confirmed,evidence.categories_shown,evidence.business_named,evidence.wording";
+
+fn row(recipient: &str, wording: &str) -> String {
+    format!(
+        "{recipient},grant,utility,2026-01-31T09:30:00Z,person,website,website,checked_box,true,true,utility,Acme,\"{wording}\""
+    )
+}
+
+#[test]
+fn rejected_rows_come_back_with_their_reasons_and_are_taken_once_corrected() {
+    let gate = Served::start("");
+    let rows = [
+        row("+15550000001", "I agree"),
+        row("+1555", "I agree,\r\nreally"),
+        row("+15550000003", "I agree").replace("2026-01-31T09:30:00Z", "yesterday"),
+        row("+15550000004", "I agree").replace(",true,true,", ",perhaps,true,"),
+        row("+15550000005", "I agree"),
+    ];
+    gate.write("opt-ins.csv", &format!("\u{feff}{HEADER}\r\n{}\r\n", rows.join("\r\n")));
+    let first = gate.run(&["consent", "import", "opt-ins.csv"]);
+    let told = String::from_utf8(first.stderr).unwrap();
+    assert_eq!(first.status.code(), Some(1), "{told}");
+    for line in [
+        "line 3: rejected: recipient",
+        "line 5: rejected: occurred_at",
+        "line 6: rejected: evidence.name_and_logo_shown",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    let rejected = gate.read("opt-ins.rejected.csv");
+    assert_eq!(rejected.lines().next(), Some(&*format!("{HEADER},reasons")));
+    assert!(rejected.contains("recipient: write +E.164") && rejected.contains("really"), "{rejected}");
+    let corrected = rejected.replace("+1555,", "+15550000002,").replace("yesterday", "2026-02-01T09:30:00Z");
+    gate.write("opt-ins.rejected.csv", &corrected.replace(",perhaps,", ",yes,"));
+    let second = gate.printed(&["consent", "import", "opt-ins.rejected.csv"]);
+    assert_eq!(second, "applied 3, ignored 0, rejected 0\n");
+    let file = std::fs::metadata(gate.folder.path().join("opt-ins.rejected.rejected.csv"));
+    assert!(file.is_err(), "nothing was rejected, so there is no file of it");
+    for n in 1..=5 {
+        let record = gate.json(&["consent", "show", &format!("+1555000000{n}")]);
+        assert_eq!(record["categories"]["utility"]["state"], "granted", "{n}");
+    }
+    let again = gate.json(&["consent", "import", "opt-ins.rejected.csv"]);
+    assert_eq!((&again["applied"], &again["ignored"]), (&json!(0), &json!(3)));
+}
+
+#[test]
+fn rejected_lines_come_back_with_their_reasons_and_are_taken_once_corrected() {
+    let gate = Served::start("");
+    let event = |recipient: &str| json!({"recipient": recipient, "kind": "revoke", "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "web"});
+    let lines = [event("+15550000001").to_string(), event("0155").to_string(), "[1]".to_owned()];
+    gate.write("a.ndjson", &lines.join("\n"));
+    let counts = gate.run(&["consent", "import", "a.ndjson", "--rejects", "bad.ndjson"]).stdout;
+    assert!(counts.starts_with(b"applied 1, ignored 0, rejected 2\n"));
+    let bad = gate.read("bad.ndjson");
+    let bad: Vec<Value> = bad.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&bad[0]["recipient"], bad[0]["reasons"].as_array().unwrap().len()), (&json!("0155"), 1));
+    assert_eq!((&bad[1]["text"], &bad[1]["line"]), (&json!("[1]"), &json!(3)));
+    gate.write("bad.ndjson", &bad[0].to_string().replace("0155", "+15550000155"));
+    assert_eq!(gate.printed(&["consent", "import", "bad.ndjson"]), "applied 1, ignored 0, rejected 0\n");
+    let refused = gate.run(&["consent", "import", "bad.ndjson", "--rejects", "bad.ndjson"]);
+    assert_eq!(refused.status.code(), Some(1), "a file must not be overwritten by its own rejected lines");
+}
+
+#[test]
+fn a_dry_run_checks_everything_and_stores_nothing() {
+    let gate = Served::start("");
+    let rows = [row("+15550000001", "I agree"), row("+1555", "I agree")];
+    gate.write("a.csv", &format!("{HEADER}\n{}\n", rows.join("\n")));
+    let dry = gate.run(&["consent", "import", "a.csv", "--dry-run"]);
+    let told = String::from_utf8(dry.stdout).unwrap();
+    assert!(told.starts_with("valid 1, rejected 1\nnothing was stored"), "{told}");
+    assert_eq!(gate.run(&["consent", "show", "+15550000001"]).status.code(), Some(1));
+    assert_eq!(gate.printed(&["consent", "export"]), "{\"export\":\"complete\",\"events\":0}\n");
+    assert!(
+        gate.run(&["consent", "import", "a.csv"]).stdout.starts_with(b"applied 1, ignored 0, rejected 1\n")
+    );
+}
+
+#[test]
+fn an_import_that_was_cut_short_goes_on_and_refuses_a_changed_file() {
+    let mut gate = Served::start("");
+    let rows: Vec<String> = (0..3_000).map(|n| row(&format!("+1555{n:07}"), "I agree")).collect();
+    let file = format!("{HEADER}\n{}\n", rows.join("\n"));
+    gate.write("a.csv", &file);
+    let mut import = gate.command(&["consent", "import", "a.csv", "--chunk", "100"]);
+    let mut import =
+        import.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let state = gate.folder.path().join("a.csv.import-state");
+    crate::support::eventually("a chunk is settled", || state.exists().then_some(()));
+    gate.kill9();
+    assert_eq!(import.wait().unwrap().code(), Some(1));
+    gate.restart();
+    gate.write("b.csv", &file);
+    std::fs::copy(&state, gate.folder.path().join("b.csv.import-state")).unwrap();
+    let changed = String::from_utf8(gate.run(&["consent", "import", "b.csv", "--resume"]).stderr).unwrap();
+    assert!(changed.contains("cannot go on"), "{changed}");
+    let resumed = gate.run(&["consent", "import", "a.csv", "--resume"]);
+    let told = String::from_utf8(resumed.stderr).unwrap();
+    assert!(told.starts_with("goes on after line "), "{told}");
+    assert!(!state.exists());
+    assert_eq!(gate.printed(&["consent", "export", "--format", "csv"]).lines().count(), 3_001);
+}
+
+/// Random numbers that can be had again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap()
+    }
+
+    fn one_of<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len())].clone()
+    }
+}
+
+const CATEGORIES: [&str; 5] = ["authentication", "call", "marketing", "service", "utility"];
+
+fn people() -> Vec<String> {
+    let phones = [
+        "+15550000001",
+        "+15550000002",
+        "+525555500021",
+        "+5215555500021",
+        "+5491155500012",
+        "+551187650013",
+    ];
+    phones.into_iter().map(str::to_owned).chain((1..5).map(|n| format!("US.1349120865530{n}"))).collect()
+}
+
+fn random_event(dice: &mut Dice, n: usize) -> Value {
+    let kind = dice.one_of(&["grant", "grant", "grant", "revoke", "revoke", "resume", "inbound", "link"]);
+    let ago = u64::try_from(dice.roll(20 * 24 * 3600)).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let at = optgate::consent::Timestamp::from_secs(now - 60 - ago);
+    let mut event = json!({
+        "recipient": dice.one_of(&people()), "kind": kind, "occurred_at": at.to_string(),
+        "actor": dice.one_of(&["person", "person", "operator", "provider", "system"]), "source": dice.one_of(&["website", "desk"]),
+    });
+    if kind == "link" || dice.roll(5) == 0 {
+        event["links"] = json!([dice.one_of(&people())]);
+    }
+    if dice.roll(2) == 0 {
+        event["id"] = json!(format!("e-{n}"));
+    }
+    if matches!(kind, "grant" | "revoke" | "resume") && (kind == "grant" || dice.roll(2) == 0) {
+        let shown: BTreeSet<&str> = (0..=dice.roll(4)).map(|_| dice.one_of(&CATEGORIES)).collect();
+        event["categories"] = json!(shown);
+        if kind == "grant" {
+            event["evidence"] = json!({
+                "channel": "website", "user_action": "checked_box", "name_and_logo_shown": true, "number_confirmed": true,
+                "categories_shown": shown, "business_named": "Acme", "wording": format!("I agree,\n\"{n}\" ✓; really|"), "url": "https://acme.example/",
+            });
+            match dice.roll(5) {
+                0 => event["pending"] = json!(true),
+                1 => event["confirms"] = json!(format!("e-{}", dice.roll(n + 1))),
+                2 => {
+                    event["expires_at"] =
+                        json!(optgate::consent::Timestamp::from_secs(now + 3600).to_string());
+                }
+                _ => {}
+            }
+        }
+    }
+    event
+}
+
+fn sorted(export: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = export.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// Random events go into one gate, their export into an empty one: both say the same of everybody.
+fn round_trips(from: &Served, to: &Served, tenants: usize) {
+    for tenant in (0..tenants).map(|n| format!("t{n}")) {
+        let seed = getrandom::u64().unwrap() | 1;
+        eprintln!("{tenant}: seed {seed}");
+        let mut dice = Dice(seed);
+        let events: Vec<String> = (0..60).map(|n| random_event(&mut dice, n).to_string()).collect();
+        from.write("random.ndjson", &events.join("\n"));
+        // Some are rejected, such as a link of somebody to themselves.
+        from.run(&["consent", "import", "random.ndjson", "--tenant", &tenant]);
+        let format = dice.one_of(&["ndjson", "csv"]);
+        let name = format!("{tenant}.{format}");
+        from.printed(&["consent", "export", "--tenant", &tenant, "-o", &name]);
+        to.write(&name, &from.read(&name));
+        to.printed(&["consent", "import", &name]);
+        let export = ["consent", "export", "--tenant", &tenant];
+        let (before, after) = (from.printed(&export), to.printed(&export));
+        assert!(before.lines().count() > 20, "{before}");
+        assert_eq!(sorted(&before), sorted(&after), "seed {seed}");
+        for person in people() {
+            let show = ["--json", "consent", "show", &person, "--tenant", &tenant];
+            let (before, after) = (from.run(&show), to.run(&show));
+            assert_eq!(before.status.code(), after.status.code(), "seed {seed}");
+            assert_eq!(String::from_utf8(before.stdout), String::from_utf8(after.stdout), "seed {seed}");
+        }
+        // A gate that has them already learns nothing, except by which event it knows a link whose own event it did not keep.
+        let again = from.json(&["consent", "import", &name]);
+        let (applied, told) =
+            (again["applied"].as_u64().unwrap(), before.matches("\"export-links\"").count());
+        assert!(applied <= told as u64 && again["rejected"] == 0, "seed {seed}: {again}");
+    }
+}
+
+fn toml(tenants: usize, store: &str) -> String {
+    let tenants: String = (0..tenants).map(|n| format!("[[tenants]]\nname = \"t{n}\"\n")).collect();
+    format!("{tenants}{store}")
+}
+
+#[test]
+fn an_export_imports_back_to_the_same_state_on_the_embedded_store() {
+    let (from, to) = (Served::start(&toml(4, "")), Served::start(&toml(4, "")));
+    round_trips(&from, &to, 4);
+}
+
+#[test]
+fn an_export_imports_back_to_the_same_state_on_redis() {
+    let (one, other) = (Redis::start(), Redis::start());
+    let store = |redis: &Redis| format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n", redis.url());
+    let (from, to) = (Served::start(&toml(4, &store(&one))), Served::start(&toml(4, &store(&other))));
+    round_trips(&from, &to, 4);
+}

@@ -161,8 +161,7 @@ impl Export {
         let mut lines = Vec::new();
         for (key, dossier) in dossiers {
             // What crossed a link is exported with the person whose event it is.
-            let own = dossier.history().into_iter().filter(|event| event.recipient.key() == *key);
-            for event in own {
+            for event in dossier.own_history(key) {
                 self.write(&event.as_written(name), &mut lines);
             }
             let lost = lost_links(store, tenant, key, dossier).await?;

@@ -121,7 +121,10 @@ impl<'a> Ingest<'a> {
         // What reaches us here was told to us: even "provider" as the actor makes no link an observed one.
         let provenance = Provenance::Declared;
         match (tenant, Event::check(written, self.control.clock.now())) {
-            (Ok(tenant), Ok(event)) => Ok(Incoming { tenant, event, provenance }),
+            (Ok(tenant), Ok(event)) => match self.control.store.objection(&event) {
+                Some(why) => Err(vec![why.to_owned()]),
+                None => Ok(Incoming { tenant, event, provenance }),
+            },
             (Err(problem), Ok(_)) => Err(vec![problem]),
             (Ok(_), Err(problems)) => Err(problems),
             (Err(problem), Err(mut problems)) => {

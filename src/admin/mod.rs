@@ -18,6 +18,7 @@ mod body;
 mod caller;
 mod check;
 mod decisions;
+mod erase;
 mod events;
 mod explain;
 mod history;
@@ -63,7 +64,7 @@ use crate::templates::Catalogue;
 use guard::Guard;
 use problem::{Fault, Problem};
 use route::Route;
-use route::Verb::{Get, Post, Put};
+use route::Verb::{Delete, Get, Post, Put};
 
 /// Who may call.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +124,9 @@ fn routes() -> Vec<Route> {
         Route::new("showRecipient", (Get, RECIPIENT), recipients::show, recipients::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
+        Route::new("eraseRecipient", (Delete, RECIPIENT), erase::erase, erase::described)
+            .needs(Scope::ConsentErase)
+            .writes(),
         Route::new("showHistory", (Get, HISTORY), history::show, history::described)
             .needs(Scope::ConsentRead)
             .looks_up(),

@@ -15,7 +15,6 @@ pub(super) enum Verb {
     Get,
     Post,
     Put,
-    #[allow(dead_code, reason = "erasing is being built")]
     Delete,
 }
 

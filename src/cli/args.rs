@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+use super::erase::EraseArgs;
 use super::history::HistoryArgs;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
@@ -109,6 +110,7 @@ pub(super) struct ServeArgs {
     optgate consent revoke +15550000001\n  \
     optgate consent show +15550000001\n  \
     optgate consent history +15550000001\n  \
+    optgate consent erase +15550000001\n  \
     optgate consent import opt-ins.csv\n  \
     optgate consent export -o consent.ndjson")]
 pub(super) enum ConsentCommand {
@@ -120,6 +122,8 @@ pub(super) enum ConsentCommand {
     Show(ShowArgs),
     /// Show everything that was learnt about a person, with evidence.
     History(HistoryArgs),
+    /// Forget a person and go on refusing them.
+    Erase(EraseArgs),
     /// Record many events from a file.
     Import(ImportArgs),
     /// Write every event to a file that imports back.

@@ -90,6 +90,15 @@ impl Client {
         self.read(request.call())
     }
 
+    /// `DELETE`
+    pub(super) fn delete(&self, path: &str) -> Result<Value, ClientError> {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.read(request.call())
+    }
+
     /// `GET` of something too long to hold, read while it arrives.
     pub(super) fn stream(&self, path: &str) -> Result<impl io::Read + use<>, ClientError> {
         let mut request = self.agent.get(format!("{}{path}", self.base));

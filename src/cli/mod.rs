@@ -13,6 +13,7 @@ mod check;
 mod client;
 mod consent;
 pub mod demo;
+mod erase;
 mod explain;
 mod export;
 mod failure;
@@ -58,6 +59,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
         Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),
         Command::Consent(ConsentCommand::History(args)) => history::run(&args, global),
+        Command::Consent(ConsentCommand::Erase(args)) => erase::run(&args, global),
         Command::Consent(ConsentCommand::Export(args)) => export::run(&args, global),
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),

@@ -1,6 +1,7 @@
 //! The admin API over real sockets, on the real embedded store.
 
 mod access;
+mod erasing;
 mod events;
 mod guard;
 mod reading;

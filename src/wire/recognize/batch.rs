@@ -71,9 +71,11 @@ fn source<'a>(request: &Request<'a, '_>) -> Result<Cow<'a, str>, &'static str> {
                         .map(Cow::Borrowed)
                         .ok_or(PLACE)
                 };
-                found.note(&part.name, text)?;
+                found.note(part.name, text)?;
             }
         }
+        // Beside one in the query as well: a reader of forms could find another one in the texts.
+        Content::Json if scan::hidden(request.body, &[]).hidden.has(Name::Batch) => return Err(PLACE),
         Content::Json => {
             let mut raw = None;
             strict::whole(request.body, Object(InJson(&mut raw))).map_err(|()| PLACE)?;
@@ -188,7 +190,19 @@ struct InOperation<'f>(&'f mut Operation);
 
 impl<'de> Entries<'de> for InOperation<'_> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
-        const JUDGED: [&str; 4] = ["method", "relative_url", "body", "headers"];
+        const JUDGED: [&str; 11] = [
+            "method",
+            "relative_url",
+            "body",
+            "headers",
+            "url",
+            "uri",
+            "post_body",
+            "params",
+            "data",
+            "query",
+            "http_method",
+        ];
         let place = match strict::judged(&name, &JUDGED) {
             Ok("method") => &mut self.0.method,
             Ok("relative_url") => &mut self.0.relative_url,
@@ -197,7 +211,10 @@ impl<'de> Entries<'de> for InOperation<'_> {
                 self.0.has_headers = true;
                 return map.next_value_seed(Headers(&mut self.0.headers));
             }
-            Ok("headers") => return Err(fail(&mut None, SHAPE)),
+            // Beside the documented names, others that say the same would go unread.
+            Ok("headers" | "url" | "uri" | "post_body" | "params" | "data" | "query" | "http_method") => {
+                return Err(fail(&mut None, SHAPE));
+            }
             // A batch or a recipient beside the operation's own fields is none that Meta documents.
             Ok(other) if !matches!(Spelled::of(other), Spelled::Otherwise) => {
                 return Err(fail(&mut None, SHAPE));
@@ -269,10 +286,11 @@ fn judge(operation: &Operation, context: Context<'_>) -> Result<Outcome, Unreada
             Err(unreadable("an operation holds a multipart body; send uploads by themselves"))
         }
         Head::Inspect(inspect) => {
-            if inspect.edge.is_judged() && refers(operation) {
+            let body = operation.body.as_deref().unwrap_or_default();
+            if refers(operation) && (inspect.edge.is_judged() || !refers_in_values(&parts, body)) {
                 return Err(unreadable(REFERENCE));
             }
-            let body = operation.body.as_deref().unwrap_or_default().as_bytes();
+            let body = body.as_bytes();
             is_form(&inspect.content, body).map_err(unreadable)?;
             let request = Request { inspect: &inspect, parts: &parts, body, context, nested: true };
             outcome(body::read(&request)?)
@@ -293,9 +311,15 @@ fn is_form(content: &Content, body: &[u8]) -> Result<(), &'static str> {
 
 /// Whether a reference in a read can fill in nothing but the value of a parameter, on an edge where that says nothing.
 fn refers_tamely(parts: &Parts, edge: &str) -> bool {
+    !super::edges::is_judged(edge) && refers_in_values(parts, "")
+}
+
+/// Whether what is filled in can be nothing but the value of a parameter, in the query and in a body that is a form.
+fn refers_in_values(parts: &Parts, body: &str) -> bool {
     let query = parts.uri.query().unwrap_or_default();
     let in_value = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| !name.contains(['{', '%']));
-    !super::edges::is_judged(edge) && query.split('&').filter(|pair| pair.contains(['{', '%'])).all(in_value)
+    let mut pairs = query.split('&').chain(body.split('&')).filter(|pair| pair.contains(['{', '%']));
+    !parts.uri.path().contains(['{', '%']) && pairs.all(in_value)
 }
 
 fn outcome(recognized: Recognized<'_>) -> Result<Outcome, Unreadable> {
@@ -337,6 +361,13 @@ fn parts(operation: &Operation) -> Result<Parts, &'static str> {
     let method = operation.method.as_deref().unwrap_or("GET").to_ascii_uppercase();
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|_| "an operation's method is none of HTTP")?;
+    // A space in a query reads as itself.
+    let url = match url.split_once('?') {
+        Some((path, query)) if query.contains(' ') => {
+            Cow::Owned(format!("{path}?{}", query.replace(' ', "+")))
+        }
+        Some(_) | None => url,
+    };
     let uri = http::Uri::builder().path_and_query(url.as_ref()).build().map_err(|_| URL)?;
     let request = http::Request::builder().method(method).uri(uri).body(()).map_err(|_| URL)?;
     let mut parts = request.into_parts().0;

@@ -58,7 +58,9 @@ impl<'a> Request<'a, '_> {
     }
 
     fn look(&self, keys: &[&str]) -> Result<Found, Unreadable> {
-        scan::look(self.parts.uri.query(), &self.inspect.content, self.body, keys).map_err(unrecognized)
+        let found = scan::look(self.parts.uri.query(), &self.inspect.content, self.body, keys);
+        let found = found.map_err(unrecognized)?;
+        Ok(if self.inspect.edge.treatment == Treatment::Safe { found.harmless() } else { found.whole() })
     }
 
     fn look_for_keys(&self) -> Result<Found, Unreadable> {
@@ -73,7 +75,7 @@ impl<'a> Request<'a, '_> {
         }
         match &self.inspect.content {
             _ if self.body.is_empty() => Ok(()),
-            Content::Json if is_telling(scan::hidden(self.body, &[]).seen) => Err(HIDDEN),
+            Content::Json if tells_a_form(scan::hidden(self.body, &[]).hidden) => Err(HIDDEN),
             Content::Json => json::read(self.body, &mut fields),
             Content::Form => form::read(self.body, &mut fields),
             Content::Multipart(boundary) => multipart::read(self.body, boundary, &mut fields),
@@ -128,6 +130,7 @@ impl<'a> Request<'a, '_> {
 
     /// `POST /{phone_number_id}`: configuration, steering, or a send that stands on the wrong edge.
     fn node(&self) -> Result<Recognized<'a>, Unreadable> {
+        self.refuse_members()?;
         let found = self.look_for_keys()?;
         let id = Segments::of(self.inspect.path(self.parts)).at(0);
         let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
@@ -142,12 +145,25 @@ impl<'a> Request<'a, '_> {
     fn hides(&self, id: &str) -> bool {
         edges::is_number(id)
             && self.inspect.content == Content::Json
-            && scan::hidden(self.body, &[]).seen.has_recipient()
+            && tells_a_form(scan::hidden(self.body, &[]).hidden)
+    }
+
+    /// A group's own id is as unknown as any; naming people on it adds them.
+    fn refuse_members(&self) -> Result<(), Unreadable> {
+        let is_id = Segments::of(self.inspect.path(self.parts)).len <= 1;
+        if is_id && self.look(edges::MEMBER_KEYS)?.steers {
+            return Err(super::adds_members());
+        }
+        Ok(())
     }
 
     fn unknown(&self) -> Result<Recognized<'a>, Unreadable> {
+        self.refuse_members()?;
         let found = self.look(&[])?;
-        if self.is_batch(found) { batch::read(self) } else { self.write(found) }
+        if found.sends {
+            return Err(unrecognized(TELLING));
+        }
+        if self.is_batch(found) { batch::read(self) } else { self.write(self.look_for_keys()?) }
     }
 
     /// Whether this is a batch and nothing else.
@@ -174,7 +190,11 @@ impl<'a> Request<'a, '_> {
         if self.look(&[])?.seen.has(Name::Batch) { Err(unrecognized(TELLING)) } else { Ok(self.pass()) }
     }
 
-    fn write(&self, found: Found) -> Result<Recognized<'a>, Unreadable> {
+    fn write(&self, mut found: Found) -> Result<Recognized<'a>, Unreadable> {
+        // Pages and events have a place; a message with one always says to whom it goes.
+        if found.is_only_a_place() {
+            found.seen = found.seen.without(Name::Location);
+        }
         // Two-step verification has a `pin` too; a pinned message always names its chat.
         if is_telling(found.seen.without(Name::Pin)) {
             return Err(unrecognized(TELLING));
@@ -185,4 +205,8 @@ impl<'a> Request<'a, '_> {
 
 fn is_telling(seen: Seen) -> bool {
     seen.has(Name::Batch) || seen.has_recipient() || seen.has_payload()
+}
+
+fn tells_a_form(hidden: Seen) -> bool {
+    is_telling(hidden) || hidden.has(Name::RecipientType)
 }

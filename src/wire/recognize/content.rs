@@ -35,9 +35,11 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Content, &'static str> {
 
 const ODD: &str = "the Content-Type header cannot be read with certainty";
 
+const MULTIPART: &str = "multipart/form-data";
+
 fn read(header: &str) -> Result<Content, &'static str> {
     let (essence, mut parameters) = split(header);
-    if essence.contains([' ', '\t', ',', '"', '=']) {
+    if essence.contains([' ', '\t', ',', '"', '=']) || is_loosely_multipart(header, essence) {
         return Err(ODD);
     }
     let (mut charset, mut boundary) = (None, None);
@@ -60,7 +62,7 @@ fn read(header: &str) -> Result<Content, &'static str> {
         return Err("the body's charset is not utf-8; send UTF-8");
     }
     match (essence, boundary) {
-        _ if essence.eq_ignore_ascii_case("multipart/form-data") => boundary
+        (MULTIPART, _) => boundary
             .filter(|b| !others && is_found_first(header, b))
             .filter(|b| is_boundary(b))
             .map(|b| Content::Multipart(b.into()))
@@ -75,6 +77,19 @@ fn read(header: &str) -> Result<Content, &'static str> {
 fn split(value: &str) -> (&str, &str) {
     let (essence, parameters) = value.split_once(';').unwrap_or((value, ""));
     (essence.trim_matches([' ', '\t']), parameters)
+}
+
+/// Whether some reader takes the body for multipart where others do not.
+///
+/// HHVM compares only as many characters as stand before the `;`, so a prefix is enough, and then looks for the word `boundary` in lower case; where it finds
+/// anything else than it expects, it decodes the whole body as a form.
+fn is_loosely_multipart(header: &str, essence: &str) -> bool {
+    let starts = MULTIPART.get(..essence.len()).is_some_and(|start| start.eq_ignore_ascii_case(essence));
+    let bounded = header.as_bytes().windows(8).any(|word| word.eq_ignore_ascii_case(b"boundary"));
+    let plainly = header.strip_prefix(MULTIPART).is_some_and(|rest| rest.starts_with(';'));
+    // PHP takes the space behind a boundary for a part of it.
+    let spaced = header.contains('\t') || header.contains(" ;") || header.ends_with(' ');
+    (starts || bounded) && (!plainly || spaced || !header.contains("boundary="))
 }
 
 /// A parameter's name and value, and what follows it.
@@ -123,7 +138,8 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get_all(CONTENT_ENCODING)
         .iter()
-        .any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+        .map(|value| value.as_bytes().trim_ascii())
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a body may follow: over HTTP/2 only a length of 0 says that none does.
@@ -158,7 +174,6 @@ mod tests {
             ("multipart/form-data; boundary=X-1", Content::Multipart("X-1".into())),
             ("multipart/form-data; boundary=\"X 1\"", Content::Other),
             ("text/plain", Content::Other),
-            ("", Content::Other),
             ("application/vnd.api+json", Content::Other),
         ] {
             if value.contains("X 1") {
@@ -179,6 +194,20 @@ mod tests {
             "multipart/form-data; boundary=\"a\\\"b\"",
             "application/json; charset=utf-8; charset=utf-16",
             "multipart/mixed; boundary=BOUND",
+            "",
+            ";",
+            "m;xboundary=BB",
+            ";xboundary=BB",
+            "multipart; xboundary=BB",
+            "Multipart/form-dat",
+            "multipart/form-data-x; xboundary=BB",
+            "text/plain; x=\"BOUNDARY\"",
+            "multipart/form-data; Boundary=BB",
+            "multipart/form-data\t; boundary=BB",
+            "multipart/form-data ; boundary=BB",
+            "multipart/form-data; boundary=BB ; charset=utf-8",
+            "multipart/form-data;\tboundary=BB",
+            "Multipart/Form-Data; boundary=BB",
         ] {
             assert!(read_one(value).is_err(), "{value}");
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::fields::Fields;
+use super::json;
 use super::names::Name;
 use super::{Passage, Unreadable, unreadable};
 use crate::wire::send::{Label, Payload, Send, Surface};
@@ -103,8 +104,11 @@ fn is_group(fields: &Fields<'_>) -> Result<bool, Unreadable> {
 
 fn payload<'a>(fields: &mut Fields<'a>, surface: Surface) -> Result<Payload<'a>, Unreadable> {
     let label = label(fields)?;
-    let call =
-        surface == Surface::Calls || fields.interactive.is_call_request() || fields.interactive.calls();
+    let call = surface == Surface::Calls
+        || fields.interactive.is_call_request()
+        || fields.interactive.calls()
+        || fields.template.calls
+        || fields.text(Name::Type).is_some_and(json::is_call);
     let interactive = fields.seen.has(Name::Interactive) && !fields.interactive.is_call_request();
     let template = std::mem::take(&mut fields.template).named().map_err(unreadable)?;
     let templated = fields.seen.has(Name::Template) || fields.seen.has(Name::Hsm);

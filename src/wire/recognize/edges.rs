@@ -56,7 +56,8 @@ impl Edge {
     pub(super) fn keys(&self) -> &'static [&'static str] {
         match self.treatment {
             Treatment::SteeringIf(keys) => keys,
-            Treatment::Node => NODE_KEYS,
+            // `/?id={phone_number_id}` is that node, and nobody knows what else is.
+            Treatment::Node | Treatment::Unknown => NODE_KEYS,
             Treatment::Groups => GROUP_KEYS,
             Treatment::Send(_)
             | Treatment::Opaque
@@ -66,8 +67,7 @@ impl Edge {
             | Treatment::File
             | Treatment::Steering
             | Treatment::Members
-            | Treatment::Receipt
-            | Treatment::Unknown => &[],
+            | Treatment::Receipt => &[],
         }
     }
 
@@ -92,6 +92,12 @@ const NODE_KEYS: &[&str] = &[
     "notify_user_change_number",
 ];
 
+/// Keys of `POST /{phone_number_id}/settings` that move calls or encrypt what arrives.
+const SETTINGS_KEYS: &[&str] = &["payload_encryption", "calling.sip", "settings.sip", "settings.payload"];
+
+/// Keys that put people into a group that exists.
+pub(super) const MEMBER_KEYS: &[&str] = &["participants", "add_participants"];
+
 /// Keys that put people into a group with its creation.
 const GROUP_KEYS: &[&str] = &["participants", "members", "users", "recipients"];
 
@@ -101,6 +107,14 @@ static EDGES: &[Edge] = &[
     edge("marketing_messages", Treatment::Send(Surface::MarketingMessages)),
     edge("calls", Treatment::Send(Surface::Calls)),
     edge("messages_encrypted", Treatment::Opaque),
+    // Runs operations later, with nobody there to judge them. Source: Meta, Marketing API, "Asynchronous Batch Requests".
+    edge("async_batch_requests", Treatment::Foreign),
+    edge("graphql", Treatment::Foreign),
+    // Messenger hands a conversation from one app to another; the person is told nothing. Source: Meta, Handover Protocol.
+    edge("pass_thread_control", Treatment::Sample),
+    edge("take_thread_control", Treatment::Sample),
+    edge("request_thread_control", Treatment::Sample),
+    edge("release_thread_control", Treatment::Sample),
     edge("media", Treatment::Safe),
     edge("message_templates", Treatment::Safe),
     edge("upsert_message_templates", Treatment::Safe),
@@ -129,7 +143,7 @@ static EDGES: &[Edge] = &[
     edge("assigned_users", Treatment::Safe),
     edge("message_samples", Treatment::Sample),
     edge("participants", Treatment::Members),
-    edge("settings", Treatment::SteeringIf(&["payload_encryption", "calling.sip"])),
+    edge("settings", Treatment::SteeringIf(SETTINGS_KEYS)),
     // A delete ends the account's webhooks, however it is said. Source: Meta, "Subscribed apps", unsubscribing.
     edge("subscribed_apps", Treatment::SteeringIf(&["override_callback_uri", "method.delete"])),
     edge("subscriptions", Treatment::Steering),
@@ -141,6 +155,8 @@ static EDGES: &[Edge] = &[
     edge("message_campaigns", Treatment::Steering),
 ];
 
+/// What lies below an edge that steers.
+static BELOW: Edge = edge("below_steering", Treatment::Steering);
 static ROOT: Edge = edge("root", Treatment::Unknown);
 static NODE: Edge = edge("node", Treatment::Node);
 static FILE: Edge = edge("upload", Treatment::File);
@@ -160,9 +176,12 @@ pub(super) fn find(path: &Segments<'_>) -> &'static Edge {
             &CONTACTS
         }
         1 if is_node(id) => &NODE,
+        // `/settings?ids={phone_number_id}`.
+        1 => nearly(id).filter(|edge| steers(edge)).unwrap_or(&UNKNOWN),
         2 if nearly(id).is_some_and(is_contacting) => foreign_below(path),
         2 => below(id, name),
         _ if path.more || path.iter().any(|segment| nearly(segment).is_some_and(is_contacting)) => &FOREIGN,
+        _ if is_below_steering(path) => &BELOW,
         3 => named(name).filter(|edge| is_deep(edge)).unwrap_or(&UNKNOWN),
         _ => &UNKNOWN,
     }
@@ -173,8 +192,19 @@ fn below(id: &str, name: &str) -> &'static Edge {
         Some(edge) if is_contacting(edge) && !is_node(id) => &FOREIGN,
         Some(edge) => edge,
         None if nearly(name).is_some_and(|edge| is_contacting(edge) || is_deep(edge)) => &FOREIGN,
-        None => &UNKNOWN,
+        None => nearly(name).filter(|edge| steers(edge)).unwrap_or(&UNKNOWN),
     }
+}
+
+/// `/{id}/settings/calling`, `/latest/{id}/settings`.
+fn is_below_steering(path: &Segments<'_>) -> bool {
+    path.iter().zip(path.iter().skip(1)).any(|(id, name)| {
+        is_number(id) && nearly(name).is_some_and(|edge| matches!(edge.treatment, Treatment::SteeringIf(_)))
+    })
+}
+
+fn steers(edge: &Edge) -> bool {
+    matches!(edge.treatment, Treatment::SteeringIf(_) | Treatment::Steering)
 }
 
 /// `/v1/messages/{message id}` marks as read on-premises.
@@ -203,7 +233,7 @@ fn nearly(segment: &str) -> Option<&'static Edge> {
 }
 
 fn is_contacting(edge: &Edge) -> bool {
-    matches!(edge.treatment, Treatment::Send(_) | Treatment::Opaque)
+    matches!(edge.treatment, Treatment::Send(_) | Treatment::Opaque | Treatment::Foreign)
 }
 
 /// Edges whose own children are treated alike: `/{id}/signups/{id}`.
@@ -250,6 +280,9 @@ mod tests {
             ("/a/b/messages", Foreign),
             ("/a/b/c/d/messages", Foreign),
             ("/1/messages,x", Foreign),
+            ("/act_1/async_batch_requests", Foreign),
+            ("/async_batch_requests.json", Foreign),
+            ("/77/items_batch", Unknown),
             ("/v1/contacts", Sample),
             ("/v23.0/contacts", Unknown),
             ("/1/groups", Groups),
@@ -264,7 +297,15 @@ mod tests {
             ("/g/participants", Members),
             ("/1/feed", Unknown),
             ("/oauth/access_token", Unknown),
-            ("/1/settings", SteeringIf(&["payload_encryption", "calling.sip"])),
+            ("/1/settings", SteeringIf(SETTINGS_KEYS)),
+            ("/settings", SteeringIf(SETTINGS_KEYS)),
+            ("/1/settings.json", SteeringIf(SETTINGS_KEYS)),
+            ("/v23.0/subscriptions", Steering),
+            ("/1/settings/calling", Steering),
+            ("/latest/1/settings", Steering),
+            ("/v1/settings/profile/about", Unknown),
+            ("/graphql", Foreign),
+            ("/me/pass_thread_control", Sample),
         ] {
             assert_eq!(find(&Segments::of(path)).treatment, treatment, "{path}");
         }

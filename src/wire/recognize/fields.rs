@@ -47,6 +47,8 @@ pub(super) struct TemplateFields<'a> {
     pub(super) has_language: bool,
     /// Whether the provider could pick another template than the one named: an `id`, or a language policy other than `deterministic`.
     pub(super) uncertain: bool,
+    /// Whether it asks for the permission to call, whatever the template of this name does.
+    pub(super) calls: bool,
 }
 
 /// The judged part of an `interactive` object.
@@ -245,6 +247,7 @@ impl<'a> TemplateFields<'a> {
             language: self.language.map(owned),
             has_language: self.has_language,
             uncertain: self.uncertain,
+            calls: self.calls,
         }
     }
 

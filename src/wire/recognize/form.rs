@@ -130,58 +130,9 @@ fn loose(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     text.split(|b| matches!(b, b'&' | b';')).filter(|part| !part.is_empty()).map(loose_pair)
 }
 
-fn loose_pair(part: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
+/// One pair, decoded as far as can be.
+pub(super) fn loose_pair(part: &[u8]) -> (Cow<'_, str>, Cow<'_, str>) {
     let equals = memchr::memchr(b'=', part).unwrap_or(part.len());
     let (name, value) = part.split_at_checked(equals).unwrap_or((part, &[]));
     (decode_lossy(name), decode_lossy(value.strip_prefix(b"=").unwrap_or(value)))
-}
-
-/// What a JSON body would say if it were read as a form, as HHVM fills `$_POST` whatever the `Content-Type`.
-///
-/// Texts hold addresses such as `?from=a&to=b`, so a recipient or batch counts only if its value looks like one. A body without `&` costs one search.
-pub(super) fn hidden(body: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
-    let mut seen = Seen::default();
-    let mut rest = body;
-    // What stands before the first `&` begins like JSON, and is no name.
-    while let Some(after) = memchr::memchr(b'&', rest).and_then(|at| rest.get(at + 1..)) {
-        rest = after;
-        let end = memchr::memchr(b'&', rest).unwrap_or(rest.len());
-        let (name, value) = loose_pair(rest.get(..end).unwrap_or_default());
-        if let Some(judged) = Spelled::of(&name).name().filter(|judged| is_meant(*judged, &value)) {
-            seen.insert(judged);
-        }
-        on(&name, &value);
-    }
-    seen
-}
-
-/// Whether a value is one that the name could be sent with, rather than a piece of an address in a text.
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other name is ordinary text in a JSON body, names to come included"
-)]
-fn is_meant(name: Name, value: &str) -> bool {
-    match name {
-        Name::Batch => value.trim_start().starts_with('['),
-        Name::To | Name::Recipient => is_number(value) || is_user_id(value),
-        Name::RecipientType => value.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("group")),
-        Name::Method | Name::UnderscoreMethod => true,
-        _ => false,
-    }
-}
-
-/// Seven digits or more between signs; but eight that begin like a year are a date, for no number in +1 or +20 is so short.
-fn is_number(value: &str) -> bool {
-    let digits = || value.chars().take_while(|c| !c.is_alphabetic()).filter(|c| c.is_numeric());
-    let count = digits().count();
-    let is_date = count == 8 && (digits().take(2).eq("19".chars()) || digits().take(2).eq("20".chars()));
-    count >= 7 && !is_date
-}
-
-/// `US.13491208655302741918`. Source: Meta, business-scoped user ids.
-fn is_user_id(value: &str) -> bool {
-    value.trim_start().split_once('.').is_some_and(|(country, id)| {
-        let digits = id.bytes().filter(u8::is_ascii_digit).count();
-        country.len() == 2 && country.bytes().all(|b| b.is_ascii_alphabetic()) && digits >= 7
-    })
 }

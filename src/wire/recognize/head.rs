@@ -18,7 +18,23 @@ use crate::consent::DenyReason;
 use crate::wire::refusal::{Cause, Dialect};
 
 /// Headers in which frameworks look for another method. Source: none of them is documented by Meta, none is trusted to be ignored.
-const OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const OVERRIDES: [&str; 6] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-method",
+    "method-override",
+    "http-method-override",
+];
+
+/// Headers by which some servers replace the target that they were asked for. Source: Zend and Symfony on IIS; nginx ingress.
+const TARGETS: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+
+/// Fields of the framing and of the body, which CGI, and so PHP, reads with `_` as well as with `-`.
+const FRAMING: [&str; 5] =
+    ["content-type", "content-length", "content-encoding", "transfer-encoding", "cookie"];
+
+const FIELD: &str = "a header names another target, or is a header of the body written with `_`, which some servers obey; leave it out";
 
 const TELLING: &str =
     "the query carries a batch, a recipient or a message; send those on their own edge, in a JSON body";
@@ -45,6 +61,9 @@ struct Place<'p> {
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
     let place = place(&plain, parts, context)?;
+    if parts.headers.keys().any(|name| is_odd(name.as_str())) {
+        return Err(unreadable(FIELD));
+    }
     if has_judged_cookie(&parts.headers, place.edge) {
         return Err(unreadable(COOKIE));
     }
@@ -146,13 +165,22 @@ fn has_judged_cookie(headers: &HeaderMap, edge: &Edge) -> bool {
     })
 }
 
-/// The values of every header that could name another method; CGI, and so PHP, reads `_` and `-` alike.
+/// Whether a server could take the header for one that frames the request or names its target.
+fn is_odd(name: &str) -> bool {
+    let framing = name.contains('_') && FRAMING.iter().any(|known| is_same(name, known));
+    framing || (name.starts_with('x') && TARGETS.iter().any(|known| is_same(name, known)))
+}
+
+/// CGI, and so PHP, reads `_` and `-` alike.
+fn is_same(name: &str, known: &str) -> bool {
+    name.len() == known.len()
+        && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
+}
+
+/// The values of every header that could name another method.
 fn overrides(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
-    let same = |a: &str, b: &str| {
-        a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
-    };
     let is_override =
-        move |name: &str| name.starts_with('x') && OVERRIDES.iter().any(|known| same(name, known));
+        |name: &str| name.starts_with(['x', 'm', 'h']) && OVERRIDES.iter().any(|known| is_same(name, known));
     headers.iter().filter(move |(name, _)| is_override(name.as_str())).map(|(_, value)| value)
 }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
+use super::calls::Calls;
 use super::fields::{Fields, Slot, TWICE, TemplateFields, WRONG_TYPE};
 use super::names::Name;
 use super::strict::{Entries, Object, Shape, Skip, Text, TextOrObject, fail, judged, whole};
@@ -116,7 +117,7 @@ impl<'de> Entries<'de> for InTemplate<'_, 'de> {
                 false
             }
             Ok(_) => {
-                map.next_value_seed(Skip)?;
+                map.next_value_seed(Calls(&mut self.template.calls))?;
                 false
             }
             Err(why) => return Err(fail(self.fault, why)),
@@ -172,9 +173,7 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
                 }
                 map.next_value_seed(Object(InAction { fields: self.fields, fault: self.fault }))?;
             }
-            Ok(_) => {
-                map.next_value_seed(Skip)?;
-            }
+            Ok(_) => note_calls(self.fields, map)?,
             Err(why) => return Err(fail(self.fault, why)),
         }
         Ok(())
@@ -190,7 +189,7 @@ struct InAction<'f, 'de> {
 impl<'de> Entries<'de> for InAction<'_, 'de> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
         if judged(&name, &["name"]).map_err(|why| fail(self.fault, why))? != "name" {
-            return map.next_value_seed(Skip).map(|_| ());
+            return note_calls(self.fields, map);
         }
         let action = map.next_value_seed(Text)?;
         if is_call_request(&action).map_err(|why| fail(self.fault, why))? {
@@ -198,6 +197,21 @@ impl<'de> Entries<'de> for InAction<'_, 'de> {
         }
         Ok(())
     }
+}
+
+/// Reads any value, and notes a request for the permission to call in it.
+fn note_calls<'de, A: MapAccess<'de>>(fields: &mut Fields<'_>, map: &mut A) -> Result<(), A::Error> {
+    let mut calls = false;
+    map.next_value_seed(Calls(&mut calls))?;
+    if calls {
+        fields.interactive.note_call();
+    }
+    Ok(())
+}
+
+/// Whether a text is the kind of message that asks for the permission to call, however it is spelled.
+pub(super) fn is_call(text: &str) -> bool {
+    text.trim().eq_ignore_ascii_case("call_permission_request")
 }
 
 /// Whether a kind of message asks for the permission to call; a fault if it only looks like it.

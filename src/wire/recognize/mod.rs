@@ -12,12 +12,15 @@
 //! | `/{id}/messages`, `/{id}/marketing_messages`, `/{id}/calls` | judged as a send | Meta, Messages, Marketing Messages and Calling references |
 //! | `/{id}/messages_encrypted` | refused: opaque | Meta OpenAPI, messages_encrypted |
 //! | `/messages`, `/v1/messages`... without an id | refused: other dialects | On-Premises API; 360dialog |
+//! | `async_batch_requests`, `graphql` | refused: run operations that nobody judged | Meta, Marketing API, Asynchronous Batch Requests |
 //! | `/{id}` | steering if it moves webhooks or notifies users, a send if it carries a message, else passed | Meta OpenAPI, `POST /{phone_number_id}` |
 //! | `signups`, `welcome_message_sequences`, `schedules`, `message_campaigns`, `subscriptions` | steering | Meta, In-App Signup, Webhooks |
 //! | `subscribed_apps`, `settings` | steering if a steering key is present or it deletes, else passed | Meta, webhook overrides, unsubscribing, calling settings |
 //! | `webhook`, `application` | steering in other dialects (`/v1/configs/webhook`, `/v1/settings/application`) | 360dialog; On-Premises API |
-//! | `participants` | refused: adds people to a group | Meta OpenAPI, groups |
+//! | what lies below `/{id}/settings` and the like, `/settings?ids=` | steering, as what it is below or the edge itself | Meta, Graph API, multiple ids |
+//! | `participants`, also as a key of `/{group}` | refused: adds people to a group | Meta OpenAPI, groups |
 //! | media, templates, profile, registration, uploads... | passed, watched for batch, recipient and content | the references of each |
+//! | `pass_thread_control` and the like | passed, watched for batch | Meta, Messenger Handover Protocol |
 //! | anything else | passed if it carries no batch, recipient or content | default deny of what could be a send |
 
 mod path;
@@ -27,7 +30,11 @@ mod content;
 mod fields;
 mod strict;
 mod json;
+mod calls;
 mod form;
+mod nested;
+mod hidden;
+mod part;
 mod multipart;
 mod scan;
 mod file;

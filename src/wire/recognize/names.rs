@@ -74,7 +74,7 @@ impl Spelled {
         }
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         if name.bytes().all(plain) && !name.is_empty() {
-            return Self::Otherwise;
+            return if name.ends_with(BATCH) { Self::Nearly(Name::Batch) } else { Self::Otherwise };
         }
         near(name).map_or_else(|| if is_tame(name) { Self::Otherwise } else { Self::Strangely }, Self::Nearly)
     }
@@ -88,6 +88,11 @@ impl Spelled {
     }
 }
 
+/// What the name of everything that runs many operations at once ends in: `batch`, `asyncbatch`, `adbatch`. Only the first of them is read.
+///
+/// Source: Meta, Marketing API, "Asynchronous Batch Requests".
+pub(super) const BATCH: &str = "batch";
+
 fn is_tame(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
@@ -96,7 +101,14 @@ fn is_tame(name: &str) -> bool {
 ///
 /// PHP cuts at NUL and `[`, trims, and writes `_` for spaces and dots; others fold letter case and full-width forms, or drop what they do not know.
 fn near(name: &str) -> Option<Name> {
-    folded(stem(name, &CUTS), Name::exact)
+    let stem = stem(name, &CUTS);
+    folded(stem, Name::exact).or_else(|| is_batch(stem).then_some(Name::Batch))
+}
+
+/// Whether a name ends in `batch`, however long it is.
+fn is_batch(stem: &str) -> bool {
+    let end = stem.trim_end_matches(|c: char| !is_part(c));
+    end.chars().rev().filter_map(fold).take(BATCH.len()).eq(BATCH.bytes().rev())
 }
 
 /// Where a reader could cut a name, in both widths.
@@ -281,11 +293,19 @@ mod tests {
 
     #[test]
     fn other_names_are_told_apart_by_how_plain_they_are() {
-        for plain in ["context", "biz_opaque_callback_data", "x-y", "totals"] {
+        for plain in ["context", "biz_opaque_callback_data", "x-y", "totals", "batch_id", "batches"] {
             assert_eq!(Spelled::of(plain), Spelled::Otherwise, "{plain}");
         }
         for strange in ["", "{\"a\":1}", "na\u{ef}ve", "a b"] {
             assert_eq!(Spelled::of(strange), Spelled::Strangely, "{strange}");
+        }
+    }
+
+    #[test]
+    fn every_name_that_ends_in_batch_is_near_it() {
+        let long = "x".repeat(200) + "_batch";
+        for name in ["asyncbatch", "adbatch", "AsyncBatch[]", "async batch", "ad_ba\u{200b}tch.", &long] {
+            assert_eq!(Spelled::of(name), Spelled::Nearly(Name::Batch), "{name}");
         }
     }
 

@@ -6,8 +6,10 @@ use serde::de::{Error, MapAccess};
 
 use super::content::Content;
 use super::form;
+use super::hidden;
 use super::multipart;
 use super::names::{Name, Seen, Spelled, is_near};
+use super::nested;
 use super::strict::{self, Entries, Object, Skip};
 
 /// What was found.
@@ -15,8 +17,12 @@ use super::strict::{self, Entries, Object, Skip};
 pub(super) struct Found {
     /// The judged names, in any spelling.
     pub(super) seen: Seen,
+    /// Those that only a reader of forms would see, in a JSON body.
+    pub(super) hidden: Seen,
     /// Whether one of the steering keys was there.
     pub(super) steers: bool,
+    /// Whether a whole message lies deeper in a JSON body.
+    pub(super) sends: bool,
 }
 
 const UNREADABLE: &str = "the body cannot be read with certainty, so it could hold a send; encode it as its Content-Type says, in UTF-8";
@@ -51,16 +57,38 @@ impl Found {
     /// Both together.
     fn and(mut self, other: Self) -> Self {
         self.seen.merge(other.seen);
-        Self { steers: self.steers || other.steers, ..self }
+        self.hidden.merge(other.hidden);
+        Self { steers: self.steers || other.steers, sends: self.sends || other.sends, ..self }
     }
 
-    /// Both together; the operations of a batch are forms, so only another batch is hidden among them.
+    /// Both together; the operations of a batch are forms, so only another batch or a key of the edge itself is hidden among them.
     fn with_hidden(self, hidden: Self) -> Result<Self, &'static str> {
-        match (self.seen.has(Name::Batch), hidden.seen.has(Name::Batch)) {
+        match (self.seen.has(Name::Batch), hidden.hidden.has(Name::Batch)) {
             (true, true) => Err(UNREADABLE),
-            (true, false) => Ok(self),
+            (true, false) => Ok(Self { steers: self.steers || hidden.steers, ..self }),
             (false, _) => Ok(self.and(hidden)),
         }
+    }
+
+    /// As a request is seen whose edge contacts nobody whatever it carries: only a batch hidden in it matters.
+    pub(super) fn harmless(mut self) -> Self {
+        if self.hidden.has(Name::Batch) {
+            self.seen.insert(Name::Batch);
+        }
+        self
+    }
+
+    /// Whether all that could be content is a place, and nothing says that it is sent.
+    pub(super) fn is_only_a_place(self) -> bool {
+        let others = self.seen.without(Name::Location);
+        let said = [Name::Type, Name::MessagingProduct, Name::RecipientType, Name::Batch];
+        !others.has_payload() && !others.has_recipient() && !said.iter().any(|name| others.has(*name))
+    }
+
+    /// As everybody together sees it.
+    pub(super) fn whole(mut self) -> Self {
+        self.seen.merge(self.hidden);
+        self
     }
 }
 
@@ -102,8 +130,8 @@ pub(super) fn shape(body: &[u8]) -> Result<Shape, &'static str> {
 /// What a JSON body tells a reader of forms.
 pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
     let mut steers = false;
-    let seen = form::hidden(body, |name, value| steers |= is_steering(name, value, keys));
-    Found { seen, steers }
+    let seen = hidden::find(body, |name, value| steers |= is_steering(name, value, keys));
+    Found { hidden: seen, steers, ..Found::default() }
 }
 
 /// What follows everything that some reader skips as space: control characters, and the spaces of other scripts.
@@ -121,17 +149,17 @@ pub(super) fn without_space(mut text: &[u8]) -> &[u8] {
 fn pairs(text: &[u8], keys: &[&str]) -> Found {
     let mut steers = false;
     let seen = form::scan(text, |name, value| steers |= is_steering(name, value, keys));
-    Found { seen, steers }
+    Found { seen, steers, ..Found::default() }
 }
 
 fn parts(body: &[u8], boundary: &str, keys: &[&str]) -> Result<Found, &'static str> {
     let mut found = Found::default();
     for part in multipart::parts(body, boundary) {
         let part = part?;
-        if let Some(judged) = Spelled::of(&part.name).name() {
+        if let Some(judged) = Spelled::of(part.name).name() {
             found.seen.insert(judged);
         }
-        found.steers |= is_steering(&part.name, &String::from_utf8_lossy(part.value), keys);
+        found.steers |= is_steering(part.name, &String::from_utf8_lossy(part.value), keys);
     }
     Ok(found)
 }
@@ -170,6 +198,6 @@ impl<'de> Entries<'de> for Looking<'_> {
             return Ok(());
         }
         self.found.steers |= is_steering(&name, "", self.keys);
-        map.next_value_seed(Skip).map(|_| ())
+        map.next_value_seed(nested::Nested(&mut self.found.sends))
     }
 }

@@ -135,7 +135,7 @@ impl<'de> Visitor<'de> for TextOrObject {
 /// What kind of value was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// `{...}`.
+    /// `{...}`, or a list of them.
     Object,
     /// Anything else.
     Other,
@@ -184,8 +184,13 @@ impl<'de> Visitor<'de> for Skip {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Shape, A::Error> {
-        while seq.next_element_seed(Self)?.is_some() {}
-        Ok(Shape::Other)
+        let mut shape = Shape::Other;
+        while let Some(element) = seq.next_element_seed(Self)? {
+            if element == Shape::Object {
+                shape = Shape::Object;
+            }
+        }
+        Ok(shape)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {

@@ -558,7 +558,8 @@ fn uploads_stream_and_are_watched() {
         (&[&b"a=1&"[..], &[b'+'; 99], b"batch=[]"].concat(), "unrecognized_send"),
         (&[&b"a=1&"[..], "%20".repeat(99).as_bytes(), b"%62atch=[]"].concat(), "unrecognized_send"),
         (&[&b"a=1&batch["[..], &[b'x'; 99], b"]=[]"].concat(), "unrecognized_send"),
-        (&[&b"a=1&"[..], &[b'x'; 99], b"batch=[]"].concat(), "watched upload"),
+        (&[&b"a=1&"[..], &[b'x'; 99], b"batch=[]"].concat(), "unrecognized_send"),
+        (&[&b"a=1&"[..], &[b'x'; 99], b"batches=[]"].concat(), "watched upload"),
     ] {
         assert_eq!(at("POST", "/upload:MTp?sig=x", FORM, body), expected);
     }
@@ -697,4 +698,6 @@ proptest! {
     }
 }
 
+mod elsewhere;
 mod lenient;
+mod parts;

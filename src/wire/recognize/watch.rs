@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 
 use super::file::File;
 use super::names::{Name, Spelled};
-use super::{Unreadable, multipart, unrecognized};
+use super::{Unreadable, part, unrecognized};
 
 pub(super) const TELLING: &str =
     "an upload carries a batch, a recipient or a message; send those on their own edge";
@@ -82,13 +82,15 @@ enum State {
     Start,
     /// In the content of a part.
     Content,
-    /// In the head of a part.
+    /// Behind a delimiter: in the head of a part, or at the end of all.
     Head(Vec<u8>),
+    /// Behind the closing delimiter.
+    End,
 }
 
 impl Multipart {
-    /// No head of a part is longer.
-    const MAX_HEAD: usize = 8 * 1024;
+    /// With its first line, which is empty, and the blank line behind it.
+    const MAX_HEAD: usize = part::MAX_HEAD + 6;
 
     fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
         let mut rest = chunk;
@@ -97,6 +99,7 @@ impl Multipart {
                 State::Start => self.start(rest)?,
                 State::Content => self.content(rest),
                 State::Head(head) => self.head(head, rest)?,
+                State::End => self.end(rest)?,
             };
         }
         Ok(())
@@ -104,8 +107,8 @@ impl Multipart {
 
     fn finish(self) -> Result<(), Unreadable> {
         match &self.state {
-            State::Head(head) => self.check(head),
-            State::Start | State::Content => Ok(()),
+            State::Start | State::Content | State::End => Ok(()),
+            State::Head(_) => Err(unrecognized(ODD)),
         }
     }
 
@@ -159,8 +162,13 @@ impl Multipart {
     fn head<'c>(&mut self, mut head: Vec<u8>, chunk: &'c [u8]) -> Result<&'c [u8], Unreadable> {
         for (at, byte) in chunk.iter().enumerate() {
             head.push(*byte);
-            if head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n") {
-                self.check(&head)?;
+            let is_closing = head == b"--";
+            if is_closing || head.ends_with(b"\r\n\r\n") {
+                if is_closing {
+                    self.state = State::End;
+                } else {
+                    self.check(&head)?;
+                }
                 return Ok(chunk.get(at + 1..).unwrap_or_default());
             }
             if head.len() > Self::MAX_HEAD {
@@ -171,16 +179,16 @@ impl Multipart {
         Ok(&[])
     }
 
+    /// Nothing but space follows the closing delimiter.
+    fn end<'c>(&mut self, chunk: &'c [u8]) -> Result<&'c [u8], Unreadable> {
+        self.state = State::End;
+        if chunk.trim_ascii().is_empty() { Ok(&[]) } else { Err(unrecognized(ODD)) }
+    }
+
     fn check(&self, head: &[u8]) -> Result<(), Unreadable> {
-        let telling = |spelled: Spelled| {
-            spelled
-                .name()
-                .is_some_and(|name| if self.only_batch { name == Name::Batch } else { name.is_telling() })
-        };
-        if multipart::is_telling(head, telling) {
-            return Err(unrecognized(TELLING));
-        }
-        let is_end = head.strip_prefix(b"--").is_some_and(|rest| rest.trim_ascii().is_empty());
-        if is_end || multipart::is_named(head) { Ok(()) } else { Err(unrecognized(ODD)) }
+        let head = head.strip_prefix(b"\r\n").and_then(|head| head.strip_suffix(b"\r\n\r\n"));
+        let part = head.and_then(part::read).ok_or_else(|| unrecognized(ODD))?;
+        let telling = |name: Name| if self.only_batch { name == Name::Batch } else { name.is_telling() };
+        if Spelled::of(part.name).name().is_some_and(telling) { Err(unrecognized(TELLING)) } else { Ok(()) }
     }
 }

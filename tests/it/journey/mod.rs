@@ -5,6 +5,7 @@
 mod allow;
 mod once;
 mod passthrough;
+mod readers;
 mod record;
 mod refuse;
 mod room;

@@ -101,7 +101,7 @@ const HEADERS: [[&str; 2]; 15] = [
 const METHODS: [&str; 11] =
     ["POST", "POST", "POST", "POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "SEND"];
 
-const PATHS: [&str; 34] = [
+const PATHS: [&str; 35] = [
     "/v23.0/106540352242922/messages",
     "/106540352242922/messages",
     "/v23.0/106540352242922/marketing_messages",
@@ -135,6 +135,7 @@ const PATHS: [&str; 34] = [
     "/x/106540352242922/messages",
     "/1/message_campaigns",
     "/oauth/access_token",
+    "/act_1/async_batch_requests",
     "/1/whatsapp_business_profile",
 ];
 
@@ -330,7 +331,7 @@ fn encoded(fields: &[(String, String)], choices: &mut Choices<'_>) -> (Vec<u8>, 
 }
 
 fn content_type(kind: &str, choices: &mut Choices<'_>) -> Vec<(String, String)> {
-    let kind = if choices.odds(4) {
+    let kind = if choices.odds(3) {
         choices.pick(&[
             "text/plain",
             "",
@@ -345,6 +346,11 @@ fn content_type(kind: &str, choices: &mut Choices<'_>) -> Vec<(String, String)> 
             "application/json; boundary=B",
             "Application/JSON",
             "multipart/form-data; boundary=B; boundary=C",
+            "multipart/form-data; Boundary=B",
+            "multipart/form-data\t; boundary=B",
+            "multipart; xboundary=B",
+            "m;xboundary=B",
+            ";xboundary=B",
         ])
     } else {
         kind
@@ -424,12 +430,24 @@ fn multipart(fields: &[(String, String)], choices: &mut Choices<'_>) -> String {
                 format!("name=\"a\"; {plain}"),
                 format!("name = \"{name}\""),
                 format!("name=\"a\"{end}X: {plain}"),
+                format!("x=\"; {plain}; y=\"; name=\"a\"").replace(&plain, &format!("name={name}")),
+                format!("filename=\"a; name={name}; b.pdf\"; name=\"a\""),
+                format!("name=\"a\"; nam{end}e=\"{name}\""),
+                format!("x=\"\0\"{end} \"; name={name}; y=\"{end}; name=\"a\""),
+                format!("x=\"\rContent-Disposition: form-data; name={name}\rY: \"; name=\"a\""),
+                format!("name*0=\"{name}\""),
+                format!("name=\"a\"{end}X: \"{}Content-Disposition: form-data; {plain}", "a".repeat(5115)),
+                format!("name=\"{name}\"\n\n{value}{end}{end}"),
             ])
         } else {
             plain
         };
         let extra = if choices.odds(2) {
             choices.pick(&[
+                "Content-Type: text/plain; charset=ISO-8859-1",
+                "Content-Transfer-Encoding: 8bit",
+                "Content-Length: 1",
+                "Content-Type: text/plain; name=to",
                 "Content-Transfer-Encoding: base64",
                 "Content-Type: text/plain; charset=utf-16le",
                 "Content-Type: application/json",
@@ -498,7 +516,11 @@ fn batch(choices: &mut Choices<'_>) -> Request {
     } else {
         choices.pick(&["/", "/v23.0", "/me", "/v23.0/me"]).to_owned()
     };
-    let name = if choices.odds(2) { respelled("batch", choices) } else { "batch".to_owned() };
+    let name = match choices.next() % 16 {
+        1 | 2 => respelled("batch", choices),
+        3 => choices.pick(&["asyncbatch", "adbatch", "AsyncBatch", "ad.batch"]).to_owned(),
+        _ => "batch".to_owned(),
+    };
     let mut fields = vec![("access_token".to_owned(), "x".to_owned()), (name, text)];
     if choices.odds(1) {
         fields.push(("to".to_owned(), SENDER.to_owned()));

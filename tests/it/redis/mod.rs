@@ -1,6 +1,7 @@
 //! Gates on a real Redis server: faults, freshness, several nodes, crashes.
 
 mod crash;
+mod erasing;
 mod faults;
 mod fresh;
 mod measure;

@@ -58,12 +58,28 @@ fn a_long_name_in_an_upload_is_cut_as_its_reader_cuts_it() {
 
 #[test]
 fn ordinary_files_upload() {
+    for request in [
+        &b"\xff\xfe{\0\"\0b\0a\0t\0c\0h\0"[..],
+        b"\0{\0\"\0b\0a",
+        b"\xef\xbb\xbf{\"batch\":[]}",
+        b"--B\r\nContent-D",
+    ] {
+        assert_eq!(at("POST", "/v23.0/upload:MT", FORM, request), "unrecognized_send", "{request:?}");
+    }
     for start in [
         &b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01"[..],
         b"\0\0\0\x20ftypisom\0\0\x02\0isom",
         b"RIFF\x24\x1a\0\0WEBPVP8 ",
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
         b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n",
+        b"\0\0\0\x08wide\0\0\0\0mdat",
+        b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\0\0",
+        b"OggS\0\x02\0\0\0\0\0\0\0\0\0\0",
+        b"ID3\x03\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff",
+        // The middle of a file, where an upload is resumed.
+        b"\xfe\x00\x91\xff\x03\x1f\x8b\x00\xd0\x9c\x78\x00\x00\xe1\x02\x03",
+        b"{\xfe\x91\xff\x03\x1f\x8b\x00\xd0\x9c\x78\x00\x00\xe1\x02\x03",
     ] {
         assert_eq!(at("POST", "/v23.0/upload:MT", FORM, start), "watched upload", "{start:?}");
     }
@@ -82,11 +98,19 @@ fn a_header_names_one_boundary() {
         "multipart/form-data; Boundary=xboundary; charset=utf-8",
         "multipart/form-data boundary=AA",
         "multipart/form-data, boundary=AA",
+        "multipart/form-data; Boundary=BB",
+        "multipart/form-data\t; boundary=BB",
+        "multipart; xboundary=BB",
+        ";xboundary=BB",
     ] {
         assert_eq!(at("POST", "/1/media", kind, body), "request_unreadable", "{kind}");
         assert_eq!(at("POST", MESSAGES, kind, body), "request_unreadable", "{kind}");
     }
-    for kind in ["multipart/form-data; charset=utf-8; boundary=BB", "multipart/form-data; Boundary=\"BB\""] {
+    for kind in [
+        "multipart/form-data; charset=utf-8; boundary=BB",
+        "multipart/form-data; boundary=\"BB\"",
+        "multipart/form-data;boundary=BB",
+    ] {
         assert_eq!(at("POST", "/1/media", kind, body), "watched media", "{kind}");
     }
     let webkit = "multipart/form-data; boundary=----WebKitFormBoundaryX";
@@ -105,7 +129,7 @@ fn json_that_a_form_reader_could_take_for_a_send_is_refused() {
     ] {
         assert_eq!(json(&text(hidden)), "request_unreadable", "{hidden}");
         let body = format!(r#"{{"name":"{hidden}"}}"#);
-        for target in ["/1/message_templates", "/106540352242922", "/1/whatsapp_business_profile"] {
+        for target in ["/106540352242922", "/1/feed"] {
             let read = at("POST", target, JSON, body.as_bytes());
             assert!(read.starts_with("un") || read.starts_with("request"), "{target} {body}: {read}");
         }
@@ -113,6 +137,10 @@ fn json_that_a_form_reader_could_take_for_a_send_is_refused() {
     for plain in [
         "https://a.example/?from=x&to=y",
         "https://a.example/?from=2026-01-01&to=2026-01-31&batch=7",
+        "https://g.example/d/x?orgId=1&from=1700000000000&to=1700003600000",
+        "https://fly.example/?from=23-11-2026&to=25-11-2026",
+        "https://pay.example/?amount=5&to=1234567890",
+        "https://pay.example/?amount=5&recipient=1234567&batch=[1]",
         "a&b &text=x",
         "\\u0026to=15550000009",
     ] {
@@ -120,7 +148,7 @@ fn json_that_a_form_reader_could_take_for_a_send_is_refused() {
     }
     let receipt = r#"{"status":"read","message_id":"x&to=15550000009&text=1"}"#;
     assert_eq!(json(receipt), "request_unreadable");
-    assert_eq!(at("POST", "/", "text/plain", br#"{"a":"&batch=[]&b="}"#), "request_unreadable");
+    assert_eq!(at("POST", "/", "text/plain", br#"{"a":"&batch=[{'a':1}]&b="}"#), "request_unreadable");
     assert_eq!(at("POST", "/1", JSON, br#"{"pin":"x&webhook_configuration=1"}"#), "steering node");
     let twice = format!(r#"{{"batch":[],"x":"&batch={OPS}"}}"#);
     assert_eq!(at("POST", "/", JSON, twice.as_bytes()), "unrecognized_send");
@@ -240,11 +268,77 @@ fn a_cookie_that_could_be_a_parameter_is_refused() {
     {
         assert_eq!(with("GET", target, cookie), "request_unreadable", "{target} {cookie}");
     }
-    for cookie in ["", "datr=to; sb=batch", "to_=1; my-batch=[]", "members=1", "x=\"a; b\""] {
+    for cookie in ["", "datr=to; sb=batch", "to_=1; my-batches=[]", "members=1", "x=\"a; b\""] {
         assert_eq!(with("POST", MESSAGES, cookie), "1| free", "{cookie}");
         assert_eq!(with("GET", "/1", cookie), "pass node", "{cookie}");
     }
     let operation =
         r#"{"batch":[{"method":"GET","relative_url":"me","headers":["Cookie: a=b; method=post"]}]}"#;
     assert_eq!(at("POST", "/", JSON, operation.as_bytes()), "request_unreadable at 0");
+}
+
+#[test]
+fn every_multiplexer_is_refused_wherever_it_stands() {
+    for name in ["asyncbatch", "adbatch", "AsyncBatch", "async.batch", "my_batch[]"] {
+        let part = format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n[]\r\n--B--\r\n");
+        let operation = format!(
+            "{{\"batch\":[{{\"method\":\"POST\",\"relative_url\":\"/\",\"body\":\"{name}={OPS}\"}}]}}"
+        );
+        let beside = format!("{{\"batch\":[{{\"relative_url\":\"me\",\"{name}\":[]}}]}}");
+        for (method, target, kind, body) in [
+            ("POST", "/v23.0".to_owned(), FORM, format!("{name}={OPS}")),
+            ("POST", "/".into(), JSON, format!("{{\"{name}\":[]}}")),
+            ("POST", "/".into(), JSON, format!("{{\"a\":\"x&{name}={OPS}\"}}")),
+            ("POST", format!("/?{name}={OPS}"), JSON, String::new()),
+            ("GET", format!("/?method=post&{name}={OPS}"), JSON, String::new()),
+            ("POST", "/".into(), MULTIPART, part.clone()),
+            ("POST", "/1/media".into(), MULTIPART, part),
+            ("POST", "/1/feed".into(), FORM, format!("{name}={OPS}")),
+            ("POST", "/upload:MT".into(), FORM, format!("x=1&{name}={OPS}")),
+            ("POST", MESSAGES.into(), JSON, format!("{{\"to\":\"1\",\"{name}\":[]}}")),
+            ("POST", "/".into(), JSON, operation.clone()),
+            ("POST", "/".into(), JSON, beside),
+        ] {
+            let read = at(method, &target, kind, body.as_bytes());
+            assert!(
+                read.starts_with("un") || read.starts_with("request"),
+                "{method} {target} {body}: {read}"
+            );
+        }
+    }
+    assert_eq!(at("POST", "/act_1/async_batch_requests", JSON, b"{}"), "unrecognized_send");
+    assert_eq!(at("GET", "/act_1/async_batch_requests", JSON, b""), "pass foreign_messages");
+    assert_eq!(at("POST", "/77/items_batch", JSON, br#"{"requests":[]}"#), "pass other");
+}
+
+#[test]
+fn a_form_hidden_in_json_is_refused_beside_what_is_allowed() {
+    let ops = r#"[{\"method\":\"POST\"}]"#;
+    let reads = "%5B%7B%22method%22%3A%22GET%22%2C%22relative_url%22%3A%22me%22%7D%5D";
+    let beside = |text: &str| format!(r#"{{"a":"x&{text}&b="}}"#);
+    for (target, body) in [
+        (format!("/?batch={reads}"), beside(&format!("batch={ops}"))),
+        ("/".into(), beside(r#"batch={\"0\":{}}"#)),
+        ("/1/message_templates".into(), beside(&format!("batch={ops}"))),
+        (format!("/{SENDER}?batch={reads}"), beside("to=%2B15550000009")),
+        (
+            format!("/{SENDER}"),
+            r#"{"batch":[{"method":"GET","relative_url":"me"}],"x":"a&webhook_configuration=%7B%7D&b="}"#
+                .into(),
+        ),
+    ] {
+        let read = at("POST", &target, JSON, body.as_bytes());
+        assert!(read.starts_with("un") || read.starts_with("request"), "{target} {body}: {read}");
+    }
+    for hidden in [
+        r#"template=%7B\"name\":\"promo\"%7D"#,
+        "recipient=DE.aBcDeFgHiJ12",
+        "to=20112233",
+        "recipient_type=group",
+    ] {
+        let body = format!(r#"{{"to":"1","template":{TEMPLATE},"context":{{"x":"a&{hidden}&b="}}}}"#);
+        assert_eq!(json(&body), "request_unreadable", "{body}");
+    }
+    let template = r#"{"name":"a","components":[{"text":"https://x/?a=1&to=%2B15550000009&batch=[1]"}]}"#;
+    assert_eq!(at("POST", "/1/message_templates", JSON, template.as_bytes()), "pass message_templates");
 }

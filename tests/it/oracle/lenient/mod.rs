@@ -104,6 +104,7 @@ impl Oracle<'_> {
         for place in place::of(&request.target) {
             match place.edge.as_str() {
                 "messages_encrypted" if writes => self.found.push(Finding::Opaque("encrypted")),
+                "async_batch_requests" if writes => self.found.push(Finding::Opaque("asynchronous batch")),
                 "participants" if writes => self.found.push(Finding::Opaque("participants")),
                 "node" if writes => self.sends(&place, &parameters),
                 edge if CONTACTING.contains(&edge) => self.sends(&place, &parameters),
@@ -155,7 +156,7 @@ impl Oracle<'_> {
     }
 
     fn batches(&mut self, parameters: &[Parameter], depth: usize) {
-        for (_, batch) in parameters.iter().filter(|(name, _)| name == "batch") {
+        for (_, batch) in parameters.iter().filter(|(name, _)| name.ends_with("batch")) {
             for list in batch.unwrapped() {
                 let operations = match &list {
                     Value::List(values) => values.clone(),

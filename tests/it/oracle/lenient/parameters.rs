@@ -45,12 +45,20 @@ fn in_body(request: &Request) -> Vec<Parameter> {
         if dashes || multipart {
             all.extend(in_parts(&text, &boundaries(request, start)));
         }
-        let settled = (declared.contains("json") && braces) || (multipart && dashes);
+        let settled = (declared.contains("json") && braces) || (is_plainly_multipart(request) && dashes);
         if !settled {
             all.extend(pairs(&text));
         }
     }
     all
+}
+
+/// Whether every reader sees that the body is multipart: HHVM reads it as a form where the essence or the word `boundary` is spelled otherwise than here.
+fn is_plainly_multipart(request: &Request) -> bool {
+    request
+        .all("content-type")
+        .iter()
+        .all(|declared| declared.starts_with("multipart/form-data;") && declared.contains("boundary="))
 }
 
 /// What stands at the top of a document; of a list, at the top of each of its values.
@@ -154,7 +162,9 @@ fn in_parts(text: &str, boundaries: &[String]) -> Vec<Parameter> {
                 .filter_map(|blank| Some((part.find(blank)?, blank.len())));
             let Some((end, gap)) = blank.min() else { continue };
             let (head, value) = (&part[..end], &part[end + gap..]);
-            for name in names(head) {
+            // Lines that continue the one before, or that a control character cuts, are joined by some readers.
+            let joined: String = head.chars().filter(|c| !c.is_control()).collect();
+            for name in names(head).into_iter().chain(names(&joined)) {
                 let values = part_values(head, value).into_iter().map(Value::Text);
                 all.extend(values.flat_map(|value| nested([(name.clone(), value)])));
             }
@@ -189,6 +199,8 @@ fn names(head: &str) -> Vec<String> {
             continue;
         }
         let rest = head[at + 4..].trim_start();
+        // The first piece of a name (RFC 2231), read as the whole of it.
+        let rest = rest.strip_prefix("*0").unwrap_or(rest);
         let extended = rest.starts_with('*');
         let Some(value) = rest.trim_start_matches('*').trim_start().strip_prefix('=') else { continue };
         let value = value.trim_start();

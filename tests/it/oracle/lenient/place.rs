@@ -65,7 +65,8 @@ fn places(segments: &[String]) -> Vec<Place> {
     };
     let mut all = Vec::new();
     for (at, name) in rest.iter().enumerate() {
-        if CONTACTING.contains(&name.as_str()) || (at == 1 && name == "participants") {
+        let other = name == "async_batch_requests" || (at == 1 && name == "participants");
+        if CONTACTING.contains(&name.as_str()) || other {
             let id = at.checked_sub(1).and_then(|before| rest.get(before)).cloned().unwrap_or_default();
             all.push(Place { edge: name.clone(), id });
         }

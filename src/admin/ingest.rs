@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tokio::task::JoinHandle;
 
 use super::Control;
-use super::caller::Caller;
+use super::caller::{Caller, Touched, Upshot};
 use super::explain;
 use super::lines::MAX_LINE;
 use super::problem::Problem;
@@ -67,6 +67,8 @@ struct Flight {
     people: Vec<u64>,
     /// Which of its events are legacy grants, and whose.
     legacy: Vec<(usize, usize)>,
+    /// Whom its events are about, for the access log.
+    touched: Vec<Touched>,
 }
 
 impl<'a> Ingest<'a> {
@@ -166,10 +168,12 @@ impl<'a> Ingest<'a> {
         }
         let legacy = batch.incoming.iter().enumerate().filter(|(_, incoming)| incoming.event.legacy);
         let legacy = legacy.map(|(place, incoming)| (place, incoming.tenant)).collect();
+        let whom = |incoming: &Incoming| self.caller.person(Some(incoming.tenant), &incoming.event.recipient);
+        let touched = batch.incoming.iter().map(whom).collect();
         let store = self.control.store.clone();
         let outcomes = (!batch.incoming.is_empty())
             .then(|| tokio::spawn(async move { store.apply(batch.incoming).await }));
-        self.flights.push_back(Flight { verdicts: batch.verdicts, outcomes, people, legacy });
+        self.flights.push_back(Flight { verdicts: batch.verdicts, outcomes, people, touched, legacy });
         Ok(())
     }
 
@@ -185,7 +189,9 @@ impl<'a> Ingest<'a> {
 
     /// Waits for the batch that was handed over first, and counts it.
     async fn land(&mut self) -> Result<(), Problem> {
-        let Some(Flight { verdicts, outcomes, legacy, .. }) = self.flights.pop_front() else { return Ok(()) };
+        let Some(Flight { verdicts, outcomes, touched, legacy, .. }) = self.flights.pop_front() else {
+            return Ok(());
+        };
         let outcomes = match outcomes {
             None => Ok(Vec::new()),
             Some(outcomes) => outcomes.await.unwrap_or(Err(StoreError::Closed)),
@@ -197,11 +203,15 @@ impl<'a> Ingest<'a> {
                         self.control.metrics.legacy_grant(tenant);
                     }
                 }
+                let before = self.tally.events();
                 self.tally.count(verdicts, Done::Stored(outcomes));
-                Ok(())
+                let upshot = Upshot::of_events(before, self.tally.events());
+                self.caller.record(touched, upshot).await.map_err(|problem| self.tally.so_far(problem))
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "events were not stored");
+                // They may be all the same.
+                self.caller.record(touched, Upshot::FAILED).await?;
                 Err(self.tally.store_failed())
             }
         }

@@ -36,6 +36,7 @@ fn the_page_is_as_documented() {
     metrics.set_store_up(true);
     metrics.decision_log_dropped(3);
     metrics.legacy_grant(1);
+    metrics.auth_failed(AuthFailure::Limited);
     assert_eq!(stable(&metrics.render()), include_str!("golden.txt"));
 }
 

@@ -124,7 +124,7 @@ pub(super) fn describe_verify() -> Description {
             "Recomputes every chain and compares with every checkpoint. One JSON object a line: `progress` while it reads, `finding` for every sign of tampering, \
              `verified` at the end of each tenant, and at last `done`; an answer without `done`, or with `failed`, is not whole. Findings name people by keyed hashes only.",
         )
-        .answers_as::<AnyObject>(200, "Progress, findings and a summary for each tenant", NDJSON)
+        .answers_as::<String>(200, "Progress, findings and a summary for each tenant", NDJSON)
 }
 
 pub(super) async fn verify(

@@ -1,19 +1,14 @@
-//! Who may call the admin API: tokens, scopes, and the tenants that a token is confined to.
+//! Who may call the admin API: tokens and their scopes.
 //!
 //! Only digests of tokens are held; a presented token is hashed and compared with every digest in constant time.
 
 use std::fmt;
-use std::sync::Arc;
 
 use aws_lc_rs::{constant_time, digest};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::caller::Caller;
-use super::problem::{Fault, Problem};
+use crate::metrics::AuthFailure;
 
 /// What a token may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +25,22 @@ pub enum Scope {
     DecisionsRead,
     /// Change the policy.
     PolicyWrite,
+    /// Read the page of metrics, where that asks for a token.
+    MetricsRead,
     /// Everything.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ConsentRead,
         Self::ConsentWrite,
         Self::ConsentErase,
         Self::TemplatesWrite,
         Self::DecisionsRead,
         Self::PolicyWrite,
+        Self::MetricsRead,
         Self::Admin,
     ];
 
@@ -55,6 +53,7 @@ impl Scope {
             Self::TemplatesWrite => "templates:write",
             Self::DecisionsRead => "decisions:read",
             Self::PolicyWrite => "policy:write",
+            Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
     }
@@ -108,109 +107,77 @@ impl fmt::Debug for Token {
     }
 }
 
-/// One scope in front of one route.
-#[derive(Clone)]
-pub(super) struct Guard {
-    pub(super) tokens: Arc<[Token]>,
-    pub(super) scope: Scope,
-}
-
-impl Guard {
-    /// Accepts the bearer of a token with the scope.
-    fn admit(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let token = presented(headers).and_then(|presented| self.find(presented)).ok_or_else(|| {
-            Problem::new(
-                Fault::TokenMissing,
-                "send the header Authorization: Bearer TOKEN with a token of this gate",
-            )
-        })?;
-        if !token.scopes.contains(self.scope) {
-            return Err(Problem::new(
-                Fault::ScopeMissing,
-                format!("this request needs the scope {}", self.scope.name()),
-            ));
+/// The token that a request presents, if it is a known one.
+///
+/// Compares with every digest, so that the time taken tells nothing about which of them came close.
+pub(super) fn recognize<'a>(tokens: &'a [Token], headers: &HeaderMap) -> Result<&'a Token, AuthFailure> {
+    let presented = digest::digest(&digest::SHA256, presented(headers)?);
+    let mut found = None;
+    for token in tokens {
+        if constant_time::verify_slices_are_equal(presented.as_ref(), &token.sha256).is_ok() {
+            found = Some(token);
         }
-        Ok(Caller::new(&token.name, token.tenants.as_deref()).holding(token.scopes))
     }
-
-    /// Compares with every digest, so that the time taken tells nothing about which of them came close.
-    fn find(&self, presented: &[u8]) -> Option<&Token> {
-        let presented = digest::digest(&digest::SHA256, presented);
-        let mut found = None;
-        for token in self.tokens.iter() {
-            if constant_time::verify_slices_are_equal(presented.as_ref(), &token.sha256).is_ok() {
-                found = Some(token);
-            }
-        }
-        found
-    }
+    found.ok_or(AuthFailure::Unknown)
 }
 
 /// The token of the one `Authorization` header, if there is exactly one and it is a bearer's.
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+fn presented(headers: &HeaderMap) -> Result<&[u8], AuthFailure> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
-    let (Some(only), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = only.as_bytes().split_at_checked(b"Bearer ".len())?;
-    let token = token.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
-}
-
-/// Lets a request through to its handler, with its [`Caller`], or answers it.
-pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    match guard.admit(request.headers()) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+    let only = all.next().ok_or(AuthFailure::Missing)?;
+    if all.next().is_some() {
+        return Err(AuthFailure::Malformed);
     }
+    let (scheme, token) = only.as_bytes().split_at_checked(b"Bearer ".len()).ok_or(AuthFailure::Malformed)?;
+    let token = token.trim_ascii();
+    let well_formed = scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty();
+    well_formed.then_some(token).ok_or(AuthFailure::Malformed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn guard(scopes: &[Scope]) -> Guard {
+    fn tokens(scopes: &[Scope]) -> Vec<Token> {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest::digest(&digest::SHA256, b"secret").as_ref());
         let scopes = scopes.iter().copied().collect();
-        let token = Token { name: "crm".into(), sha256, scopes, tenants: Some(vec![1]) };
-        Guard { tokens: vec![token].into(), scope: Scope::ConsentRead }
+        vec![Token { name: "crm".into(), sha256, scopes, tenants: Some(vec![1]) }]
     }
 
-    fn admitted(guard: &Guard, values: &[&str]) -> Result<Caller, u16> {
+    fn recognized(values: &[&str]) -> Result<String, AuthFailure> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
-        guard.admit(&headers).map_err(|problem| problem.into_response().status().as_u16())
+        recognize(&tokens(&[Scope::ConsentRead]), &headers).map(|token| token.name.clone())
     }
 
     #[test]
-    fn only_one_well_formed_bearer_token_is_accepted() {
-        let guard = guard(&[Scope::ConsentRead]);
-        assert!(
-            admitted(&guard, &["Bearer secret"]).is_ok() && admitted(&guard, &["bearer  secret"]).is_ok()
-        );
-        let bad: [&[&str]; 7] = [
-            &[],
-            &["secret"],
-            &["Bearer"],
-            &["Bearer "],
-            &["Basic secret"],
-            &["Bearer other"],
-            &["Bearer secret", "Bearer secret"],
+    fn only_one_well_formed_bearer_token_is_recognized() {
+        for good in ["Bearer secret", "bearer  secret"] {
+            assert_eq!(recognized(&[good]).as_deref(), Ok("crm"));
+        }
+        let bad: [(&[&str], AuthFailure); 7] = [
+            (&[], AuthFailure::Missing),
+            (&["secret"], AuthFailure::Malformed),
+            (&["Bearer"], AuthFailure::Malformed),
+            (&["Bearer "], AuthFailure::Malformed),
+            (&["Basic secret"], AuthFailure::Malformed),
+            (&["Bearer other"], AuthFailure::Unknown),
+            (&["Bearer secret", "Bearer secret"], AuthFailure::Malformed),
         ];
-        for values in bad {
-            assert_eq!(admitted(&guard, values).unwrap_err(), 401, "{values:?}");
+        for (values, why) in bad {
+            assert_eq!(recognized(values), Err(why), "{values:?}");
         }
     }
 
     #[test]
     fn a_token_opens_its_own_scopes_and_admin_opens_all() {
-        assert_eq!(admitted(&guard(&[Scope::ConsentWrite]), &["Bearer secret"]).unwrap_err(), 403);
-        let caller = admitted(&guard(&[Scope::Admin]), &["Bearer secret"]).unwrap();
-        assert!(caller.may_touch(1) && !caller.may_touch(0));
+        let scopes = |scopes: &[Scope]| scopes.iter().copied().collect::<Scopes>();
+        assert!(!scopes(&[Scope::ConsentWrite]).contains(Scope::ConsentRead));
+        assert!(scopes(&[Scope::ConsentRead]).contains(Scope::ConsentRead));
+        assert!(Scope::ALL.into_iter().all(|scope| scopes(&[Scope::Admin]).contains(scope)));
     }
 
     #[test]
@@ -221,7 +188,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_digest() {
-        let shown = format!("{:?}", guard(&[Scope::Admin]).tokens);
+        let shown = format!("{:?}", tokens(&[Scope::Admin]));
         assert!(shown.contains("crm") && !shown.contains("sha256"), "{shown}");
     }
 }

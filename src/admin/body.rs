@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 
 use super::problem::{Fault, Problem};
@@ -25,6 +27,16 @@ pub(super) async fn piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
             return Ok(Some(data));
         }
     }
+}
+
+/// The whole of a request that is JSON; without a content type it is taken for that.
+pub(super) async fn json(request: Request) -> Result<Bytes, Problem> {
+    let written = request.headers().get(CONTENT_TYPE).map(|written| written.to_str().unwrap_or_default());
+    let essence = written.and_then(|text| text.split(';').next()).map(str::trim);
+    if essence.is_some_and(|essence| !essence.eq_ignore_ascii_case("application/json")) {
+        return Err(Problem::new(Fault::MediaType, "send Content-Type: application/json"));
+    }
+    whole(request.into_body()).await
 }
 
 /// The whole of a body.

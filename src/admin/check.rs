@@ -14,7 +14,7 @@ use super::explain::{self, Fields};
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use super::{Control, body};
-use crate::consent::Category;
+use crate::consent::{Category, Recipient};
 use crate::judge::Judgement;
 use crate::policy::{Decision, Denial};
 use crate::wire::refusal::{Cause, Dialect, Refusal, render};
@@ -113,11 +113,16 @@ pub(super) async fn post(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Verdict>, Problem> {
-    let bytes = body::whole(request.into_body()).await?;
+    let bytes = body::json(request).await?;
     let refuse = |problems| Problem::new(Fault::Invalid, "the check cannot be made").listing(problems);
     let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(refuse)?;
     let send = written.send().map_err(refuse)?;
     let tenant = control.judge.tenant_of(&send.sender);
+    for name in send.to.iter().chain(&send.recipient) {
+        if let Some(recipient) = Recipient::parse(name).or_else(|| Recipient::parse(&format!("+{name}"))) {
+            caller.touches(tenant, &recipient);
+        }
+    }
     if !caller.is_unconfined() && !tenant.is_some_and(|tenant| caller.may_touch(tenant)) {
         return Err(Problem::new(
             Fault::TenantForbidden,

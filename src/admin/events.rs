@@ -9,10 +9,11 @@ use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::caller::Caller;
 use super::ingest::{Ingest, Manner};
@@ -45,7 +46,7 @@ impl Format {
     }
 }
 
-/// One event or many. Of many, what is no [`EventAsWritten`] is rejected by itself, by its place.
+/// One event or many.
 #[derive(ToSchema)]
 #[schema(as = Events)]
 #[serde(untagged)]
@@ -55,20 +56,27 @@ enum EventsAsWritten {
     Many(Vec<AnyEvent>),
 }
 
-/// An event among others, which does not keep them from being taken in if it is none.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "only its schema is used")]
-enum AnyEvent {
-    Event(Box<EventAsWritten>),
-    #[schema(value_type = Value)]
-    Rejected(Value),
+/// An event among others, which does not keep them from being taken in if it is none: described as an event, and anything else is taken too.
+struct AnyEvent;
+
+impl PartialSchema for AnyEvent {
+    fn schema() -> RefOr<Schema> {
+        let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        let event = Ref::from_schema_name(EventAsWritten::name());
+        AnyOfBuilder::new()
+            .item(event)
+            .item(anything)
+            .description(Some("An event; what is none is rejected by itself, by its place."))
+            .into()
+    }
 }
 
-/// One event a line.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "only its schema is used")]
-struct EventLines(String);
+impl ToSchema for AnyEvent {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((EventAsWritten::name().into_owned(), EventAsWritten::schema()));
+        EventAsWritten::schemas(schemas);
+    }
+}
 
 pub(super) fn described() -> Description {
     let example = json!({
@@ -87,7 +95,7 @@ pub(super) fn described() -> Description {
         .in_query("dry_run", "Check everything and store nothing; the answer counts what is `valid`", ObjectBuilder::new().schema_type(Type::Boolean))
         .in_query("tenant", "The tenant of events that name none", ObjectBuilder::new().schema_type(Type::String))
         .takes::<EventsAsWritten>(example.clone())
-        .takes_as::<EventLines>("application/x-ndjson", Some(Value::from(format!("{example}\n"))))
+        .takes_as::<AnyEvent>("application/x-ndjson", Some(example))
         .answers::<Ingested>(200, "What became of them; of lines, results lists those that were not applied")
         .faults(&[
             Fault::MediaType,

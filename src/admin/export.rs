@@ -79,6 +79,9 @@ pub(super) async fn stream(
         Some(name) => vec![caller.tenant(&name, &control.tenants)?],
         None => (0..control.tenants.all().len()).filter(|place| caller.may_touch(*place)).collect(),
     };
+    for tenant in &tenants {
+        caller.touches_all_of(*tenant);
+    }
     let (pages, reader) = mpsc::channel(AHEAD);
     let mut export = Export { control, pages, events: 0 };
     // The first page tells whether the store answers, while an error can still be one.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use tokio::task::JoinHandle;
 
 use super::Control;
-use super::caller::Caller;
+use super::caller::{Caller, Touched, Upshot};
 use super::explain;
 use super::lines::MAX_LINE;
 use super::problem::Problem;
@@ -64,6 +64,8 @@ struct Flight {
     outcomes: Option<JoinHandle<Result<Vec<Outcome>, StoreError>>>,
     /// Hashes of everybody whom its events name, in order.
     people: Vec<u64>,
+    /// Whom its events are about, for the access log.
+    touched: Vec<Touched>,
 }
 
 impl<'a> Ingest<'a> {
@@ -161,10 +163,12 @@ impl<'a> Ingest<'a> {
         while self.flights.len() >= IN_FLIGHT || self.flights.iter().any(|flight| flight.concerns(&people)) {
             self.land().await?;
         }
+        let whom = |incoming: &Incoming| self.caller.person(Some(incoming.tenant), &incoming.event.recipient);
+        let touched = batch.incoming.iter().map(whom).collect();
         let store = self.control.store.clone();
         let outcomes = (!batch.incoming.is_empty())
             .then(|| tokio::spawn(async move { store.apply(batch.incoming).await }));
-        self.flights.push_back(Flight { verdicts: batch.verdicts, outcomes, people });
+        self.flights.push_back(Flight { verdicts: batch.verdicts, outcomes, people, touched });
         Ok(())
     }
 
@@ -180,18 +184,24 @@ impl<'a> Ingest<'a> {
 
     /// Waits for the batch that was handed over first, and counts it.
     async fn land(&mut self) -> Result<(), Problem> {
-        let Some(Flight { verdicts, outcomes, .. }) = self.flights.pop_front() else { return Ok(()) };
+        let Some(Flight { verdicts, outcomes, touched, .. }) = self.flights.pop_front() else {
+            return Ok(());
+        };
         let outcomes = match outcomes {
             None => Ok(Vec::new()),
             Some(outcomes) => outcomes.await.unwrap_or(Err(StoreError::Closed)),
         };
         match outcomes {
             Ok(outcomes) => {
+                let before = self.tally.events();
                 self.tally.count(verdicts, Done::Stored(outcomes));
-                Ok(())
+                let upshot = Upshot::of_events(before, self.tally.events());
+                self.caller.record(touched, upshot).await.map_err(|problem| self.tally.so_far(problem))
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "events were not stored");
+                // They may be all the same.
+                self.caller.record(touched, Upshot::FAILED).await?;
                 Err(self.tally.store_failed())
             }
         }

@@ -10,6 +10,7 @@
 //!
 //! Knows neither how a send is recognized nor where consent is kept.
 
+mod access_log;
 mod admin_token;
 mod audit;
 mod auth;
@@ -22,29 +23,35 @@ mod events;
 mod explain;
 mod history;
 mod export;
+mod failures;
+mod guard;
 mod ingest;
 mod lines;
+mod listener;
 mod openapi;
+mod page;
+mod patient;
 mod problem;
 mod recipients;
 mod reloading;
+mod repeats;
 mod route;
 mod status;
 mod tally;
 mod templates;
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use tokio::net::TcpListener;
 
+pub use access_log::{AccessLog, AccessSink};
 pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
+pub use guard::Guards;
+pub use listener::{AdminTls, Door, serve};
 pub use reloading::{Desk, Reloads};
-pub use status::{Phase, Readiness};
+pub use status::{EXPOSED, Phase, Readiness};
 
 use crate::audit::Audit;
 use crate::consent::Clock;
@@ -54,7 +61,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
-use auth::Guard;
+use guard::Guard;
 use problem::{Fault, Problem};
 use route::Route;
 use route::Verb::{Delete, Get, Post, Put};
@@ -64,6 +71,8 @@ use route::Verb::{Delete, Get, Post, Put};
 pub struct Settings {
     /// The accepted tokens.
     pub tokens: Vec<Token>,
+    /// Whether the page of metrics asks for a token of the scope `metrics:read`.
+    pub guard_metrics: bool,
 }
 
 /// What the control plane controls.
@@ -87,8 +96,23 @@ pub struct Control {
     pub clock: Clock,
     /// Whether the gate as a whole is starting, serving or draining.
     pub readiness: Readiness,
+    /// Whether others can listen to what is said to the listener: it is not loopback and has no TLS.
+    pub exposed: bool,
+    /// The listener's TLS.
+    pub tls: AdminTls,
+    /// What stands in front of the operations and outlives a reload.
+    pub guards: Guards,
     /// What the last reload of the configuration left to say.
     pub reloads: Reloads,
+}
+
+impl Control {
+    /// Opens the logs anew, which log rotation has renamed, and reads the certificates anew.
+    pub fn reopen_files(&self) {
+        self.log.reopen();
+        self.guards.reopen_log();
+        self.tls.reload();
+    }
 }
 
 /// The whole API: the one place that names path, method and scope.
@@ -143,11 +167,13 @@ fn routes() -> Vec<Route> {
             .looks_up(),
         Route::new("healthz", (Get, "/healthz"), status::healthz, status::describe_healthz),
         Route::new("readyz", (Get, "/readyz"), status::readyz, status::describe_readyz),
-        Route::new("metrics", (Get, "/metrics"), status::metrics, status::describe_metrics),
+        Route::new(METRICS, (Get, "/metrics"), status::metrics, status::describe_metrics),
         Route::new("openapi", (Get, "/openapi.json"), status::openapi, status::describe_openapi),
     ]
 }
 
+/// The one operation that is open or not as the operator wants.
+const METRICS: &str = "metrics";
 /// One person of one tenant.
 const RECIPIENT: &str = "/v1/tenants/{tenant}/recipients/{recipient}";
 
@@ -158,12 +184,17 @@ const RECEIPT: &str = "/v1/tenants/{tenant}/recipients/{recipient}/receipt";
 
 /// The router of the admin API. A reload builds another ([`Desk`]): what must outlive one stands in [`Control`].
 pub fn router(control: Control, settings: Settings) -> Router {
+    let control = Arc::new(control);
     let tokens: Arc<[Token]> = settings.tokens.into();
     let mut router = Router::new();
-    for Route { path, scope, handler, .. } in routes() {
-        let guard = scope.map(|scope| Guard { tokens: Arc::clone(&tokens), scope });
-        let handler = match guard {
-            Some(guard) => handler.route_layer(from_fn_with_state(guard, auth::admit)),
+    for Route { path, name, scope, deed, handler, .. } in routes() {
+        let scope = scope.or((settings.guard_metrics && name == METRICS).then_some(Scope::MetricsRead));
+        let handler = match scope {
+            Some(scope) => {
+                let (tokens, control) = (Arc::clone(&tokens), Arc::clone(&control));
+                let guard = Guard { tokens, control, scope, name, deed };
+                handler.route_layer(from_fn_with_state(guard, guard::admit))
+            }
             None => handler,
         };
         router = router.route(path, handler);
@@ -173,16 +204,7 @@ pub fn router(control: Control, settings: Settings) -> Router {
             Problem::new(Fault::MethodNotAllowed, "the Allow header names what this path takes")
         })
         .fallback(async || Problem::new(Fault::NotFound, "no such path; GET /openapi.json lists them"))
-        .with_state(Arc::new(control))
-}
-
-/// Serves the admin API until `shutdown`, then finishes the requests in flight.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+        .with_state(control)
 }
 
 #[cfg(test)]

@@ -47,6 +47,9 @@ impl Readiness {
     }
 }
 
+/// What to do about an admin listener that others can listen to.
+pub const EXPOSED: &str = "the admin listener is reachable from other machines and speaks plain HTTP, so tokens and numbers can be read on the way: set [admin] tls_cert and tls_key, or listen on 127.0.0.1";
+
 /// The process answers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Alive {
@@ -111,8 +114,11 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
         Phase::Serving => {}
         Phase::Draining => not_ready.push("the gate is draining"),
     }
-    let policy = control.judge.policy();
     let mut warnings = health.warnings;
+    if control.exposed {
+        warnings.push(EXPOSED.to_owned());
+    }
+    let policy = control.judge.policy();
     if policy.mode() == Mode::Shadow {
         warnings.push(SHADOW.into());
     }

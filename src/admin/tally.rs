@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::caller::EventCounts;
 use super::problem::{Fault, Problem};
 use crate::store::Outcome;
 
@@ -121,6 +122,11 @@ impl Tally {
                 None => debug_assert!(false, "the store gives one outcome for each event"),
             }
         }
+    }
+
+    /// The counts so far.
+    pub(super) fn events(&self) -> EventCounts {
+        EventCounts { applied: self.applied, ignored: self.ignored, rejected: self.rejected }
     }
 
     fn list_if_all(&mut self, line: u64, result: &'static str) {

@@ -1,16 +1,19 @@
 //! `PUT /v1/templates/{account}` and `GET /v1/templates`: the template catalogue.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::{Extension, Json};
+use http::Uri;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
 use super::caller::Caller;
 use super::openapi::{AnyObject, Description};
+use super::page::Page;
 use super::problem::{Fault, Problem};
 use super::{Control, body};
 use crate::consent::{Category, Timestamp};
@@ -33,6 +36,9 @@ pub(super) struct Replaced {
 #[derive(Serialize, ToSchema)]
 pub(super) struct TemplateLists {
     accounts: Vec<TemplateList>,
+    /// Where the next page is; `null` on the last.
+    #[schema(example = "/v1/templates?limit=100&after=MTAyMjkwMTI5MzQwMzk4")]
+    next: Option<String>,
 }
 
 /// One account's list.
@@ -81,7 +87,9 @@ pub(super) fn replacing() -> Description {
 }
 
 pub(super) fn listing() -> Description {
-    Description::of("The template catalogue").answers::<TemplateLists>(200, "Every account's list")
+    let operation = Description::of("The template catalogue, by account")
+        .answers::<TemplateLists>(200, "A page of accounts, each with its whole list");
+    Page::described(operation)
 }
 
 pub(super) async fn replace(
@@ -101,7 +109,7 @@ pub(super) async fn replace(
         let remedy = "a token confined to tenants may replace only lists of accounts that stand at senders of those tenants and of no other";
         return Err(Problem::new(Fault::TenantForbidden, remedy));
     }
-    let bytes = body::whole(request.into_body()).await?;
+    let bytes = body::json(request).await?;
     let templates = parse_list(&bytes).map_err(|problems| {
         let what = "the template list was rejected and the one before stays in force; send it as GET /{account}/message_templates answers it";
         Problem::new(Fault::Invalid, what).listing(problems)
@@ -116,10 +124,18 @@ pub(super) async fn replace(
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
     Extension(caller): Extension<Caller>,
-) -> Json<TemplateLists> {
+    uri: Uri,
+) -> Result<Json<TemplateLists>, Problem> {
+    let page = Page::read(&uri)?;
     let accounts = control.catalogue.accounts();
-    let own = accounts.iter().filter(|(account, _)| may_touch(&caller, &control, account));
-    Json(TemplateLists { accounts: own.map(|(account, list)| shown(account, list)).collect() })
+    let begin = page.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let rest = accounts.range::<str, _>((begin, Bound::Unbounded));
+    let mut own = rest.filter(|(account, _)| may_touch(&caller, &control, account));
+    let accounts: Vec<TemplateList> =
+        own.by_ref().take(page.limit).map(|(account, list)| shown(account, list)).collect();
+    let last = accounts.last().filter(|_| own.next().is_some());
+    let next = last.map(|last| page.next("/v1/templates", &last.account));
+    Ok(Json(TemplateLists { accounts, next }))
 }
 
 fn shown(account: &str, list: &AccountList) -> TemplateList {

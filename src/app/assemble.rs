@@ -7,14 +7,14 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
-use crate::admin::{self, Scope, Scopes, Token};
+use crate::admin::{self, AccessLog, AccessSink, AdminTls, Scope, Scopes, Token};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::tenant::Tenants;
 use crate::decision_log::{self, RECENT_DEFAULT};
 use crate::judge;
 use crate::net::guard::GuardPatience;
-use crate::net::{ClientTls, ConnectionSettings, TlsSettings};
+use crate::net::{ClientTls, ConnectionSettings, ServerTlsFiles, TlsSettings};
 use crate::proxy;
 use crate::store::{self, ConsentStore, StoreError};
 use crate::upstream::{self, Origin};
@@ -144,6 +144,26 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
     }
 }
 
+/// The access log.
+pub(super) fn access_log(config: &Config) -> Result<AccessLog, AppError> {
+    let sink = match &config.audit.access_log {
+        config::LogSink::Stdout => AccessSink::Stdout,
+        config::LogSink::File(path) => AccessSink::File(path.clone()),
+    };
+    AccessLog::open(sink)
+        .map_err(|e| AppError::Files("[audit] access_log could not be opened for appending", e))
+}
+
+/// The admin listener's TLS.
+pub(super) fn admin_tls(config: &Config) -> Result<AdminTls, AppError> {
+    let files = config.admin.tls.as_ref().map(|tls| ServerTlsFiles {
+        certificate: tls.cert.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+    });
+    AdminTls::open(files).map_err(AppError::AdminTls)
+}
+
 /// The admin tokens; `first` makes one where none is configured.
 pub(super) fn tokens(
     config: &Config,
@@ -156,7 +176,7 @@ pub(super) fn tokens(
     } else {
         configured
     };
-    Ok(admin::Settings { tokens })
+    Ok(admin::Settings { tokens, guard_metrics: !config.admin.metrics_without_token })
 }
 
 fn token(tenants: &Tenants, written: &config::AdminToken) -> Token {
@@ -167,6 +187,7 @@ fn token(tenants: &Tenants, written: &config::AdminToken) -> Token {
         config::Scope::TemplatesWrite => Scope::TemplatesWrite,
         config::Scope::DecisionsRead => Scope::DecisionsRead,
         config::Scope::PolicyWrite => Scope::PolicyWrite,
+        config::Scope::MetricsRead => Scope::MetricsRead,
         config::Scope::Admin => Scope::Admin,
     };
     Token {

@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{self, Control, Desk, Phase, Readiness, Reloads, ensure_admin_token};
+use crate::admin::{
+    self, Control, Desk, Door, EXPOSED, Guards, Phase, Readiness, Reloads, ensure_admin_token,
+};
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::consent::{Clock, plan};
@@ -49,6 +51,8 @@ pub enum AppError {
     Origin(NotAnOrigin),
     /// TLS towards the provider.
     Tls(TlsError),
+    /// TLS of the admin listener.
+    AdminTls(TlsError),
     /// A Sentinel group or a Cluster is configured.
     RedisTopology,
     /// The webhook relay is to queue what bots do not take.
@@ -72,6 +76,7 @@ impl fmt::Display for AppError {
                 f.write_str("[webhook] relay: \"queue\" is not supported yet; write relay = \"wait\", or leave the key out")
             }
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
+            Self::AdminTls(_) => f.write_str("[admin] TLS could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
         }
     }
@@ -84,7 +89,7 @@ impl std::error::Error for AppError {
             Self::Store(source) => Some(source),
             Self::Setup(source) => Some(source),
             Self::Bind(source) => Some(source),
-            Self::Tls(source) => Some(source),
+            Self::Tls(source) | Self::AdminTls(source) => Some(source),
             Self::Origin(source) => Some(source),
             Self::RedisTopology | Self::RelayQueue => None,
         }
@@ -159,16 +164,17 @@ pub async fn run(
     let upstream = assemble::upstream(&config)?;
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
+    let admin_tls = assemble::admin_tls(&config)?;
+    let guards = Guards::new(assemble::access_log(&config)?);
     let relay = assemble::relay(&config)?;
     let relay_socket = config.webhook.as_ref().map(|hook| net::bind(hook.listen)).transpose();
     let relay_socket = relay_socket.map_err(AppError::Bind)?;
-    let admin_listener = tokio::net::TcpListener::from_std(admin_socket).map_err(AppError::System)?;
     let addresses = Addresses {
         proxy: sockets
             .first()
             .map_or(Ok(config.proxy.listen), std::net::TcpListener::local_addr)
             .map_err(AppError::System)?,
-        admin: admin_listener.local_addr().map_err(AppError::System)?,
+        admin: admin_socket.local_addr().map_err(AppError::System)?,
         webhook: relay_socket
             .as_ref()
             .map(std::net::TcpListener::local_addr)
@@ -225,11 +231,18 @@ pub async fn run(
         tenants,
         clock,
         readiness: readiness.clone(),
+        exposed: !admin_tls.is_on() && !addresses.admin.ip().is_loopback(),
+        tls: admin_tls.clone(),
+        guards,
         reloads: Reloads::default(),
     };
+    if control.exposed {
+        tracing::warn!(admin.listen = %addresses.admin, "{EXPOSED}");
+    }
     let desk = Desk::open(control.clone(), tokens);
+    let door = Door { socket: admin_socket, tls: admin_tls };
     let (admin_end, admin_ended) = tokio::sync::oneshot::channel::<()>();
-    let admin = tokio::spawn(admin::serve(admin_listener, desk.router(), async move {
+    let admin = tokio::spawn(admin::serve(door, desk.router(), async move {
         // A dropped sender ends the admin API as well.
         let _ = admin_ended.await;
     }));

@@ -47,7 +47,7 @@ impl Reloader {
         Self { origin, started, control, desk, watch, again: false }
     }
 
-    /// Runs as long as the gate: at each SIGHUP, which also opens the decision log anew because log rotation sends it, and when the file changes.
+    /// Runs as long as the gate: at each SIGHUP, which also opens the logs anew because log rotation sends it, and when the file changes.
     pub(super) async fn run(mut self, mut hangups: Signal) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,7 +57,7 @@ impl Reloader {
                     if heard.is_none() {
                         return;
                     }
-                    self.control.log.reopen();
+                    self.control.reopen_files();
                     if let Some(watch) = &mut self.watch {
                         watch.acknowledge();
                     }
@@ -75,7 +75,6 @@ impl Reloader {
         let retried = std::mem::take(&mut self.again);
         match self.take_over().await {
             Ok(waiting) => {
-                self.control.metrics.reloaded(Reload::Ok);
                 tracing::info!(
                     policy.revision = self.control.judge.policy().revision(),
                     "configuration reloaded"
@@ -89,6 +88,8 @@ impl Reloader {
                 let waiting = waiting.join(", ");
                 let warning = format!("these settings were changed and need a restart: {waiting}");
                 self.control.reloads.say(if waiting.is_empty() { vec![] } else { vec![warning] });
+                // Last: who waits for this number finds everything else in place.
+                self.control.metrics.reloaded(Reload::Ok);
             }
             Err(kept) => self.keep(&kept, retried),
         }

@@ -39,6 +39,15 @@ pub(super) struct Global {
     /// The admin API of the running gate.
     #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:9090", value_hint = ValueHint::Url)]
     pub(super) admin: String,
+    /// The authorities (PEM) that signed the gate's certificate, for --admin https://...; the public ones if left out.
+    #[arg(long, global = true, value_name = "FILE", env = "OPTGATE_ADMIN_CA", value_hint = ValueHint::FilePath)]
+    pub(super) admin_ca: Option<PathBuf>,
+    /// This command's own certificate (PEM), where the gate asks for one; with --admin-key.
+    #[arg(long, global = true, value_name = "FILE", env = "OPTGATE_ADMIN_CERT", value_hint = ValueHint::FilePath)]
+    pub(super) admin_cert: Option<PathBuf>,
+    /// The private key (PEM) of --admin-cert.
+    #[arg(long, global = true, value_name = "FILE", env = "OPTGATE_ADMIN_KEY", value_hint = ValueHint::FilePath)]
+    pub(super) admin_key: Option<PathBuf>,
     /// The gate's data folder: overrides data_dir, and other commands find admin.token there unless OPTGATE_TOKEN is set.
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(super) data_dir: Option<PathBuf>,
@@ -200,7 +209,7 @@ pub(super) enum TokenCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     optgate token new\n  \
-    optgate token new --name crm --scope consent:read,consent:write\n\n\
+    optgate token new --name crm --scope consent:read,consent:write --tenant acme\n\n\
     Nothing is stored: put the lines into the configuration and the token where its user keeps secrets.")]
 pub(super) struct TokenNewArgs {
     /// The token's name in the configuration.
@@ -209,6 +218,9 @@ pub(super) struct TokenNewArgs {
     /// What it may do.
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', default_value = "admin", value_parser = super::token::scope)]
     pub(super) scope: Vec<crate::config::Scope>,
+    /// The tenants that it may touch; all if left out.
+    #[arg(long, value_name = "TENANT", value_delimiter = ',')]
+    pub(super) tenant: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::args::Global;
+use super::trust;
 use crate::admin::ADMIN_TOKEN_FILE;
 
 /// Where the gate keeps its files unless told otherwise.
@@ -41,6 +42,8 @@ pub(super) enum TokenSource {
 pub(super) enum ClientError {
     /// The URL is none that can be called.
     Url(String),
+    /// The certificates that the flags name will not do.
+    Tls(String),
     /// The token file is there and cannot be read.
     TokenFile(PathBuf, io::Error),
     /// Nobody answered.
@@ -59,7 +62,8 @@ impl Client {
     /// A client for the gate that the flags name. Connects to nothing yet.
     pub(super) fn new(global: &Global) -> Result<Self, ClientError> {
         let base = global.admin.trim_end_matches('/').to_owned();
-        let uri = base.parse::<http::Uri>().ok().filter(|uri| uri.scheme_str() == Some("http"));
+        let uri =
+            base.parse::<http::Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
         if uri.is_none_or(|uri| uri.host().is_none_or(str::is_empty)) {
             return Err(ClientError::Url(base));
         }
@@ -69,6 +73,7 @@ impl Client {
             .max_redirects(0)
             // A proxy for the web is no way to a gate, and would see the token.
             .proxy(None)
+            .tls_config(trust::tls(global)?)
             .timeout_connect(Some(CONNECT_PATIENCE))
             .timeout_recv_response(Some(ANSWER_PATIENCE))
             .build()
@@ -179,9 +184,10 @@ impl fmt::Display for ClientError {
             Self::Url(url) => {
                 write!(
                     f,
-                    "--admin {url:?} cannot be called: write http://HOST:PORT, such as http://127.0.0.1:9090"
+                    "--admin {url:?} cannot be called: write http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9090"
                 )
             }
+            Self::Tls(what) => f.write_str(what),
             Self::TokenFile(path, cause) => {
                 write!(
                     f,
@@ -242,7 +248,11 @@ impl std::error::Error for ClientError {
         match self {
             Self::TokenFile(_, cause) => Some(cause),
             Self::Unreachable(_, cause) | Self::Broken(_, cause) => Some(cause),
-            Self::Url(_) | Self::Unauthorized { .. } | Self::Refused { .. } | Self::Foreign { .. } => None,
+            Self::Url(_)
+            | Self::Tls(_)
+            | Self::Unauthorized { .. }
+            | Self::Refused { .. }
+            | Self::Foreign { .. } => None,
         }
     }
 }

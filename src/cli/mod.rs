@@ -24,6 +24,7 @@ pub mod sandbox;
 mod serve;
 mod templates;
 mod token;
+mod trust;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::args::{Global, TemplatesImportArgs};
 use super::client::{Client, segment};
@@ -23,7 +23,14 @@ pub(super) fn import(args: &TemplatesImportArgs, global: &Global) -> Result<Exit
 }
 
 pub(super) fn list(global: &Global) -> Result<ExitCode, Failure> {
-    let answer = Client::new(global)?.get("/v1/templates")?;
+    let client = Client::new(global)?;
+    let (mut accounts, mut next) = (Vec::new(), Some("/v1/templates?limit=1000".to_owned()));
+    while let Some(path) = next {
+        let page = client.get(&path)?;
+        accounts.extend(page.get("accounts").and_then(Value::as_array).cloned().unwrap_or_default());
+        next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+    }
+    let answer = json!({ "accounts": accounts });
     if global.json { print_json(&answer) } else { print(&listing(&answer)) }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `optgate token new`: a token for the admin API and the digest that lets it in.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use aws_lc_rs::digest;
@@ -28,10 +29,16 @@ pub(super) fn new(args: &TokenNewArgs, global: &Global) -> Result<ExitCode, Fail
     let sha256 = hex::encode(digest::digest(&digest::SHA256, token.as_bytes()));
     let scopes: Vec<&str> = args.scope.iter().map(|scope| scope.name()).collect();
     if global.json {
-        print_json(&json!({ "token": token, "name": args.name, "sha256": sha256, "scopes": scopes }))?;
+        let tenants = (!args.tenant.is_empty()).then_some(&args.tenant);
+        print_json(
+            &json!({ "token": token, "name": args.name, "sha256": sha256, "scopes": scopes, "tenants": tenants }),
+        )?;
     } else {
-        let lines =
+        let mut lines =
             format!("[[admin.tokens]]\nname = {:?}\nsha256 = \"{sha256}\"\nscopes = {scopes:?}", args.name);
+        if !args.tenant.is_empty() {
+            let _ = write!(lines, "\ntenants = {:?}", args.tenant);
+        }
         print(&format!(
             "The token, shown this once:\n\n{token}\n\nThe lines for the configuration:\n\n{lines}\n"
         ))?;

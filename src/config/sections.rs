@@ -11,8 +11,8 @@ use crate::policy::{self, FailureStance, Mode};
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
-    Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
-    OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
+    Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat,
+    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Unique};
@@ -35,8 +35,8 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let upstream = root.table("upstream", upstream);
     let store = root.table("store", |section| store::store(section, data_dir.as_deref()));
     let privacy = root.table("privacy", privacy);
-    let audit = root.table("audit", audit);
     let decision_log = root.table("decision_log", decision_log);
+    let audit = root.table("audit", |section| audit(section, data_dir.as_deref()));
     let decisions = root.table("decisions", |section| decisions(section, data_dir.as_deref()));
     let policy = root.table("policy", policy);
     let webhook = root.optional_table("webhook", webhook);
@@ -60,8 +60,8 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         upstream: upstream?,
         store: store?,
         privacy: privacy?,
-        audit: audit?,
         decision_log: decision_log?,
+        audit: audit?,
         decisions: decisions?,
         policy: policy?,
         webhook: webhook?,
@@ -127,7 +127,47 @@ fn admin(section: &Section<'_>, tenants: Option<&[&str]>) -> Option<Admin> {
         digests.check(section, "sha256", token.as_ref().map(|token| &token.sha256));
         token
     });
-    Some(Admin { listen: listen?, tokens: tokens? })
+    let metrics_without_token = section.value("metrics_without_token", switch);
+    Some(Admin {
+        listen: listen?,
+        tls: admin_tls(section)?,
+        metrics_without_token: metrics_without_token?,
+        tokens: tokens?,
+    })
+}
+
+/// The outer `None` is a problem, the inner one plain HTTP.
+#[allow(clippy::option_option, reason = "as everywhere in the walk")]
+fn admin_tls(section: &Section<'_>) -> Option<Option<AdminTls>> {
+    let cert = section.optional("tls_cert", certificates_file);
+    let key = section.optional("tls_key", readable_file);
+    let client_ca = section.optional("client_ca", certificates_file);
+    match (cert?, key?, client_ca?) {
+        (Some(cert), Some(key), client_ca) => Some(Some(AdminTls { cert, key, client_ca })),
+        (None, None, None) => Some(None),
+        (None, None, Some(_)) => {
+            let remedy = "write tls_cert and tls_key as well";
+            section.reject("client_ca", Wrong::new("of no use without TLS", remedy));
+            None
+        }
+        (cert, _, _) => {
+            let (there, missing) =
+                if cert.is_some() { ("tls_cert", "tls_key") } else { ("tls_key", "tls_cert") };
+            section.reject(
+                there,
+                Wrong::new(format!("of no use without {missing}"), format!("write {missing}")),
+            );
+            None
+        }
+    }
+}
+
+/// The access log's file in the data folder, unless `access_log` names another.
+const ACCESS_LOG: &str = "access.log";
+
+/// `-` is standard output, all else a file.
+fn sink(entry: &Entry) -> Result<LogSink, Wrong> {
+    path(entry).map(|path| if path.as_os_str() == "-" { LogSink::Stdout } else { LogSink::File(path) })
 }
 
 fn token(section: &Section<'_>, known: Option<&[&str]>) -> Option<AdminToken> {
@@ -167,11 +207,18 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
     })
 }
 
-fn audit(section: &Section<'_>) -> Option<Audit> {
+fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
+    let access_log = section.optional("access_log", sink);
     let key_file = section.optional("key_file", readable_file);
     let checkpoint_every = section.value("checkpoint_every_seconds", seconds(0..=30 * DAY_S));
     let grace = section.value("grace_seconds", seconds(1..=3600));
-    Some(Audit { key_file: key_file?, checkpoint_every: checkpoint_every?, grace: grace? })
+    let in_data_dir = || Some(LogSink::File(data_dir?.join(ACCESS_LOG)));
+    Some(Audit {
+        key_file: key_file?,
+        checkpoint_every: checkpoint_every?,
+        grace: grace?,
+        access_log: access_log?.map_or_else(in_data_dir, Some)?,
+    })
 }
 
 fn privacy(section: &Section<'_>) -> Option<Privacy> {
@@ -181,9 +228,7 @@ fn privacy(section: &Section<'_>) -> Option<Privacy> {
 }
 
 fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {
-    let sink = section.value("file", |entry| {
-        path(entry).map(|path| if path.as_os_str() == "-" { LogSink::Stdout } else { LogSink::File(path) })
-    });
+    let sink = section.value("file", sink);
     let on_full = section.value("on_full", one_of([("wait", OnFull::Wait), ("drop", OnFull::Drop)]));
     let queue = section.value("queue", count(1..=1 << 24));
     Some(DecisionLog { sink: sink?, on_full: on_full?, queue: queue? })

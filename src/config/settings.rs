@@ -90,8 +90,23 @@ pub enum BareNumbers {
 pub struct Admin {
     /// Where the admin API listens.
     pub listen: SocketAddr,
+    /// TLS; `None` is plain HTTP.
+    pub tls: Option<AdminTls>,
+    /// Whether the page of metrics is open to everybody who reaches the listener.
+    pub metrics_without_token: bool,
     /// Who may call it; empty makes one token on first start.
     pub tokens: Vec<AdminToken>,
+}
+
+/// The files of the admin listener's TLS, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities of which every caller must show a certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `[[admin.tokens]]`
@@ -122,19 +137,22 @@ pub enum Scope {
     DecisionsRead,
     /// Change the policy.
     PolicyWrite,
+    /// Read the metrics, where they ask for a token.
+    MetricsRead,
     /// Everything.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ConsentRead,
         Self::ConsentWrite,
         Self::ConsentErase,
         Self::TemplatesWrite,
         Self::DecisionsRead,
         Self::PolicyWrite,
+        Self::MetricsRead,
         Self::Admin,
     ];
 
@@ -147,6 +165,7 @@ impl Scope {
             Self::TemplatesWrite => "templates:write",
             Self::DecisionsRead => "decisions:read",
             Self::PolicyWrite => "policy:write",
+            Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
     }
@@ -208,6 +227,8 @@ pub struct Audit {
     pub checkpoint_every: Duration,
     /// How far in the past they speak.
     pub grace: Duration,
+    /// Where the access log goes.
+    pub access_log: LogSink,
 }
 
 /// `[privacy]`

@@ -49,6 +49,22 @@ label! {
 }
 
 label! {
+    /// Why a request to the admin API was turned away.
+    AuthFailure {
+        /// It had no token.
+        Missing = "missing",
+        /// What it had is no bearer token, or there were several.
+        Malformed = "malformed",
+        /// The token is none of the configured ones.
+        Unknown = "unknown_token",
+        /// The token is known and lacks the scope.
+        Scope = "scope",
+        /// It had no valid token, as too many before it from the same address or from all together.
+        Limited = "rate_limited",
+    }
+}
+
+label! {
     /// What became of a webhook.
     WebhookOutcome {
         /// Learnt, and taken by the bot.

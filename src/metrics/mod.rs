@@ -21,7 +21,9 @@ use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
 
-pub use labels::{DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome};
+pub use labels::{
+    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
+};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,6 +42,7 @@ struct Hub {
     store_up: AtomicBool,
     invalidation_up: AtomicBool,
     decision_log_dropped: AtomicU64,
+    auth_failures: [AtomicU64; AuthFailure::ALL.len()],
     decisions_not_kept: AtomicU64,
     reload_ok: AtomicBool,
     reloads: [AtomicU64; Reload::ALL.len()],
@@ -59,6 +62,7 @@ impl Metrics {
             store_up: AtomicBool::new(false),
             invalidation_up: AtomicBool::new(false),
             decision_log_dropped: AtomicU64::new(0),
+            auth_failures: Default::default(),
             decisions_not_kept: AtomicU64::new(0),
             reload_ok: AtomicBool::new(true),
             reloads: Default::default(),
@@ -109,6 +113,11 @@ impl Metrics {
     /// Counts decisions that went unrecorded because the log was full and `on_full = "drop"`.
     pub fn decision_log_dropped(&self, events: u64) {
         self.0.decision_log_dropped.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts a request to the admin API that was turned away.
+    pub fn auth_failed(&self, why: AuthFailure) {
+        bump(self.0.auth_failures.get(why.index()));
     }
 
     /// Counts decisions that were logged and could not be kept for explaining.

@@ -10,7 +10,9 @@ use prometheus_client::registry::Registry;
 
 use super::cells::Cells;
 use super::histogram::{Histogram, Summed};
-use super::labels::{DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome};
+use super::labels::{
+    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
+};
 use super::{Hub, Metrics};
 use crate::consent::Category;
 use crate::consent::lookup::Source;
@@ -143,7 +145,19 @@ impl Page<'_, '_> {
         let help = "Decisions that are logged and were not kept for explaining.";
         let mut family = self.family("optgate_decisions_not_kept", help, MetricType::Counter)?;
         plain_counter(&mut family, hub.decisions_not_kept.load(Ordering::Relaxed))?;
-        self.reloads()
+        self.reloads()?;
+        self.auth_failures()
+    }
+
+    fn auth_failures(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let help = "Requests to the admin API that were turned away, by why.";
+        let mut family = self.family("optgate_admin_auth_failures", help, MetricType::Counter)?;
+        for why in AuthFailure::ALL {
+            let count = hub.auth_failures.get(why.index()).map_or(0, |count| count.load(Ordering::Relaxed));
+            counter(&mut family, &[("reason", why.name())], count)?;
+        }
+        Ok(())
     }
 
     fn reloads(&mut self) -> fmt::Result {

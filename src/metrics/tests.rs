@@ -35,6 +35,7 @@ fn the_page_is_as_documented() {
     drop(two.in_flight());
     metrics.set_store_up(true);
     metrics.decision_log_dropped(3);
+    metrics.auth_failed(AuthFailure::Limited);
     assert_eq!(stable(&metrics.render()), include_str!("golden.txt"));
 }
 

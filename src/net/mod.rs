@@ -22,4 +22,4 @@ pub use guard::FramingFault;
 pub use h2_check::{check_h2, check_trailers};
 pub use listener::{Accepted, BindError, Listener, bind, bind_shared};
 pub use serve::{ConnectionSettings, Ending, LocalExec, serve_connection};
-pub use tls::{ClientTls, ServerTls, TlsError, TlsSettings};
+pub use tls::{ClientTls, ServerTls, ServerTlsFiles, TlsError, TlsSettings};

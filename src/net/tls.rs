@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -59,6 +61,17 @@ impl ClientTls {
     }
 }
 
+/// The files of one listener's own TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTlsFiles {
+    /// The certificate chain in PEM, leaf first.
+    pub certificate: PathBuf,
+    /// Its private key in PEM.
+    pub key: PathBuf,
+    /// The authorities in PEM of which every caller must show a certificate; `None` asks for none.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// The server's side of one listener: HTTP/2 and HTTP/1.1 by ALPN.
 #[derive(Clone)]
 pub struct ServerTls {
@@ -72,18 +85,22 @@ impl fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Reads a certificate chain, leaf first, and its private key from PEM files.
-    pub fn new(certificate_file: &Path, key_file: &Path) -> Result<Self, TlsError> {
-        let chain = certificates(certificate_file)?;
-        let key = PrivateKeyDer::from_pem_file(key_file)
-            .map_err(|source| TlsError::pem(key_file, "private key", source))?;
-        let mut config = ServerConfig::builder_with_provider(provider())
+    /// Reads the files; `protocols` are offered by ALPN, the best first.
+    pub fn new(files: &ServerTlsFiles, protocols: &[&[u8]]) -> Result<Self, TlsError> {
+        let chain = certificates(&files.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&files.key)
+            .map_err(|source| TlsError::pem(&files.key, "private key", source))?;
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Setup)?
-            .with_no_client_auth()
+            .map_err(TlsError::Setup)?;
+        let builder = match &files.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(file) => builder.with_client_cert_verifier(client_verifier(file)?),
+        };
+        let mut config = builder
             .with_single_cert(chain, key)
-            .map_err(|source| TlsError::rejected(certificate_file, source))?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            .map_err(|source| TlsError::rejected(&files.certificate, source))?;
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
@@ -91,6 +108,17 @@ impl ServerTls {
     pub fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
     }
+}
+
+/// Accepts callers with a certificate of these authorities, and nobody else.
+fn client_verifier(file: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|source| TlsError::rejected(file, source))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|_| TlsError::pem(file, "certificate", pem::Error::NoItemsFound))
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -37,7 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
 /// Crates that only some rooms may use.
 const CRATES: &[(&str, &[&str])] = &[
     ("redis", &["store", "decision_log"]),
-    ("moka", &["store", "templates"]),
+    ("moka", &["store", "templates", "admin"]),
     ("clap", &["cli"]),
     ("tokio", &ABOVE_THE_WORDS),
     ("hyper", &ABOVE_THE_WORDS),

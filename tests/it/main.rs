@@ -13,6 +13,7 @@
     reason = "tests build their texts the way they read best"
 )]
 
+mod admin_tls;
 mod audit;
 mod base_path;
 mod cli;
@@ -31,6 +32,7 @@ mod oracle;
 mod readme;
 mod redis;
 mod reload;
+mod schemathesis;
 mod store_contract;
 mod support;
 mod webhook;

@@ -122,6 +122,9 @@ pub(super) async fn show(
     let decision = find(&control, name).await.filter(|found| may_see(&caller, &control, found));
     let decision = decision.ok_or_else(|| not_kept(&control))?;
     let line = Line::read(&decision, &control.tenants);
+    for hash in line.records.iter().filter_map(|record| record.recipient_hash.as_deref()) {
+        caller.touches_hash(line.place, hash);
+    }
     let consent = consent::of(&control, &caller, &line, recipient).await?;
     let explanation = Explanation {
         why: words::why(&line, &consent),

@@ -55,7 +55,6 @@ impl Description {
     }
 
     /// A parameter of the query, which may be left out.
-    #[allow(dead_code, reason = "pages are being built")]
     pub(in crate::admin) fn in_query(self, name: &str, means: &str, schema: ObjectBuilder) -> Self {
         self.parameter(
             ParameterBuilder::new()

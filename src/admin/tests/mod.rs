@@ -3,6 +3,7 @@
 mod access;
 mod erasing;
 mod events;
+mod guard;
 mod reading;
 
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::consent::Timestamp;
@@ -39,7 +40,7 @@ const ROOT: &str = "root-secret";
 struct Plane {
     address: SocketAddr,
     control: Control,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 struct Reply {
@@ -72,28 +73,36 @@ async fn plane() -> Plane {
 }
 
 impl Plane {
-    async fn start(names: &[&str], mut tokens: Vec<Token>) -> Self {
+    async fn start(names: &[&str], tokens: Vec<Token>) -> Self {
+        Self::with(names, Settings { tokens, guard_metrics: false }).await
+    }
+
+    async fn guarding_metrics(tokens: Vec<Token>) -> Self {
+        Self::with(&["acme"], Settings { tokens, guard_metrics: true }).await
+    }
+
+    async fn with(names: &[&str], mut settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(NOW);
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let settings = StoreSettings {
+        let store_settings = StoreSettings {
             kind: Kind::Embedded { path: folder.path().join("consent.redb") },
             lookup_deadline: StoreSettings::LOOKUP_DEADLINE,
             cache_capacity: 1000,
             tenants: names.clone(),
             form: crate::store::Form::Plain,
         };
-        let store = ConsentStore::open(settings, clock.clone()).await.unwrap();
+        let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         let catalogue = Catalogue::new(store.clone(), clock.clone());
         catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
-        let settings = judge::Settings {
+        let judge_settings = judge::Settings {
             tenants: tenants.clone(),
             bare_numbers: BareNumbers::International,
             relay: false,
         };
-        let judge = Judge::new(settings, policy, store.clone(), catalogue.clone(), clock.clone());
+        let judge = Judge::new(judge_settings, policy, store.clone(), catalogue.clone(), clock.clone());
         let metrics = Metrics::new(&names, 1);
         let log_settings = decision_log::Settings {
             sink: decision_log::Sink::File(folder.path().join("decisions")),
@@ -106,6 +115,8 @@ impl Plane {
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();
         readiness.enter(Phase::Serving);
+        let access = AccessLog::open(AccessSink::File(folder.path().join("access.log"))).unwrap();
+        let guards = Guards::new(access);
         let audit_settings = crate::audit::Settings {
             seed: None,
             every: None,
@@ -123,14 +134,18 @@ impl Plane {
             tenants,
             clock,
             readiness,
+            exposed: false,
+            tls: AdminTls::default(),
+            guards,
             reloads: Reloads::default(),
         };
-        tokens.push(token(ROOT, &[Scope::Admin], None));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = router(control.clone(), Settings { tokens });
-        tokio::spawn(serve(listener, router, std::future::pending()));
-        Self { address, control, _folder: folder }
+        settings.tokens.push(token(ROOT, &[Scope::Admin], None));
+        let socket = crate::net::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let router = router(control.clone(), settings);
+        let door = Door { socket, tls: AdminTls::default() };
+        tokio::spawn(serve(door, router, std::future::pending()));
+        Self { address, control, folder }
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Reply {

@@ -181,3 +181,53 @@ async fn a_recent_decision_is_found_by_its_id_and_only_by_its_tenant() {
     plane.get("/v1/decisions/7ZZZZZZZZZZZZZZZZZZZZZZZZZ").await.problem(404);
     plane.get("/v1/decisions/15550000001").await.problem(400);
 }
+
+#[tokio::test]
+async fn the_catalogue_comes_in_pages() {
+    let plane = plane().await;
+    for account in ["10", "20", "30"] {
+        plane.call("PUT", &format!("/v1/templates/{account}"), ROOT, r#"{"data":[]}"#).await;
+    }
+    let mut path = "/v1/templates?limit=2".to_owned();
+    let mut pages = Vec::new();
+    loop {
+        let reply = plane.get(&path).await;
+        let accounts = reply.json["accounts"].as_array().unwrap().iter();
+        pages.push(accounts.map(|list| list["account"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+        match reply.json["next"].as_str() {
+            Some(next) => next.clone_into(&mut path),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [vec!["10", "20"], vec!["30"]]);
+    plane.get("/v1/templates?limit=none&page=2").await.problem(422);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_belongs_there_is_refused_with_its_place() {
+    let plane = plane().await;
+    let templates = format!("/v1/templates/{ACCOUNT}");
+    let event = grant(NUMBER, "utility");
+    let check = format!(r#"{{"sender":"{SENDER}","to":"{NUMBER}"}}"#);
+    for (verb, path, good) in [
+        ("POST", "/v1/events", event),
+        ("POST", "/v1/check", check),
+        ("PUT", &templates, r#"{"data":[]}"#.to_owned()),
+    ] {
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "a"] {
+            plane.write(verb, path, ROOT, (kind, good.clone().into())).await.problem(415);
+        }
+        let bad = [
+            good.clone() + "}",
+            good.clone() + "\u{0}",
+            good.trim_end_matches('}').to_owned(),
+            String::new(),
+        ];
+        for bad in bad.into_iter().map(Bytes::from).chain([Bytes::from_static(b"{\"a\":\"\xff\"}")]) {
+            let says = plane.call(verb, path, ROOT, bad.clone()).await.problem(422);
+            assert!(says.contains("column") && !says.contains("5550000001"), "{path} {bad:?}: {says}");
+        }
+        let reply = plane.write(verb, path, ROOT, ("application/json; charset=utf-8", good.into())).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+    }
+}

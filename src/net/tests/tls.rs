@@ -5,7 +5,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::ServerName;
 
 use super::*;
-use crate::net::{ClientTls, ServerTls, TlsError, TlsSettings};
+use crate::net::{ClientTls, ServerTls, ServerTlsFiles, TlsError, TlsSettings};
 
 struct Files {
     _folder: tempfile::TempDir,
@@ -20,6 +20,12 @@ fn files() -> Files {
     std::fs::write(&certificate, cert.pem()).unwrap();
     std::fs::write(&key, signing_key.serialize_pem()).unwrap();
     Files { _folder: folder, certificate, key }
+}
+
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+fn server_files(certificate: &Path, key: &Path) -> ServerTlsFiles {
+    ServerTlsFiles { certificate: certificate.to_owned(), key: key.to_owned(), client_ca: None }
 }
 
 /// Connects over TLS to a server that says one word; the word, or why the client refused.
@@ -44,7 +50,7 @@ async fn word_over_tls(server: ServerTls, client: ClientTls) -> std::io::Result<
 #[tokio::test]
 async fn a_private_authority_is_trusted_only_when_it_is_configured() {
     let files = files();
-    let server = ServerTls::new(&files.certificate, &files.key).unwrap();
+    let server = ServerTls::new(&server_files(&files.certificate, &files.key), PROTOCOLS).unwrap();
     let trusting = ClientTls::new(&TlsSettings { ca_file: Some(files.certificate.clone()) }).unwrap();
     assert_eq!(word_over_tls(server.clone(), trusting).await.unwrap(), "word");
     let public_only = ClientTls::new(&TlsSettings::default()).unwrap();
@@ -85,8 +91,10 @@ fn a_bad_authority_file_is_refused_with_its_name_and_a_remedy() {
 #[test]
 fn a_key_that_is_missing_or_of_another_certificate_is_refused() {
     let (one, other) = (files(), files());
-    let absent = ServerTls::new(&one.certificate, &one.certificate).unwrap_err().to_string();
+    let absent =
+        ServerTls::new(&server_files(&one.certificate, &one.certificate), PROTOCOLS).unwrap_err().to_string();
     assert!(absent.contains("holds no private key"), "{absent}");
-    let foreign = ServerTls::new(&one.certificate, &other.key).unwrap_err().to_string();
+    let foreign =
+        ServerTls::new(&server_files(&one.certificate, &other.key), PROTOCOLS).unwrap_err().to_string();
     assert!(foreign.contains("match their key"), "{foreign}");
 }

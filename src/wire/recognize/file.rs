@@ -79,11 +79,22 @@ fn is_request(start: &[u8]) -> bool {
         .iter()
         .find_map(|mark| start.strip_prefix(*mark))
         .unwrap_or(start);
+    if is_wide(bare) {
+        return true;
+    }
     let narrow: Vec<u8> = bare.iter().copied().filter(|b| *b != 0).collect();
     let text = scan::without_space(&narrow);
     let begins = matches!(text, [b'{' | b'[' | b'"' | b'/' | b'\'', ..] | [b'-', b'-', ..]);
     // What was cut off here may go on as text.
     begins && std::str::from_utf8(text).map_or_else(|error| error.error_len().is_none(), |_| true)
+}
+
+/// Whether plain text in UTF-16 begins here, in which the names of fields are not looked for.
+fn is_wide(text: &[u8]) -> bool {
+    let is_plain = |pair: &[u8]| {
+        matches!(pair, [b' '..=b'~' | b'\t' | b'\r' | b'\n', 0] | [0, b' '..=b'~' | b'\t' | b'\r' | b'\n'])
+    };
+    text.len() >= 4 && text.chunks_exact(2).all(is_plain)
 }
 
 /// The name of a field on its way, compared with `batch` as [`names`](super::names) compares a name that is there as a whole.

@@ -61,6 +61,8 @@ fn ordinary_files_upload() {
     for request in [
         &b"\xff\xfe{\0\"\0b\0a\0t\0c\0h\0"[..],
         b"\0{\0\"\0b\0a",
+        b"a\0=\0x\0&\0b\0a\0t\0c\0h\0=\0[\0",
+        b"\0a\0=\0x\0&\0b",
         b"\xef\xbb\xbf{\"batch\":[]}",
         b"--B\r\nContent-D",
     ] {

@@ -28,7 +28,7 @@ fn who_is_erased_at_one_gate_is_refused_at_the_other_within_50_ms() {
     let (near, far) = (gate(), gate());
     let people: Vec<String> = (0..TRIALS).map(person).collect();
     near.events(&people.iter().map(|who| grant(who, &ALL)).collect::<Vec<Value>>());
-    let mut took = Vec::new();
+    let (mut took, mut late) = (Vec::new(), 0);
     for who in &people {
         // The second time it is answered from the cache of the far gate.
         for _ in 0..2 {
@@ -42,7 +42,11 @@ fn who_is_erased_at_one_gate_is_refused_at_the_other_within_50_ms() {
             (&json!(1), &json!("server_files"))
         );
         refusal(400, 131_030, "consent_revoked").assert(&near.send(&text(who)));
-        eventually("the far gate refuses", || (far.send(&text(who)).status == 400).then_some(()));
+        eventually("the far gate refuses", || {
+            let refused = far.send(&text(who)).status == 400;
+            late += usize::from(!refused);
+            refused.then_some(())
+        });
         took.push(erased.elapsed());
         refusal(400, 131_030, "consent_revoked").assert(&far.send(&text(who)));
     }
@@ -55,7 +59,7 @@ fn who_is_erased_at_one_gate_is_refused_at_the_other_within_50_ms() {
     assert!(took[TRIALS * 95 / 100] < PROMISED, "{took:?}");
     assert_eq!(
         upstream.request_count(),
-        2 * TRIALS,
+        2 * TRIALS + late,
         "what was sent while it was permitted, and nothing else"
     );
 }

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn every_field_of_an_event_is_known_here() {
         let whole = r#"{"id":"a","tenant":"t","recipient":"+15550000001","kind":"grant","categories":["call"],"occurred_at":"2026-01-31T09:30:00Z",
-            "received_at":"2026-01-31T09:30:00Z","expires_at":"2026-01-31T09:30:00Z","actor":"person","source":"s","links":["US.1"],"confirms":"b","pending":true,"legacy":true,
+            "received_at":"2026-01-31T09:30:00Z","expires_at":"2026-01-31T09:30:00Z","actor":"person","source":"s","links":["US.1"],
             "evidence":{"channel":"c","user_action":"u","name_and_logo_shown":true,"number_confirmed":true,"categories_shown":[],"business_named":"b",
             "wording":"w","wording_version":"1","locale":"en","url":"u"},"pending":true,"confirms":"b","legacy":true}"#;
         let event: EventAsWritten = read(whole.as_bytes(), EVENT).unwrap();

@@ -114,6 +114,11 @@ fn a_rejected_grant_exits_1_with_every_reason() {
     let told = String::from_utf8(answer.stderr).unwrap();
     assert_eq!(answer.status.code(), Some(1), "{told}");
     assert!(told.contains("- recipient: write +E.164") && told.contains("- evidence: missing"), "{told}");
+    for rule in
+        ["third_party_channel", "active_opt_in", "number_confirmed", "categories_shown", "wording_kept"]
+    {
+        assert!(told.contains(&format!("[{rule}]")), "{told}");
+    }
 }
 
 #[test]

@@ -206,6 +206,17 @@ fn every_rule_names_its_source_its_field_and_a_remedy() {
     }
 }
 
+#[test]
+fn the_operators_guide_has_every_rule_in_its_table() {
+    let guide = include_str!("../../../deploy/OPERATING.md");
+    for rule in &RULES {
+        let row = guide.lines().find(|line| line.starts_with(&format!("| `{}` | ", rule.name))).unwrap();
+        assert_eq!(row.contains("strict"), rule.asked_by(STRICT), "{row}");
+        assert_eq!(row.contains("general"), rule.asked_by(GENERAL), "{row}");
+        assert!(rule.field.split(", ").all(|field| row.contains(&format!("`{field}`"))), "{row}");
+    }
+}
+
 fn grant(evidence: Option<Evidence>) -> EventAsWritten {
     EventAsWritten {
         kind: Some(Kind::Grant),

@@ -94,7 +94,7 @@ pub struct Token {
     pub sha256: [u8; 32],
     /// What it may be used for.
     pub scopes: Scopes,
-    /// The tenants that it is confined to, by their place in [`Tenants::all`]; `None` is all of them.
+    /// The tenants that it is confined to, by their place in [`Tenants::all`](crate::consent::tenant::Tenants::all); `None` is all of them.
     pub tenants: Option<Vec<usize>>,
 }
 

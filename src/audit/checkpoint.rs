@@ -13,7 +13,7 @@ use crate::consent::Timestamp;
 
 const VERSION: u64 = 1;
 
-/// A checkpoint that was read and whose form is right; its signature is [`Checkpoint::is_signed_by`]'s business.
+/// A checkpoint that was read and whose form is right; its signature is checked where it is compared.
 #[derive(Clone)]
 pub struct Checkpoint {
     value: Value,

@@ -12,7 +12,7 @@ use crate::consent::terms::Terms;
 pub struct Settings {
     /// Which store, and where.
     pub kind: Kind,
-    /// After how long a lookup answers [`Lookup::Unavailable`].
+    /// After how long a lookup answers [`Lookup::Unavailable`](crate::consent::Lookup::Unavailable).
     pub lookup_deadline: Duration,
     /// How many records the cache in front holds.
     pub cache_capacity: u64,

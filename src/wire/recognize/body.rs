@@ -29,6 +29,9 @@ pub(super) struct Request<'a, 'c> {
 const TELLING: &str =
     "the request carries a batch, a recipient or a message where none is expected; send it on its own edge";
 
+const BODY_OF_A_READ: &str =
+    "a read of an edge that sends carries a body of no kind that is judged; leave the body out";
+
 const HIDDEN: &str = "a text holds `&to=` or `&batch=` with a value that a reader of forms could take for a recipient or a batch; escape the `&` as \\u0026";
 
 /// Reads a body.
@@ -87,7 +90,7 @@ impl<'a> Request<'a, '_> {
 
     fn send(&self, surface: Surface) -> Result<Recognized<'a>, Unreadable> {
         if self.inspect.effect != Effect::Write && self.is_silent()? {
-            return Ok(self.pass());
+            return if self.has_unread_body() { Err(unrecognized(BODY_OF_A_READ)) } else { Ok(self.pass()) };
         }
         let sender = Segments::of(self.inspect.path(self.parts)).at(0);
         let place = Place { surface, sender, is_sender: (self.context.is_sender)(sender) };
@@ -109,6 +112,11 @@ impl<'a> Request<'a, '_> {
     fn is_silent(&self) -> Result<bool, Unreadable> {
         let seen = self.look(&[])?.seen;
         Ok(!is_telling(seen) && !self.names_method(seen))
+    }
+
+    /// Whether the body is of a kind that nobody reads by its own rules: a line of it may be a parameter to somebody.
+    fn has_unread_body(&self) -> bool {
+        self.inspect.content == Content::Other && !self.body.trim_ascii().is_empty()
     }
 
     /// Whether the body could name another method; the one in the query was heard with the head.

@@ -344,3 +344,16 @@ fn a_form_hidden_in_json_is_refused_beside_what_is_allowed() {
     let template = r#"{"name":"a","components":[{"text":"https://x/?a=1&to=%2B15550000009&batch=[1]"}]}"#;
     assert_eq!(at("POST", "/1/message_templates", JSON, template.as_bytes()), "pass message_templates");
 }
+
+/// What a fuzz target found: lines of a read's body that a reader of `text/plain` forms takes for parameters.
+#[test]
+fn a_read_of_a_sending_edge_carries_no_body_that_nobody_judges() {
+    for kind in ["", "text/plain", "a/multipart"] {
+        for body in ["a\n?to=15550000009\ntext=x", "x", "\u{0}"] {
+            let read = at("GET", MESSAGES, kind, body.as_bytes());
+            assert_ne!(read, "pass messages", "{kind} {body}");
+        }
+        assert_eq!(at("GET", MESSAGES, kind, b""), "pass messages", "{kind}");
+    }
+    assert_eq!(at("GET", "/v23.0/1", "text/plain", b"x"), "pass node");
+}

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::Control;
 use super::auth::{Scope, Scopes, Token};
 use super::problem::{Fault, Problem};
-use crate::consent::tenant::Tenants;
+use crate::consent::tenant::{ONLY_TENANT, Tenants};
 use crate::consent::{Recipient, Timestamp};
 
 /// How many people one line names: with so many it still fits what a pipe takes at once.
@@ -224,11 +224,13 @@ impl Caller {
         own.map(|(_, tenant)| tenant.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The place of a tenant named in a path.
+    /// The place of a tenant named in a path, where `-` names the only one.
     pub(super) fn tenant(&self, name: &str, tenants: &Tenants) -> Result<usize, Problem> {
-        let place = tenants.position(name).ok_or_else(|| {
+        let place = if name == ONLY_TENANT { tenants.only() } else { tenants.position(name) };
+        let place = place.ok_or_else(|| {
             let known = self.tenant_names(tenants);
-            Problem::new(Fault::NotFound, format!("no such tenant; this token may use: {known}"))
+            let what = if name == ONLY_TENANT { "there is more than one tenant" } else { "no such tenant" };
+            Problem::new(Fault::NotFound, format!("{what}; this token may use: {known}"))
         })?;
         if self.may_touch(place) {
             return Ok(place);

@@ -49,6 +49,7 @@ pub(super) async fn erase(
 ) -> Result<Json<Forgotten>, Problem> {
     let Path((tenant, recipient)) = path.map_err(|_| unreadable_recipient())?;
     let place = caller.tenant(&tenant, &control.tenants)?;
+    let tenant = control.tenants.name_of(place);
     let recipient = Recipient::parse(&recipient).ok_or_else(unreadable_recipient)?;
     caller.touches(Some(place), &recipient);
     let erasure = control.store.erase(place, &recipient.key()).await.map_err(|error| {

@@ -91,6 +91,7 @@ pub(super) async fn show(
 ) -> Result<Json<History>, Problem> {
     let Path((tenant, recipient)) = path.map_err(|_| unreadable_recipient())?;
     let place = caller.tenant(&tenant, &control.tenants)?;
+    let tenant = control.tenants.name_of(place);
     let recipient = Recipient::parse(&recipient).ok_or_else(unreadable_recipient)?;
     caller.touches(Some(place), &recipient);
     let Ok(Query(Asked { limit, after })) = query else { return Err(unreadable_page()) };

@@ -13,7 +13,8 @@ use super::failure::Failure;
 use super::output::{print, print_json, shown, table};
 use crate::audit::PublicKey;
 use crate::audit::receipt::{Checked, check};
-use crate::consent::tenant::DEFAULT_TENANT;
+use crate::consent::tenant::ONLY_TENANT;
+use crate::wire::cloud::templates::once;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
@@ -65,8 +66,8 @@ pub(super) struct ReceiptArgs {
     /// +E.164 or a business-scoped user id.
     #[arg(value_name = "RECIPIENT")]
     recipient: String,
-    /// The business that the person spoke to.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT)]
+    /// The business that the person spoke to; may be left out where there is one.
+    #[arg(long, value_name = "NAME", default_value = ONLY_TENANT, hide_default_value = true)]
     tenant: String,
 }
 
@@ -197,8 +198,9 @@ fn key(global: &Global) -> Result<ExitCode, Failure> {
 
 fn verify_receipt(args: &VerifyReceiptArgs, global: &Global) -> Result<ExitCode, Failure> {
     let key = args.key.as_deref().map(trusted_key).transpose()?;
-    let receipt: Value = serde_json::from_str(&text_of(&args.file)?)
-        .map_err(|cause| Failure::Senseless(format!("{} is no JSON: {cause}", args.file.display())))?;
+    // Of a key that stands twice one reader sees the first value and another the last.
+    let receipt = once::read(text_of(&args.file)?.as_bytes())
+        .map_err(|cause| Failure::Senseless(format!("{} is no receipt: {cause}", args.file.display())))?;
     let checked = check(&receipt, key.as_ref());
     if global.json {
         print_json(&match &checked {

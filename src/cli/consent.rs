@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::output::{print, print_json, shown, table};
 use crate::consent::event::EventAsWritten;
 use crate::consent::evidence::Evidence;
-use crate::consent::tenant::DEFAULT_TENANT;
+use crate::consent::tenant::ONLY_TENANT;
 use crate::consent::{Actor, Category, Clock, Kind, Timestamp};
 
 /// Whom an event concerns and where it comes from.
@@ -124,8 +124,8 @@ pub(super) struct ShowArgs {
     /// +E.164 or a business-scoped user id.
     #[arg(value_name = "RECIPIENT")]
     recipient: String,
-    /// The business that the person spoke to.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT)]
+    /// The business that the person spoke to; may be left out where there is one.
+    #[arg(long, value_name = "NAME", default_value = ONLY_TENANT, hide_default_value = true)]
     tenant: String,
 }
 

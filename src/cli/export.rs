@@ -2,7 +2,7 @@
 //!
 //! The gate ends an export with a line that says so. Without it the export was cut off, and no file is left that could be taken for a whole one.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use super::client::{Client, segment};
 use super::consent::{ExportArgs, Format};
 use super::failure::Failure;
 use super::import::{COLUMNS, Cell};
-use super::output::print_json;
+use super::output::{create_private, print_json};
 
 /// Longer than any event can be.
 const MAX_LINE: u64 = 1 << 20;
@@ -31,7 +31,7 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode, Failur
         };
     };
     let part = part(path);
-    let written = File::create(&part).map_err(Failure::Output);
+    let written = create_private(&part).map_err(Failure::Output);
     let copied = written.and_then(|file| copy(events, file, format(args)));
     let moved = copied.and_then(|events| {
         fs::rename(&part, path)

@@ -9,7 +9,7 @@ use super::args::Global;
 use super::client::{Client, segment};
 use super::failure::Failure;
 use super::output::{print, print_json, shown};
-use crate::consent::tenant::DEFAULT_TENANT;
+use crate::consent::tenant::ONLY_TENANT;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -20,8 +20,8 @@ pub(super) struct HistoryArgs {
     /// +E.164 or a business-scoped user id.
     #[arg(value_name = "RECIPIENT")]
     recipient: String,
-    /// The business that the person spoke to.
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT)]
+    /// The business that the person spoke to; may be left out where there is one.
+    #[arg(long, value_name = "NAME", default_value = ONLY_TENANT, hide_default_value = true)]
     tenant: String,
 }
 

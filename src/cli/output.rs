@@ -1,6 +1,8 @@
 //! What commands print: text for people, JSON for programs.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -17,6 +19,15 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// Prints one JSON document.
 pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
     print(&format!("{value}\n"))
+}
+
+/// Makes a file that holds people's numbers: only its owner may read it.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Columns under a heading, each as wide as its widest cell.

@@ -14,6 +14,9 @@ pub struct TenantId(pub u32);
 /// The name of the tenant that exists when none is configured.
 pub const DEFAULT_TENANT: &str = "default";
 
+/// Stands for the tenant where there is one alone; no tenant can have this name.
+pub const ONLY_TENANT: &str = "-";
+
 /// Which opt-in rules a tenant's grants are held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OptInRules {
@@ -147,6 +150,11 @@ impl Tenants {
     /// The place of a configured tenant in [`Tenants::all`] by its name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.current().find(|(_, t)| t.name == name).map(|(place, _)| place)
+    }
+
+    /// The name of the tenant at a place.
+    pub fn name_of(&self, place: usize) -> String {
+        self.all().get(place).map(|tenant| tenant.name.clone()).unwrap_or_default()
     }
 
     /// The place of the configured tenant where there is one alone.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 use serde_json::{Value, json};
 
+use crate::cli::output::create_private;
+
 /// The column or member that holds the reasons. An import ignores it.
 pub(super) const REASONS: &str = "reasons";
 
@@ -86,7 +88,7 @@ impl Rejects {
         if path.exists() {
             fs::rename(path, aside(path))?;
         }
-        let mut file = BufWriter::new(File::create(path)?);
+        let mut file = BufWriter::new(create_private(path)?);
         if let Some(header) = &self.header {
             let names = header.iter().map(String::as_str).chain([REASONS]);
             file.write_all(&csv_row(names.map(str::as_bytes))?)?;

@@ -1,6 +1,6 @@
 //! A template list, as Meta's `GET /{account}/message_templates` answers it. Source: Meta, "Template management".
 
-mod once;
+pub mod once;
 
 use serde_json::Value;
 

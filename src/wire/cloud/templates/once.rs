@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 /// # Errors
 ///
 /// What is wrong with it and where, with the name of a key that stands twice.
-pub(super) fn read(document: &[u8]) -> Result<Value, String> {
+pub fn read(document: &[u8]) -> Result<Value, String> {
     let mut repeated = None;
     let mut reader = serde_json::Deserializer::from_slice(document);
     let read = Once(&mut repeated).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));

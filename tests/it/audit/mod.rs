@@ -46,7 +46,7 @@ fn verify(gate: &Gate) -> (Vec<Value>, Value, i32) {
 
 fn checkpoint(gate: &Gate) -> Value {
     // What is younger than the grace is not covered.
-    std::thread::sleep(Duration::from_millis(2100));
+    std::thread::sleep(Duration::from_millis(5100));
     let (code, printed) = run(gate, &["--json", "audit", "checkpoint"]);
     assert_eq!(code, 0, "{printed}");
     let answer: Value = serde_json::from_str(&printed).unwrap();
@@ -317,7 +317,7 @@ fn writes_that_go_on_meanwhile_raise_no_false_alarm() {
 #[test]
 fn checkpoints_are_made_by_themselves_and_survive_a_restart_with_their_key() {
     let builder = |folder| {
-        let builder = Gate::to("http://127.0.0.1:9").set("audit", "grace_seconds", "1").set(
+        let builder = Gate::to("http://127.0.0.1:9").set("audit", "grace_seconds", "4").set(
             "audit",
             "checkpoint_every_seconds",
             "1",

@@ -36,7 +36,7 @@ impl Desk {
     }
 
     fn builder() -> GateBuilder {
-        Gate::to("http://127.0.0.1:9").set("audit", "grace_seconds", "1").set(
+        Gate::to("http://127.0.0.1:9").set("audit", "grace_seconds", "4").set(
             "audit",
             "checkpoint_every_seconds",
             "0",

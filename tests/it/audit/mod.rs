@@ -298,7 +298,8 @@ fn writes_that_go_on_meanwhile_raise_no_false_alarm() {
                         (0..20).map(|m| grant(&format!("+1555{:07}", 100 + n * 20 + m), &ALL)).collect();
                     desk.gate().apply(&people);
                     desk.gate().apply(&[revoke(&format!("+1555{:07}", 100 + n * 20), &["marketing"])]);
-                    std::thread::sleep(Duration::from_millis(50));
+                    // Long enough for checkpoints to cover what is no longer young.
+                    std::thread::sleep(Duration::from_millis(150));
                 }
             });
             while !writer.is_finished() {

@@ -17,7 +17,7 @@ pub(in crate::cli) enum Cell {
 }
 
 /// Every column that an event can have.
-pub(in crate::cli) const COLUMNS: [(&str, Cell); 24] = [
+pub(in crate::cli) const COLUMNS: [(&str, Cell); 25] = [
     ("id", Cell::Text),
     ("tenant", Cell::Text),
     ("recipient", Cell::Text),
@@ -42,6 +42,7 @@ pub(in crate::cli) const COLUMNS: [(&str, Cell); 24] = [
     ("evidence.wording_version", Cell::Text),
     ("evidence.locale", Cell::Text),
     ("evidence.url", Cell::Text),
+    ("evidence.reference", Cell::Text),
 ];
 
 /// Put behind every file, so that the last row ends as the others do and its line can be told.

@@ -226,7 +226,9 @@ fn verify_receipt(args: &VerifyReceiptArgs, global: &Global) -> Result<ExitCode,
             if !global.json && key_known {
                 print(&format!("valid: signed with the trusted key {key_id}, {matching}"))?;
             } else if !global.json {
-                print(&format!("key NOT verified: signed with key {key_id}, which nobody vouches for; {matching}"))?;
+                print(&format!(
+                    "key NOT verified: signed with key {key_id}, which nobody vouches for; {matching}"
+                ))?;
             }
             if key_known {
                 return Ok(ExitCode::SUCCESS);

@@ -60,22 +60,33 @@ async fn an_array_is_taken_item_by_item() {
 #[tokio::test]
 async fn an_array_of_which_nothing_is_taken_in_is_a_problem_that_lists_everything() {
     let plane = plane().await;
-    let bad = [event("15550000001", "revoke", ""), "7".to_owned(), event(NUMBER, "inbound", "").replace("person", "system")];
+    let bad = [
+        event("15550000001", "revoke", ""),
+        "7".to_owned(),
+        event(NUMBER, "inbound", "").replace("person", "system"),
+    ];
     for path in ["/v1/events", "/v1/events?dry_run=true"] {
         let reply = plane.call("POST", path, ROOT, format!("[{}]", bad.join(","))).await;
         let says = reply.problem(422);
-        let problems: Vec<&str> = reply.json["problems"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let problems: Vec<&str> =
+            reply.json["problems"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         for (problem, begins) in problems.iter().zip(["line 1: recipient: ", "line 2: ", "line 3: actor: "]) {
             assert!(problem.starts_with(begins), "{problems:?}");
         }
-        assert_eq!((problems.len(), &reply.json["rejected"], &reply.json["applied"]), (3, &3.into(), &0.into()), "{says}");
+        assert_eq!(
+            (problems.len(), &reply.json["rejected"], &reply.json["applied"]),
+            (3, &3.into(), &0.into()),
+            "{says}"
+        );
         assert_eq!(reply.json["results"].as_array().unwrap().len(), 3);
         assert!(!says.contains("15550000001 "), "{says}");
     }
     assert_eq!(plane.get(PATH).await.status, 404);
     // One that is taken in, or is known already, makes it a success with rejections.
     let some = |first: String| format!("[{first},{}]", bad.join(","));
-    for (path, counted) in [("/v1/events?dry_run=true", "valid"), ("/v1/events", "applied"), ("/v1/events", "ignored")] {
+    for (path, counted) in
+        [("/v1/events?dry_run=true", "valid"), ("/v1/events", "applied"), ("/v1/events", "ignored")]
+    {
         let reply = plane.call("POST", path, ROOT, some(grant(NUMBER, "utility"))).await;
         assert_eq!((reply.status.as_u16(), &reply.json["rejected"]), (200, &3.into()), "{}", reply.text);
         assert_eq!(reply.json[counted], 1, "{}", reply.text);

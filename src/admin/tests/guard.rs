@@ -63,17 +63,21 @@ async fn every_look_up_and_write_leaves_a_line_that_names_nobody() {
     }
 }
 
+/// Who asks, with which token, for what; the action, status and outcome of its line, and whom it names.
+type Asked<'a> = (&'a str, &'a str, &'a str, String, &'a str, u16, &'a str, Option<&'a str>);
+
 #[tokio::test]
 async fn exports_histories_receipts_and_erasures_are_logged_under_the_tokens_name() {
     let crm = Token { name: "crm".into(), ..token("a-secret-of-the-crm", &[Scope::Admin], None) };
     let reader = Token { name: "reader".into(), ..token("a-readers", &[Scope::ConsentRead], Some(vec![1])) };
     let plane = Plane::start(&["acme", "globex"], vec![crm, reader]).await;
-    plane.tell(&[grant(NUMBER, "utility").replacen('{', r#"{"tenant":"acme","links":["US.1349"],"#, 1)]).await;
+    plane
+        .tell(&[grant(NUMBER, "utility").replacen('{', r#"{"tenant":"acme","links":["US.1349"],"#, 1)])
+        .await;
     let [history, receipt] = ["history", "receipt"].map(|what| format!("{PATH}/{what}"));
     let stranger = |path: &str| path.replace("0001", "0002");
     let secret = "a-secret-of-the-crm";
-    // Who asks for what; what the line says; whom it concerns.
-    let asked: [(&str, &str, &str, String, &str, u16, &str, Option<&str>); 13] = [
+    let asked: [Asked<'_>; 13] = [
         ("crm", secret, "GET", history.clone(), "showHistory", 200, "done", Some(NUMBER)),
         ("crm", secret, "GET", stranger(&history), "showHistory", 404, "not_found", Some("+15550000002")),
         ("crm", secret, "GET", receipt.clone(), "issueReceipt", 200, "done", Some(NUMBER)),
@@ -98,7 +102,9 @@ async fn exports_histories_receipts_and_erasures_are_logged_under_the_tokens_nam
         assert_eq!(told, [name, action, outcome], "{path}");
         assert_eq!(line["status"], status);
         assert_eq!(line["request"].as_str(), reply.headers["optgate-request-id"].to_str().ok());
-        let hash = concerns.and_then(|who| plane.control.log.hash().recipient(&crate::consent::Recipient::parse(who).unwrap()));
+        let hash = concerns.and_then(|who| {
+            plane.control.log.hash().recipient(&crate::consent::Recipient::parse(who).unwrap())
+        });
         assert_eq!(line["recipient_hash"].as_str(), hash.as_deref(), "{path}");
         if status == 200 {
             assert_eq!(line["tenant"], "acme", "{path}");

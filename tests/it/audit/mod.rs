@@ -5,12 +5,12 @@ mod raw;
 
 use std::time::Duration;
 
+use base64::Engine;
 use optgate::consent::chain::Salt;
 use optgate::consent::dossier::Dossier;
 use optgate::consent::event::EventAsWritten;
 use optgate::consent::terms::WordingNumbers;
 use optgate::consent::{Clock, Event, Timestamp};
-use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::journey::{ALL, grant, inbound, revoke};
@@ -392,9 +392,13 @@ fn a_receipt_is_believed_offline_and_a_changed_one_is_not() {
             (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
         };
         let (code, out, err) = check(&["receipt.json", "--key", "audit.pub"]);
-        assert!(code == 0 && out.starts_with("valid: signed with the trusted key") && err.is_empty(), "{out}{err}");
+        assert!(
+            code == 0 && out.starts_with("valid: signed with the trusted key") && err.is_empty(),
+            "{out}{err}"
+        );
         let public = std::fs::read(gate.folder().join("audit.pub")).unwrap();
-        let in_base64 = base64::engine::general_purpose::STANDARD.encode(hex::decode(public.trim_ascii()).unwrap());
+        let in_base64 =
+            base64::engine::general_purpose::STANDARD.encode(hex::decode(public.trim_ascii()).unwrap());
         assert_eq!(check(&["receipt.json", "--key", &in_base64]).0, 0);
         let (code, out, err) = check(&["edited.json", "--key", "audit.pub"]);
         assert!(code == 1 && out.is_empty() && err.contains("changed after it was signed"), "{out}{err}");

@@ -23,7 +23,7 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 }
 
 /// An event in the making; `at` counts seconds from an arbitrary start.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Told {
     written: EventAsWritten,
     tenant: usize,

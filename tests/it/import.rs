@@ -222,7 +222,7 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
 }
 
 fn toml(tenants: usize, store: &str) -> String {
-    let rules = |n: usize| if n % 2 == 0 { "strict" } else { "general" };
+    let rules = |n: usize| if n.is_multiple_of(2) { "strict" } else { "general" };
     let tenant = |n| format!("[[tenants]]\nname = \"t{n}\"\nopt_in_rules = {:?}\n", rules(n));
     let tenants: String = (0..tenants).map(tenant).collect();
     format!("{tenants}{store}")

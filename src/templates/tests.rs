@@ -2,14 +2,14 @@ use std::path::Path;
 
 use super::*;
 use crate::consent::Category;
-use crate::store::{Kind, Settings};
+use crate::store;
 use crate::wire::classify::TemplateEntry;
 
 async fn store(folder: &Path) -> ConsentStore {
-    let settings = Settings {
-        form: crate::store::Form::Plain,
-        kind: Kind::Embedded { path: folder.join("consent.redb") },
-        lookup_deadline: Settings::LOOKUP_DEADLINE,
+    let settings = store::Settings {
+        form: store::Form::Plain,
+        kind: store::Kind::Embedded { path: folder.join("consent.redb") },
+        lookup_deadline: store::Settings::LOOKUP_DEADLINE,
         cache_capacity: 10,
         tenants: vec!["acme".to_owned()],
         terms: Vec::new(),
@@ -24,6 +24,7 @@ fn listed(name: &str, language: &str, category: Category) -> ListedTemplate {
         category,
         correct_category: None,
         status: Some("APPROVED".to_owned()),
+        quality: None,
         asks_to_call: false,
     }
 }
@@ -35,7 +36,7 @@ fn known(category: Category, correct_category: Option<Category>) -> CatalogueAns
 #[tokio::test]
 async fn a_template_is_found_by_account_name_and_exact_language() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::new(store(folder.path()).await, Clock::System);
+    let catalogue = Catalogue::new(store(folder.path()).await, Clock::System, Settings::default());
     let changing = ListedTemplate {
         correct_category: Some(Category::Marketing),
         ..listed("b", "de", Category::Utility)
@@ -63,7 +64,7 @@ async fn a_template_is_found_by_account_name_and_exact_language() {
 #[tokio::test]
 async fn without_an_account_the_strictest_of_all_accounts_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::new(store(folder.path()).await, Clock::System);
+    let catalogue = Catalogue::new(store(folder.path()).await, Clock::System, Settings::default());
     catalogue
         .replace("1", vec![listed("a", "en", Category::Utility), listed("b", "en", Category::Utility)])
         .await
@@ -86,7 +87,7 @@ async fn without_an_account_the_strictest_of_all_accounts_counts() {
 async fn the_catalogue_outlives_the_process_and_clones_share_it() {
     let folder = tempfile::tempdir().unwrap();
     let kept = store(folder.path()).await;
-    let catalogue = Catalogue::new(kept.clone(), Clock::System);
+    let catalogue = Catalogue::new(kept.clone(), Clock::System, Settings::default());
     let clone = catalogue.clone();
     let odd = ListedTemplate {
         status: None,
@@ -96,12 +97,12 @@ async fn the_catalogue_outlives_the_process_and_clones_share_it() {
     };
     catalogue.replace("1", vec![listed("a", "en", Category::Utility), odd]).await.unwrap();
     assert_eq!(clone.entry(Some("1"), "a", "en"), known(Category::Utility, None));
-    kept.put_templates("2", b"garbage".to_vec()).await.unwrap();
+    assert!(kept.swap_templates("2", None, b"garbage".to_vec()).await.unwrap());
 
-    let again = Catalogue::new(kept.clone(), Clock::System);
+    let again = Catalogue::new(kept.clone(), Clock::System, Settings::default());
     assert!(again.age().is_none() && again.count() == 0);
     again.load().await.unwrap();
-    assert_eq!(again.accounts()["1"].templates, catalogue.accounts()["1"].templates);
+    assert_eq!(again.accounts()["1"], catalogue.accounts()["1"]);
     assert_eq!(
         again.entry(Some("1"), "b", "pt_BR"),
         CatalogueAnswer::Known(TemplateEntry {
@@ -117,7 +118,7 @@ async fn the_catalogue_outlives_the_process_and_clones_share_it() {
 async fn a_list_that_the_store_does_not_take_is_not_in_force() {
     let folder = tempfile::tempdir().unwrap();
     let kept = store(folder.path()).await;
-    let catalogue = Catalogue::new(kept.clone(), Clock::System);
+    let catalogue = Catalogue::new(kept.clone(), Clock::System, Settings::default());
     catalogue.replace("1", vec![listed("a", "en", Category::Marketing)]).await.unwrap();
     kept.close().await;
     assert!(catalogue.replace("1", vec![listed("a", "en", Category::Utility)]).await.is_err());

@@ -22,6 +22,7 @@ const STOPPED_MARKETING: u64 = 131_050;
 
 /// Has the store keep what a webhook tells. Returns once it is durable and in force on this node.
 pub(super) async fn learn(relay: &Relay, reading: &Reading) -> Result<(), StoreError> {
+    super::templates::learn(relay, reading).await?;
     let words = Words::default();
     let lessons: Vec<Incoming> =
         reading.notices.iter().flat_map(|notice| lessons(relay, &words, notice)).collect();

@@ -23,8 +23,8 @@ pub(super) enum Job {
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Erase somebody.
     Erase(Ask<Wanted, Erasure>),
-    /// Keep an account's template list.
-    Templates(Ask<(String, Vec<u8>), ()>),
+    /// Keep an account's template list in place of the one before, if that is still there.
+    Templates(Ask<(String, Option<Vec<u8>>, Vec<u8>), bool>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
     /// Give tenants, and the wordings that they list, their numbers.

@@ -14,6 +14,7 @@ mod store;
 mod tenants;
 mod token;
 mod value;
+mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -14,8 +14,11 @@ use super::recipient::RecipientKey;
 use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
 use super::time::Timestamp;
 
+mod confirmation;
 mod erasure;
 mod stored;
+
+pub use confirmation::Confirmable;
 
 /// How many other identities a person may have; a longer list is somebody's mistake.
 pub const MAX_LINKS: usize = 32;
@@ -144,6 +147,7 @@ impl Dossier {
         let inbound = self.events.values().filter(|e| e.kind == Kind::Inbound).map(Event::effective_at).max();
         Record {
             categories: Category::ALL.map(|c| self.category_record(c)),
+            confirm_until: self.confirmable().map(|stop| stop.until),
             window_until: inbound.map(|at| at.plus(SERVICE_WINDOW)),
             seq: u32::try_from(self.events.len().saturating_add(self.links.len())).unwrap_or(u32::MAX),
             linked: !self.links.is_empty(),

@@ -4,6 +4,7 @@
 //! learn and settle, and writes. Knows neither HTTP nor policy.
 
 mod cache;
+mod confirming;
 mod embedded;
 mod erasure;
 mod error;
@@ -39,6 +40,7 @@ use crate::consent::terms::{Terms, Validity, WordingNumbers};
 use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
+pub use confirming::Ask as ConfirmationAsk;
 pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};

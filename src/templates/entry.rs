@@ -112,7 +112,7 @@ impl Entry {
         let told = &mut self.told;
         match what {
             TemplateNews::Became(category) | TemplateNews::Announced { now: Some(category), .. } => {
-                told.became(at, moment, *category)
+                told.became(at, moment, *category);
             }
             TemplateNews::Announced { now: None, .. } => {}
             TemplateNews::Status { event, category } => {

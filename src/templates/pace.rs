@@ -130,7 +130,7 @@ mod tests {
         let later = now + RECOVERY * 2;
         assert!(pace.may_list(later) && pace.may_look_up(later));
         let told = Usage { percent: 0, regain: 4 * RECOVERY };
-        assert!(pace.answered(later, told).is_some() && !pace.may_look_up(later + 4 * RECOVERY - SECOND));
+        assert!(pace.answered(later, told).is_some() && !pace.may_look_up(later + 3 * RECOVERY));
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
         let now = Instant::now();
         let mut pace = Pace::new(SECOND, now);
         assert_eq!((0..100).filter(|_| pace.may_look_up(now)).count(), 20);
-        assert!(!pace.may_look_up(now + REFILL - SECOND));
+        assert!(!pace.may_look_up(now + REFILL / 2));
         assert_eq!((0..100).filter(|_| pace.may_look_up(now + 3 * REFILL)).count(), 3);
         assert_eq!((0..100).filter(|_| pace.may_look_up(now + 1000 * REFILL)).count(), 20);
     }

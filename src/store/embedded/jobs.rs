@@ -18,6 +18,9 @@ pub(super) type Named = (Vec<String>, Arc<[Terms]>);
 /// The tenants' numbers, and those of their wordings.
 pub(super) type Numbered = (Vec<TenantId>, AllNumbers);
 
+/// An account, its template list as it should stand, and as it is to be.
+pub(super) type Swapped = (String, Option<Vec<u8>>, Vec<u8>);
+
 /// One thing for the writer to do.
 pub(super) enum Job {
     /// Learn events.
@@ -25,7 +28,7 @@ pub(super) enum Job {
     /// Erase somebody.
     Erase(Ask<erasure::Wanted, Erasure>),
     /// Keep an account's template list in place of the one before, if that is still there.
-    Templates(Ask<(String, Option<Vec<u8>>, Vec<u8>), bool>),
+    Templates(Ask<Swapped, bool>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
     /// Reserve the confirmation of a stop.

@@ -26,19 +26,20 @@ impl Redis {
         let mut swap = redis::cmd("EVAL");
         swap.arg(SWAP).arg(2).arg(keys::TEMPLATES).arg(keys::TEMPLATES_CHANGED);
         swap.arg(account).arg(before.as_deref().map(sha1hex).unwrap_or_default()).arg(list);
-        match ask(&self.control().await?, &swap, PATIENCE).await? {
-            Value::Int(swapped) => Ok(swapped == 1),
-            _ => Err(StoreError::Unreadable),
-        }
+        let Value::Int(swapped) = ask(&self.control().await?, &swap, PATIENCE).await? else {
+            return Err(StoreError::Unreadable);
+        };
+        Ok(swapped == 1)
     }
 
     pub(in crate::store) async fn template_list(&self, account: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let mut one = redis::cmd("HGET");
         one.arg(keys::TEMPLATES).arg(account);
-        match ask(&self.control().await?, &one, PATIENCE).await? {
-            Value::Nil => Ok(None),
-            list => bytes(&list).map(|list| Some(list.to_vec())).ok_or(StoreError::Unreadable),
+        let list = ask(&self.control().await?, &one, PATIENCE).await?;
+        if list == Value::Nil {
+            return Ok(None);
         }
+        bytes(&list).map(|list| Some(list.to_vec())).ok_or(StoreError::Unreadable)
     }
 
     pub(in crate::store) async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {

@@ -88,7 +88,7 @@ impl Catalogue {
             let kept = same.cloned().unwrap_or_else(|| self.kept(list));
             accounts.insert(account, kept);
         }
-        self.hold(accounts);
+        self.hold(accounts, true);
         Ok(())
     }
 
@@ -223,7 +223,7 @@ impl Catalogue {
             if held.accounts.get(account).map_or(changes, |kept| *kept.list != list) {
                 let mut accounts = held.accounts.clone();
                 accounts.insert(account.to_owned(), self.kept(list));
-                self.hold(accounts);
+                self.hold(accounts, held.loaded);
             }
             return Ok(outcome);
         }
@@ -246,7 +246,8 @@ impl Catalogue {
             due.extend(names.into_iter().map(|name| (account.clone(), name)));
             *kept = Arc::new(Kept::of(Arc::clone(&kept.list), now, self.inner.settings.stale_after));
         }
-        self.inner.held.store(Arc::new(Held { index: Index::of(&accounts), accounts, loaded: true }));
+        let loaded = self.inner.held.load().loaded;
+        self.hold(accounts, loaded);
         due
     }
 
@@ -254,8 +255,8 @@ impl Catalogue {
         Arc::new(Kept::of(Arc::new(list), self.inner.clock.now(), self.inner.settings.stale_after))
     }
 
-    fn hold(&self, accounts: BTreeMap<String, Arc<Kept>>) {
-        self.inner.held.store(Arc::new(Held { index: Index::of(&accounts), accounts, loaded: true }));
+    fn hold(&self, accounts: BTreeMap<String, Arc<Kept>>, loaded: bool) {
+        self.inner.held.store(Arc::new(Held { index: Index::of(&accounts), accounts, loaded }));
     }
 }
 

@@ -105,7 +105,9 @@ fn note(control: &Control, line: &Line, category: Category, listed: &[Listed]) -
             let named =
                 template.as_ref().map(|(name, language)| format!(" {name} ({language})")).unwrap_or_default();
             let reason = match account(control, line) {
-                Some(account) => format!("did not stand in the list of account {account}"),
+                Some(account) => format!(
+                    "did not stand in the list of account {account}, or what is known of it was too old"
+                ),
                 None => "did not stand in the catalogue, and the sender has no account configured".to_owned(),
             };
             let since = if listed.is_empty() { "" } else { "; it does now" };

@@ -13,11 +13,11 @@ use crate::support::redis::Redis;
 use crate::support::upstream::Upstream;
 
 /// A webhook about the template `utility`, as the provider writes it.
-fn told(field: &str, at: i64, what: Value) -> Value {
+fn told(field: &str, at: i64, what: &Value) -> Value {
     of(ACCOUNT, field, at, what)
 }
 
-fn of(account: &str, field: &str, at: i64, what: Value) -> Value {
+fn of(account: &str, field: &str, at: i64, what: &Value) -> Value {
     let mut value = json!({ "message_template_id": 278_077_987_957_091_u64, "message_template_name": "utility", "message_template_language": "en-US" });
     value.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
     json!({ "object": "whatsapp_business_account",
@@ -25,13 +25,13 @@ fn of(account: &str, field: &str, at: i64, what: Value) -> Value {
 }
 
 fn became(at: i64, previous: &str, new: &str) -> Value {
-    told("template_category_update", at, json!({ "previous_category": previous, "new_category": new }))
+    told("template_category_update", at, &json!({ "previous_category": previous, "new_category": new }))
 }
 
 fn announced(at: i64, now: &str, then: &str, due: i64) -> Value {
     let what =
         json!({ "new_category": now, "correct_category": then, "category_update_timestamp": seconds(due) });
-    told("template_category_update", at, what)
+    told("template_category_update", at, &what)
 }
 
 /// [`BOB`] agreed to utility messages and nothing else.
@@ -132,9 +132,9 @@ fn nothing_is_learnt_from_a_forged_webhook() {
 #[test]
 fn status_and_quality_are_shown_and_judge_nobody() {
     let scene = scene();
-    scene.told(&told("message_template_status_update", 0, json!({ "event": "PAUSED", "reason": "NONE" })));
+    scene.told(&told("message_template_status_update", 0, &json!({ "event": "PAUSED", "reason": "NONE" })));
     let quality = json!({ "previous_quality_score": "GREEN", "new_quality_score": "YELLOW" });
-    scene.told(&told("message_template_quality_update", 0, quality));
+    scene.told(&told("message_template_quality_update", 0, &quality));
     assert_utility(&scene.gate);
     let shown = shown(&scene.gate);
     assert_eq!((&shown["status"], &shown["quality"]), (&json!("PAUSED"), &json!("YELLOW")));
@@ -143,7 +143,7 @@ fn status_and_quality_are_shown_and_judge_nobody() {
 #[test]
 fn a_template_that_was_written_anew_needs_the_consent_to_call_until_it_is_listed_again() {
     let scene = scene();
-    scene.told(&told("message_template_components_update", 0, json!({ "message_template_element": "Hi" })));
+    scene.told(&told("message_template_components_update", 0, &json!({ "message_template_element": "Hi" })));
     refusal(400, 138_006, "no_consent").assert(&scene.gate.send(&template(BOB, "utility")));
     assert_eq!(scene.upstream.request_count(), 0);
     assert_eq!(shown(&scene.gate)["asks_to_call"], true);
@@ -155,11 +155,11 @@ fn a_template_that_was_written_anew_needs_the_consent_to_call_until_it_is_listed
 fn other_accounts_and_unknown_templates_are_no_business_of_this_one() {
     let scene = scene();
     let what = json!({ "previous_category": "UTILITY", "new_category": "MARKETING" });
-    scene.told(&of("999", "template_category_update", 0, what.clone()));
+    scene.told(&of("999", "template_category_update", 0, &what));
     let unknown = what.to_string().replace('}', r#","message_template_name":"no_such_thing"}"#);
-    scene.told(&told("template_category_update", 0, serde_json::from_str(&unknown).unwrap()));
+    scene.told(&told("template_category_update", 0, &serde_json::from_str(&unknown).unwrap()));
     assert_utility(&scene.gate);
-    let unreadable = told("template_category_update", 0, json!({}));
+    let unreadable = told("template_category_update", 0, &json!({}));
     scene.told(&unreadable);
     assert_eq!(scene.gate.count("optgate_webhook_items_unreadable_total", &[]), 1);
 }
@@ -176,11 +176,14 @@ fn a_change_told_to_one_gate_holds_at_the_other_and_after_a_restart() {
         (far.send(&template(BOB, "utility")).status == 200).then_some(())
     });
     assert_eq!(deliver(webhook, &became(0, "UTILITY", "MARKETING")).status, 200);
-    assert_marketing(&near);
-    eventually("the far gate refuses", || (far.send(&template(BOB, "utility")).status == 400).then_some(()));
+    // The first look into a store that was just started may find it away.
+    let refused = |gate: &Gate| gate.send(&template(BOB, "utility")).status == 400;
+    eventually("the near gate refuses", || refused(&near).then_some(()));
+    eventually("the far gate refuses", || refused(&far).then_some(()));
     drop(near);
-    let (again, _) = gate();
-    assert_marketing(&again.start());
+    let again = gate().0.start();
+    eventually("the next one refuses", || refused(&again).then_some(()));
+    assert_marketing(&again);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("");
         told.push((output.status.code(), text));
     }
-    let [dry, first, rejected, corrected, second, shown, receipt, exported] = &told[..] else {
+    let [dry, first, rejected, corrected, second, shown, receipt, verified, exported] = &told[..] else {
         panic!("{told:#?}")
     };
     assert!(dry.0 == Some(1) && dry.1.starts_with("valid 1, rejected 1\n"), "{told:#?}");
@@ -97,6 +97,7 @@ fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
         receipt.0 == Some(0) && receipt.1.contains("I agree to order updates from Acme on WhatsApp"),
         "{told:#?}"
     );
+    assert!(verified.0 == Some(0) && verified.1.starts_with("valid: "), "{told:#?}");
     assert_eq!(exported, &(Some(0), "2 events in consent.ndjson\n".to_owned()));
 }
 

@@ -129,6 +129,15 @@ fn every_file_that_the_readme_links_to_exists() {
     let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
     let files: Vec<&str> = targets.filter(|target| !target.starts_with(['#', 'h'])).collect();
     assert!(files.len() > 10, "{files:?}");
-    let missing: Vec<&&str> = files.iter().filter(|file| !root.join(file).exists()).collect();
+    let exists = |target: &str| {
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let slug = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        let has_heading = || {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            text.lines().any(|line| line.starts_with('#') && slug(line) == heading)
+        };
+        root.join(file).exists() && (heading.is_empty() || has_heading())
+    };
+    let missing: Vec<&&str> = files.iter().filter(|file| !exists(file)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -79,7 +79,7 @@ impl Embedded {
         let writer = Writer {
             database,
             snapshot: snapshot.clone(),
-            stamps: Stamps::new(front.cache.clock()),
+            stamps: Stamps::of(&front),
             front: front.clone(),
             naming: naming.clone(),
             wordings,
@@ -110,6 +110,11 @@ impl Embedded {
         self.ask(lessons, Job::Apply).await
     }
 
+    /// Returns once everything that was stamped before is there to be read: there is one writer, and it does one thing after the other.
+    pub(super) async fn settled(&self) -> Result<(), StoreError> {
+        self.apply(Vec::new()).await.map(drop)
+    }
+
     /// Waits a little if the file is written anew at once.
     pub(super) async fn erase(&self, wanted: Wanted) -> Result<Erasure, StoreError> {
         let erased = self.ask(wanted, Job::Erase).await?;
@@ -124,8 +129,18 @@ impl Embedded {
         *self.cleaning.borrow() == cleaning::State::Clean
     }
 
-    pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
-        self.ask((account.to_owned(), list), Job::Templates).await
+    pub(super) async fn swap_templates(
+        &self,
+        account: &str,
+        before: Option<Vec<u8>>,
+        list: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        self.ask((account.to_owned(), before, list), Job::Templates).await
+    }
+
+    pub(super) async fn template_list(&self, account: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let account = account.to_owned();
+        self.read(move |snapshot| snapshot.template_list(&account)).await
     }
 
     /// The numbers of tenants and of their wordings; those that have none yet get one.

@@ -16,6 +16,10 @@ pub mod policy;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
 
+/// All that a configuration needs to know of it.
+#[path = "../../src/upstream/token.rs"]
+pub mod upstream;
+
 #[path = "../it/oracle/lenient/mod.rs"]
 mod lenient;
 #[path = "../it/oracle/assertion.rs"]

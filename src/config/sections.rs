@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::consent::redact::Redacted;
-use crate::policy::settings::{Groups, ServiceWindow, Steering};
+use crate::policy::settings::{Groups, SenderHealth, ServiceWindow, Steering};
 use crate::policy::{self, FailureStance, Mode};
 
 use super::layer::Entry;
@@ -256,6 +256,8 @@ fn policy(section: &Section<'_>) -> Option<policy::Settings> {
     let groups = section.value("groups", one_of([("refuse", Groups::Refuse), ("permit", Groups::Permit)]));
     let windows = [("auto", ServiceWindow::Auto), ("required", ServiceWindow::Required)];
     let service_window = section.value("service_window", one_of(windows));
+    let brakes = [SenderHealth::Refuse, SenderHealth::Warn, SenderHealth::Off].map(|b| (b.name(), b));
+    let sender_health = section.value("sender_health", one_of(brakes));
     let kill_switch = section.value("kill_switch", categories);
     Some(policy::Settings {
         mode: mode?,
@@ -263,6 +265,7 @@ fn policy(section: &Section<'_>) -> Option<policy::Settings> {
         steering: steering?,
         groups: groups?,
         service_window: service_window?,
+        sender_health: sender_health?,
         kill_switch: kill_switch?,
     })
 }

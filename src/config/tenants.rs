@@ -9,7 +9,7 @@ use http::Uri;
 use crate::consent::evidence::EvidenceField;
 use crate::consent::tenant::{DEFAULT_TENANT, OptInRules, Sender, Tenant, Tenants};
 use crate::consent::terms::{MAX_WORDINGS, Terms, Wording};
-use crate::consent::{E164, Timestamp};
+use crate::consent::{E164, Pulse, Timestamp};
 
 use super::section::{Section, Wrong};
 use super::value::{non_empty_list, one_of, owned, parsed, parsed_unseen, switch, web_address};
@@ -168,7 +168,7 @@ pub(super) fn compile(written: Vec<Written>) -> (Tenants, BTreeMap<String, Uri>)
         all.push(rules);
         for WrittenSender { phone_number_id, account, phone, webhook_url } in of_tenant {
             webhook_urls.extend(webhook_url.map(|url| (phone_number_id.clone(), url)));
-            senders.push(Sender { phone_number_id, account, phone, tenant });
+            senders.push(Sender { phone_number_id, account, phone, tenant, pulse: Pulse::default() });
         }
     }
     (Tenants::new(all, senders), webhook_urls)

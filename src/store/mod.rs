@@ -12,6 +12,7 @@ mod front;
 mod learning;
 mod link;
 mod naming;
+pub mod notes;
 mod people;
 mod place;
 pub mod redis;

@@ -9,7 +9,7 @@ use crate::consent::dossier::Provenance;
 use crate::consent::words::{Wish, Words};
 use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
 use crate::store::{Incoming, StoreError};
-use crate::wire::webhook::{Inbound, Notice, Person, Reading, Status, What};
+use crate::wire::webhook::{Inbound, Notice, Person, Reading, Stage, Status, What};
 
 /// The source of what a person wrote. A resume lifts a stop of its own source only.
 const SAID: &str = "whatsapp:word";
@@ -89,7 +89,7 @@ impl Told<'_> {
 
     /// A failed marketing template tells that the person had used that switch.
     fn status(&self, status: &Status) -> Vec<Lesson> {
-        if !status.failed || !status.codes.contains(&STOPPED_MARKETING) {
+        if status.stage != Stage::Failed || !status.codes.contains(&STOPPED_MARKETING) {
             return Vec::new();
         }
         let id = format!("s-{}", short(&status.id));

@@ -63,6 +63,7 @@ fn tenants(names: &[&str]) -> Tenants {
         account: Some(if place == 0 { ACCOUNT.to_owned() } else { format!("{place}") }),
         phone: None,
         tenant: place,
+        pulse: Pulse::default(),
     };
     Tenants::new(names.iter().map(tenant).collect(), names.iter().enumerate().map(sender).collect())
 }

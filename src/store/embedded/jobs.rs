@@ -8,6 +8,7 @@ use crate::consent::TenantId;
 use crate::consent::terms::Terms;
 use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
+use crate::store::notes::Notes;
 use crate::store::rows::Checkpoints;
 use crate::store::wordings::AllNumbers;
 use crate::store::{Erasure, Outcome, StoreError};
@@ -27,6 +28,8 @@ pub(super) enum Job {
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
+    /// Keep notes about senders.
+    Note(Ask<Notes, ()>),
     /// Give tenants, and the wordings that they list, their numbers.
     Number(Ask<Named, Numbered>),
     /// Find or make a secret.
@@ -63,6 +66,7 @@ impl Job {
             Self::Apply(ask) => ask.input.len(),
             Self::Erase(_)
             | Self::Templates(_)
+            | Self::Note(_)
             | Self::Number(_)
             | Self::Checkpoint(_)
             | Self::Secret(_)
@@ -78,6 +82,7 @@ impl Job {
             Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
+            Self::Note(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Wake => {}

@@ -3,6 +3,7 @@
 mod batch;
 mod cleaning;
 mod jobs;
+mod notes;
 mod rewrite;
 mod row;
 mod rows;

@@ -19,6 +19,7 @@ use crate::store::place::Place;
 use crate::store::wordings::{AllNumbers, listed};
 use crate::store::{OpenError, StoreError};
 
+use super::notes;
 use super::rewrite;
 use super::row::Row;
 
@@ -147,6 +148,7 @@ fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Err
     transaction.open_table(DOSSIERS)?;
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(CHECKPOINTS)?;
+    notes::make(transaction)?;
     let secret = match find_or_make_secret(transaction, naming::SECRET)? {
         Ok(secret) => secret,
         Err(error) => return Ok(Made::Randomness(error)),

@@ -21,6 +21,7 @@ use crate::store::{Erasure, StoreError};
 use super::batch::{Batch, Tenants};
 use super::cleaning::Cleaning;
 use super::jobs::Job;
+use super::notes;
 use super::rows;
 use super::tables::{
     Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, number_wordings, write_failed,
@@ -174,6 +175,7 @@ impl Writer {
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
                     templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
                 }
+                Job::Note(ask) => notes::put(transaction, &ask.input)?,
                 Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {
                     let (names, terms) = &ask.input;

@@ -10,6 +10,7 @@ mod fault;
 mod intents;
 mod keys;
 mod lane;
+mod notes;
 mod recall;
 mod rows;
 mod scan;

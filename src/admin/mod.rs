@@ -36,6 +36,7 @@ mod recipients;
 mod reloading;
 mod repeats;
 mod route;
+mod senders;
 mod status;
 mod tally;
 mod templates;
@@ -59,6 +60,7 @@ use crate::consent::tenant::Tenants;
 use crate::decision_log::DecisionLog;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use guard::Guard;
@@ -84,6 +86,8 @@ pub struct Control {
     pub catalogue: Catalogue,
     /// The judge that the proxy asks as well, so that a check shows what would happen.
     pub judge: Judge,
+    /// What is known of the numbers that send.
+    pub senders: Senders,
     /// The page of metrics.
     pub metrics: Metrics,
     /// The recent decisions.
@@ -162,6 +166,10 @@ fn routes() -> Vec<Route> {
         .writes(),
         Route::new("listTemplates", (Get, "/v1/templates"), templates::list, templates::listing)
             .needs(Scope::TemplatesWrite),
+        Route::new("listSenders", (Get, "/v1/senders"), senders::list, senders::listing)
+            .needs(Scope::DecisionsRead),
+        Route::new("showSender", (Get, "/v1/senders/{sender}"), senders::show, senders::showing)
+            .needs(Scope::DecisionsRead),
         Route::new("showDecision", (Get, "/v1/decisions/{id}"), decisions::show, decisions::described)
             .needs(Scope::DecisionsRead)
             .looks_up(),

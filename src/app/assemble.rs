@@ -16,6 +16,7 @@ use crate::judge;
 use crate::net::guard::GuardPatience;
 use crate::net::{ClientTls, ConnectionSettings, ServerTlsFiles, TlsSettings};
 use crate::proxy;
+use crate::senders::{self, Senders};
 use crate::store::{self, ConsentStore, StoreError};
 use crate::upstream::{self, Origin};
 use crate::webhook;
@@ -134,7 +135,7 @@ pub(super) fn decision_log(config: &Config, hash_key: Option<[u8; 32]>) -> decis
     }
 }
 
-pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
+pub(super) fn judge(config: &Config, tenants: Arc<Tenants>, senders: Senders) -> judge::Settings {
     judge::Settings {
         tenants,
         bare_numbers: match config.proxy.bare_numbers {
@@ -142,6 +143,17 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
             config::BareNumbers::International => BareNumbers::International,
         },
         relay: config.webhook.is_some(),
+        senders,
+    }
+}
+
+/// How senders are watched.
+pub(super) fn senders(config: &Config) -> senders::Settings {
+    senders::Settings {
+        messages_per_day: config.senders.messages_per_day,
+        settle: config.senders.settle,
+        poll_every: config.senders.poll_every,
+        tokens: config.tokens.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
+use super::senders::SendersArgs;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
 #[derive(Debug, Parser)]
@@ -70,6 +71,8 @@ pub(super) enum Command {
     /// Prove what the record says, and that nobody changed it.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Show the numbers that send: whether their webhooks come, and how WhatsApp rates them.
+    Senders(SendersArgs),
     /// Ask how a send would be judged, without sending it.
     Check(CheckArgs),
     /// Show a decision and what it rested on: the consent event, the template's category, the policy.

@@ -12,7 +12,7 @@ use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
     Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat,
-    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Templates, Upstream, Webhook,
+    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Senders, Templates, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Compiled, Unique};
@@ -43,6 +43,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let policy = root.table("policy", policy);
     let webhook = root.optional_table("webhook", webhook);
     let templates = root.table("templates", templates);
+    let senders = root.table("senders", senders);
     let log = root.table("log", log);
     let callers =
         "remove [[callers]]: until then every caller's own Authorization travels on to the provider";
@@ -72,6 +73,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         tenants,
         webhook_urls,
         templates: templates?,
+        senders: senders?,
         tokens,
         log: log?,
         origin: Origin::default(),
@@ -305,6 +307,17 @@ fn templates(section: &Section<'_>) -> Option<Templates> {
         section.reject("stale_after", Wrong::new(wrong, "write several times sync_every"));
     }
     Some(Templates { sync_every, stale_after, lookup_wait: lookup_wait?, retry: retry? })
+}
+
+fn senders(section: &Section<'_>) -> Option<Senders> {
+    let poll_every = section.value("poll_seconds", seconds(0..=DAY_S));
+    let messages_per_day = section.value("messages_per_day", count(0..=1_000_000_000));
+    let settle = section.value("settle_seconds", seconds(1..=3600));
+    Some(Senders {
+        poll_every: poll_every?,
+        messages_per_day: u64::try_from(messages_per_day?).unwrap_or(u64::MAX),
+        settle: settle?,
+    })
 }
 
 fn webhook(section: &Section<'_>) -> Option<Webhook> {

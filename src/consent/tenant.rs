@@ -212,7 +212,13 @@ mod tests {
     #[test]
     fn with_tenants_a_sender_of_nobody_is_unknown() {
         let acme = Tenant::named("acme");
-        let sender = Sender { phone_number_id: "1".into(), account: None, phone: None, tenant: 0, pulse: Pulse::default() };
+        let sender = Sender {
+            phone_number_id: "1".into(),
+            account: None,
+            phone: None,
+            tenant: 0,
+            pulse: Pulse::default(),
+        };
         let tenants = Tenants::new(vec![acme], vec![sender]);
         assert!(matches!(tenants.sending("1"), Sending::Known(s) if s.tenant == 0));
         assert!(matches!(tenants.sending("2"), Sending::Unknown));
@@ -245,7 +251,9 @@ mod tests {
     #[test]
     fn a_sender_keeps_its_rating_over_a_reload() {
         let first = written(&[("acme", "1")]);
-        first.senders().for_each(|sender| drop(sender.pulse.rate(Quality::Red)));
+        for sender in first.senders() {
+            sender.pulse.rate(Quality::Red);
+        }
         let second = first.succeeded_by(written(&[("globex", "1"), ("acme", "2")]));
         let rating = |id: &str| second.senders().find(|s| s.phone_number_id == id).unwrap().pulse.quality();
         assert_eq!((rating("1"), rating("2")), (Quality::Red, Quality::Unknown));

@@ -41,14 +41,15 @@ impl Collector for Metrics {
         page.decisions()?;
         page.durations()?;
         page.webhooks()?;
+        page.senders()?;
         page.health()?;
         page.process()
     }
 }
 
 /// The page being written.
-struct Page<'h, 'e> {
-    hub: &'h Hub,
+pub(super) struct Page<'h, 'e> {
+    pub(super) hub: &'h Hub,
     encoder: DescriptorEncoder<'e>,
 }
 
@@ -205,7 +206,7 @@ impl Page<'_, '_> {
         }
     }
 
-    fn family(
+    pub(super) fn family(
         &mut self,
         name: &'static str,
         help: &str,
@@ -245,7 +246,7 @@ fn summed(hub: &Hub, histogram: impl Fn(&Cells) -> Option<&Histogram>) -> Summed
     Summed::of(hub.workers.iter().filter_map(|cells| histogram(cells)))
 }
 
-fn counter<const N: usize>(
+pub(super) fn counter<const N: usize>(
     family: &mut MetricEncoder<'_>,
     labels: &Labels<'_, N>,
     count: u64,
@@ -253,7 +254,7 @@ fn counter<const N: usize>(
     plain_counter(&mut family.encode_family(labels)?, count)
 }
 
-fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
+pub(super) fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
     metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 

@@ -33,6 +33,12 @@ pub(super) fn blocks(messages_per_day: u64) -> u32 {
     u32::try_from(blocks).unwrap_or(u32::MAX)
 }
 
+impl IdHash {
+    pub(super) fn words(self) -> [u64; 4] {
+        self.0
+    }
+}
+
 impl Marker {
     pub(super) fn new(secret: &[u8; 32], blocks: u32) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), blocks: blocks.max(1) }
@@ -116,7 +122,9 @@ mod tests {
             certain += u64::from(found.len() == 1);
         }
         let strangers = (PER_DAY..2 * PER_DAY).filter(|n| !judged(*n).is_empty()).count();
-        println!("{certain} of {PER_DAY} have one category, {strangers} of as many strangers are taken for ours");
+        println!(
+            "{certain} of {PER_DAY} have one category, {strangers} of as many strangers are taken for ours"
+        );
         assert!(certain > PER_DAY * 97 / 100 && strangers < 600, "{certain} {strangers}");
     }
 

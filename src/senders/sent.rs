@@ -1,8 +1,8 @@
 //! How workers tell of messages that the provider took: one push into a lane of the worker's own, which nobody waits at and which wakes nobody.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::consent::Category;
 use crate::consent::redact::Redacted;
@@ -62,7 +62,8 @@ impl Recorder {
 
 /// The other ends.
 pub(super) struct Lanes {
-    lanes: Vec<Receiver<Sent>>,
+    /// Never contended: it has one owner, and lets that be moved between threads.
+    lanes: Mutex<Vec<Receiver<Sent>>>,
     lost: Arc<AtomicBool>,
 }
 
@@ -75,13 +76,14 @@ pub(super) fn lanes(workers: usize) -> (Vec<Recorder>, Lanes) {
             (Recorder { lane, lost: Arc::clone(&lost) }, end)
         })
         .unzip();
-    (recorders, Lanes { lanes, lost })
+    (recorders, Lanes { lanes: Mutex::new(lanes), lost })
 }
 
 impl Lanes {
     /// Everything that waits now.
-    pub(super) fn take(&self) -> impl Iterator<Item = Sent> + '_ {
-        self.lanes.iter().flat_map(|lane| lane.try_iter().take(LANE))
+    pub(super) fn take(&self) -> Vec<Sent> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().flat_map(|lane| lane.try_iter().take(LANE)).collect()
     }
 
     /// Whether anything was lost since this was last asked.
@@ -108,8 +110,8 @@ mod tests {
         recorders[0].note(sent());
         recorders[1].note(sent());
         assert!(lanes.have_lost() && !lanes.have_lost());
-        assert_eq!(lanes.take().count(), LANE + 1);
+        assert_eq!(lanes.take().len(), LANE + 1);
         recorders[0].note(sent());
-        assert_eq!((lanes.take().count(), lanes.have_lost()), (1, false));
+        assert_eq!((lanes.take().len(), lanes.have_lost()), (1, false));
     }
 }

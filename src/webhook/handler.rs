@@ -52,6 +52,7 @@ async fn deliver(relay: &Relay, parts: &Parts, body: Incoming) -> WebhookOutcome
     }
     let Some(reading) = webhook::read(&body) else { return WebhookOutcome::Unreadable };
     relay.metrics.webhook_items_unreadable(reading.unreadable);
+    relay.senders.heard(&reading);
     if let Err(error) = learn::learn(relay, &reading).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,

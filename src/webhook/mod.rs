@@ -16,6 +16,7 @@ use crate::consent::Clock;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::ClientTls;
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::wire::webhook::Secrets;
 
@@ -44,6 +45,7 @@ pub struct Relay {
     store: ConsentStore,
     /// Knows the tenants of today.
     judge: Judge,
+    senders: Senders,
     metrics: Metrics,
     clock: Clock,
 }
@@ -54,6 +56,8 @@ pub struct Ground {
     pub store: ConsentStore,
     /// The judge of sends, which knows the tenants.
     pub judge: Judge,
+    /// What is known of the numbers that send.
+    pub senders: Senders,
     /// Where webhooks are counted.
     pub metrics: Metrics,
     /// What time it is.
@@ -63,8 +67,8 @@ pub struct Ground {
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, metrics, clock } = ground;
+        let Ground { store, judge, senders, metrics, clock } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, metrics, clock }
+        Self { settings, bots, store, judge, senders, metrics, clock }
     }
 }

@@ -5,6 +5,7 @@ mod clauses;
 mod erasing;
 pub(crate) mod events;
 mod hashing;
+mod noting;
 
 use bench::Bench;
 
@@ -13,6 +14,7 @@ mod all {
     pub(super) use super::clauses::*;
     pub(super) use super::erasing::*;
     pub(super) use super::hashing::*;
+    pub(super) use super::noting::*;
 }
 
 /// Makes every clause a test of a kind of store.
@@ -83,6 +85,9 @@ holds_for!(
     tombstones_of_a_plain_store_are_exported_and_taken_in_again,
     a_hash_names_nobody_in_a_plain_store,
     a_filled_store_keeps_the_form_it_was_made_with,
+    numbers_of_senders_only_grow_and_texts_replace_each_other,
+    sums_add_up_by_day_and_old_days_are_forgotten,
+    a_filter_holds_what_was_put_into_it_and_nothing_else,
 );
 
 /// What only the embedded store can get wrong: its file.
@@ -91,6 +96,11 @@ mod embedded_file {
 
     use super::Bench;
     use super::bench::described;
+
+    #[tokio::test]
+    async fn filters_are_forgotten_after_their_days() {
+        super::noting::a_file_forgets_filters_after_their_days(&Bench::embedded()).await;
+    }
 
     #[tokio::test]
     async fn a_file_in_use_says_who_may_have_it() {

@@ -183,8 +183,8 @@ fn a_number_rated_red_sends_no_marketing_unless_the_policy_says_so() {
             for needed in [Category::Marketing, Category::Utility, Category::Authentication] {
                 let lookups = [record(&[(needed, State::Granted)], false)];
                 let settings = Settings { sender_health: brake, ..Settings::default() };
-                let braked = (brake, quality, needed)
-                    == (SenderHealth::Refuse, Quality::Red, Category::Marketing);
+                let braked =
+                    (brake, quality, needed) == (SenderHealth::Refuse, Quality::Red, Category::Marketing);
                 let expected = if braked { Err(DenyReason::SenderHealth) } else { Ok(Basis::Consent) };
                 assert_eq!(verdict(settings, &Facts { quality, ..facts(&lookups, needed) }), expected);
             }

@@ -111,18 +111,17 @@ fn calls(notes: &Notes) -> Pipeline {
 fn set(calls: &mut Pipeline, mark: &Mark) {
     let first = u64::from(mark.block) * BLOCK_BYTES as u64 * 8;
     let call = calls.cmd("BITFIELD").arg(keys::sent(mark.filter));
-    mark.bits
-        .iter()
-        .fold(call, |call, bit| call.arg("SET").arg("u1").arg(first + u64::from(*bit)).arg(1));
+    mark.bits.iter().fold(call, |call, bit| call.arg("SET").arg("u1").arg(first + u64::from(*bit)).arg(1));
 }
 
 /// No answer may be an error.
 fn all_of(answers: &[Value]) -> Result<(), StoreError> {
-    let failed = answers.iter().find_map(|answer| match answer {
-        Value::ServerError(error) => Some(RedisFault::of_reply(error)),
-        _ => None,
-    });
-    failed.map_or(Ok(()), |fault| Err(fault.into()))
+    for answer in answers {
+        if let Value::ServerError(error) = answer {
+            return Err(RedisFault::of_reply(error).into());
+        }
+    }
+    Ok(())
 }
 
 fn fields(answer: &Value) -> Result<Vec<(String, Vec<u8>)>, StoreError> {

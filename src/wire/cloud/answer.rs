@@ -82,9 +82,14 @@ mod tests {
             let (ids, complete) = message_ids(body.as_bytes());
             (ids.iter().map(|id| id.danger_reveal().clone()).collect::<Vec<_>>(), complete)
         };
-        let sent = |id: &str| format!(r#"{{"code":200,"headers":[],"body":"{{\"messages\":[{{\"id\":\"{id}\"}}]}}"}}"#);
+        let sent = |id: &str| {
+            format!(r#"{{"code":200,"headers":[],"body":"{{\"messages\":[{{\"id\":\"{id}\"}}]}}"}}"#)
+        };
         let failed = r#"{"code":400,"body":"{\"error\":{}}"}"#;
-        assert_eq!(told(&format!("[{},{failed},{}]", sent("A"), sent("B"))), (vec!["A".into(), "B".into()], true));
+        assert_eq!(
+            told(&format!("[{},{failed},{}]", sent("A"), sent("B"))),
+            (vec!["A".into(), "B".into()], true)
+        );
         assert_eq!(told(&format!("[{},null]", sent("A"))), (vec!["A".into()], false));
         assert_eq!(told(r#"[{"code":200,"body":"{\"success\":true}"}]"#), (vec![], false));
         assert_eq!(told("not an answer"), (vec![], false));

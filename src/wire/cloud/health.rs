@@ -42,6 +42,11 @@ pub fn parse(body: &[u8]) -> Option<NumberHealth> {
     })
 }
 
+/// The code of an answer that is an error.
+pub fn error_code(body: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<Value>(body).ok()?.get("error")?.get("code")?.as_u64()
+}
+
 /// A rating by its name; one that is not known yet rates nothing.
 fn quality(name: &str) -> Quality {
     match name {

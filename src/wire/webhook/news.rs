@@ -134,11 +134,7 @@ fn number(value: &Value) -> Tiding {
 
 /// Named differently over the versions; up to one of them a count, of which -1 is no limit.
 fn limit(value: &Value) -> Option<String> {
-    let keys = [
-        "max_daily_conversations_per_business",
-        "max_daily_conversation_per_phone",
-        "current_limit",
-    ];
+    let keys = ["max_daily_conversations_per_business", "max_daily_conversation_per_phone", "current_limit"];
     keys.into_iter().find_map(|key| match value.get(key)? {
         Value::String(_) => word(value, key),
         Value::Number(count) if count.as_i64() == Some(-1) => Some("TIER_UNLIMITED".to_owned()),
@@ -202,9 +198,9 @@ mod tests {
         })
     }
 
-    fn account_news(event: AccountEvent, words: &str, until: Option<u64>) -> Option<Tiding> {
+    fn account_news(event: AccountEvent, words: &str, until: Option<u64>) -> Tiding {
         let until = until.map(Timestamp::from_secs);
-        Some(Tiding::Account(AccountNews { event, words: words.to_owned(), until }))
+        Tiding::Account(AccountNews { event, words: words.to_owned(), until })
     }
 
     #[test]
@@ -237,7 +233,9 @@ mod tests {
         let limit = |value: Value| told("business_capability_update", &value);
         let is = |words: &str| Some(Tiding::Limit(words.to_owned()));
         assert_eq!(
-            limit(json!({ "max_daily_conversations_per_business": "TIER_2K", "max_phone_numbers_per_business": 25 })),
+            limit(
+                json!({ "max_daily_conversations_per_business": "TIER_2K", "max_phone_numbers_per_business": 25 })
+            ),
             is("TIER_2K")
         );
         assert_eq!(limit(json!({ "max_daily_conversation_per_phone": -1 })), is("TIER_UNLIMITED"));
@@ -250,29 +248,29 @@ mod tests {
         for (value, expected) in [
             (
                 json!({ "event": "ACCOUNT_VIOLATION", "violation_info": { "violation_type": "ADULT" } }),
-                account_news(AccountEvent::Violation, "ACCOUNT_VIOLATION ADULT", None),
+                Some(account_news(AccountEvent::Violation, "ACCOUNT_VIOLATION ADULT", None)),
             ),
             (
                 json!({ "event": "ACCOUNT_RESTRICTION", "restriction_info": [
                     { "restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING", "expiration": 1_641_848_400 },
                     { "restriction_type": "RESTRICTED_ADD_PHONE_NUMBER_ACTION", "expiration": 1_641_848_300 }] }),
-                account_news(
+                Some(account_news(
                     AccountEvent::Restriction,
                     "ACCOUNT_RESTRICTION RESTRICTED_BIZ_INITIATED_MESSAGING RESTRICTED_ADD_PHONE_NUMBER_ACTION",
                     Some(1_641_848_400),
-                ),
+                )),
             ),
             (
                 json!({ "event": "DISABLED_UPDATE", "ban_info": { "waba_ban_state": "SCHEDULE_FOR_DISABLE", "waba_ban_date": "x" } }),
-                account_news(AccountEvent::Disabled, "DISABLED_UPDATE SCHEDULE_FOR_DISABLE", None),
+                Some(account_news(AccountEvent::Disabled, "DISABLED_UPDATE SCHEDULE_FOR_DISABLE", None)),
             ),
             (
                 json!({ "event": "DISABLED_UPDATE", "ban_info": { "waba_ban_state": "REINSTATE" } }),
-                account_news(AccountEvent::Reinstated, "DISABLED_UPDATE REINSTATE", None),
+                Some(account_news(AccountEvent::Reinstated, "DISABLED_UPDATE REINSTATE", None)),
             ),
             (
                 json!({ "event": "MM_LITE_TERMS_SIGNED" }),
-                account_news(AccountEvent::Other, "MM_LITE_TERMS_SIGNED", None),
+                Some(account_news(AccountEvent::Other, "MM_LITE_TERMS_SIGNED", None)),
             ),
             (json!({ "event": "call +15550000001" }), None),
         ] {
@@ -280,12 +278,12 @@ mod tests {
         }
         let alert = json!({ "entity_type": "BUSINESS", "alert_severity": "INFORMATIONAL", "alert_status": "NONE",
             "alert_type": "OBA_APPROVED", "alert_description": "Sample" });
-        let expected = account_news(AccountEvent::Alert, "OBA_APPROVED INFORMATIONAL NONE", None);
+        let expected = Some(account_news(AccountEvent::Alert, "OBA_APPROVED INFORMATIONAL NONE", None));
         assert_eq!(told("account_alerts", &alert), expected);
         assert_eq!(told("account_alerts", &json!({ "alert_info": alert })), expected);
         assert_eq!(
             told("account_review_update", &json!({ "decision": "APPROVED" })),
-            account_news(AccountEvent::Review, "APPROVED", None)
+            Some(account_news(AccountEvent::Review, "APPROVED", None))
         );
         assert_eq!(told("messages", &alert), None);
     }

@@ -3,6 +3,8 @@
 //! One judge serves the proxy, the check endpoint and the tests, so that what is previewed is what is enforced.
 //! Knows neither HTTP nor how a refusal is written.
 
+mod confirming;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,13 +15,15 @@ use crate::consent::tenant::{Sender, Sending, Tenants};
 use crate::consent::{Category, Clock, GateRecord, Lookup, Quality, RecipientKey, Timestamp, Validity};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
-use crate::policy::{Addressee, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
+use crate::policy::{Addressee, Confirmation, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
 use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
 use crate::wire::classify::{CatalogueAnswer, Classified, classify};
 use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, Readings as People, identify};
+
+use confirming::{Confirming, confirmed};
 
 /// What a judge works with.
 #[derive(Clone)]
@@ -85,6 +89,7 @@ pub struct Grounds {
     people: People,
     classified: Classified,
     quality: Quality,
+    confirmation: Confirmation,
 }
 
 /// A decision with what it was made of.
@@ -94,6 +99,7 @@ struct Decided {
     window: WindowKnowledge,
     policy: Arc<Policy>,
     at: Timestamp,
+    confirmation: Confirmation,
 }
 
 /// The store's answers about everybody whom a send could reach.
@@ -150,19 +156,20 @@ impl Judge {
         self.inner.tenants.load().tenant_of(phone_number_id)
     }
 
-    /// Judges one send by the tenants of now.
-    ///
-    /// # Cancel safety
-    /// As [`Judge::judge_among`].
-    pub async fn judge(&self, send: &Send<'_>) -> Judgement {
-        self.judge_among(&self.tenants(), send).await
+    /// Judges by the tenants of now what a send would come to, and changes nothing.
+    pub async fn preview(&self, send: &Send<'_>) -> Judgement {
+        self.judge_as(&self.tenants(), send, Confirming::IfFree).await
     }
 
     /// Judges one send of a snapshot's tenants: ③ identify, ④ classify, ⑤ look up, ⑥ decide.
     ///
     /// # Cancel safety
-    /// Nothing is changed by judging; a dropped future leaves no trace.
+    /// Judging changes nothing, except that the one confirmation of a stop is reserved for the send that it permits. It is not given back.
     pub async fn judge_among(&self, tenants: &Tenants, send: &Send<'_>) -> Judgement {
+        self.judge_as(tenants, send, Confirming::Reserve).await
+    }
+
+    async fn judge_as(&self, tenants: &Tenants, send: &Send<'_>, confirming: Confirming) -> Judgement {
         let (sender, pulse) = match tenants.sending(&send.sender) {
             Sending::Known(sender) => (Some(sender), Some((sender.pulse.number(), sender.pulse.quality()))),
             Sending::Default => (None, self.inner.senders.stranger(&send.sender)),
@@ -171,18 +178,20 @@ impl Judge {
         let quality = pulse.map_or(Quality::Unknown, |(_, quality)| quality);
         let tenant = tenants.tenant_of(&send.sender);
         let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
-        let (classified, listed) = self.classify(send, sender);
-        let mut decided = self.decide((tenant, quality), &identified, &classified).await;
+        let (classified, listed) = self.classify(send, sender).await;
+        let mut decided = self.decide((tenant, quality), &identified, &classified, confirming).await;
         if decided.answers.count > 1 && decided.answers.source == Source::Store {
             // While one of several people was looked up, another may have said no; by now all of them are cached.
             let waited = decided.answers.took;
-            decided = self.decide((tenant, quality), &identified, &classified).await;
+            let confirming = confirming.after(decided.confirmation);
+            decided = self.decide((tenant, quality), &identified, &classified, confirming).await;
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
+        let grounds = grounds(&decided, (tenant, quality), &identified, classified);
         let answers = decided.answers;
         Judgement {
-            grounds: grounds(&decided.decision, (tenant, quality), &identified, classified),
+            grounds,
             decision: decided.decision,
             tenant,
             sender: pulse.map(|(number, _)| number),
@@ -202,8 +211,9 @@ impl Judge {
     /// The denial that the send gets now.
     pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
         let people = Identified::Readings(grounds.people.clone());
+        let confirming = Confirming::As(grounds.confirmation);
         let sender = (Some(grounds.tenant), grounds.quality);
-        match self.decide(sender, &people, &grounds.classified).await.decision {
+        match self.decide(sender, &people, &grounds.classified, confirming).await.decision {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }
@@ -215,6 +225,7 @@ impl Judge {
         (tenant, quality): (Option<usize>, Quality),
         identified: &Identified,
         classified: &Classified,
+        confirming: Confirming,
     ) -> Decided {
         let answers = self.look_up(tenant, identified).await;
         let window = self.window_knowledge(tenant, classified, &answers).await;
@@ -230,15 +241,26 @@ impl Judge {
             headline: classified.headline,
             validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED),
             window,
+            confirmation: confirming.known(),
         };
-        let decision = decide(&policy, &facts);
-        Decided { decision, answers, window, policy, at }
+        let mut decision = decide(&policy, &facts);
+        let mut confirmation = facts.confirmation;
+        if let (Some(tenant), Some(confirmed)) = (tenant, confirmed(&policy, &facts, &decision))
+            && self.may_confirm(tenant, identified, &answers, confirming).await
+        {
+            (decision, confirmation) = (confirmed, Confirmation::Reserved);
+        }
+        Decided { decision, answers, window, policy, at, confirmation }
     }
 
-    fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> (Classified, Option<bool>) {
+    async fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> (Classified, Option<bool>) {
         let account = sender.and_then(|s| s.account.as_deref());
         let template = send.payload.template.as_ref();
-        let entry = template.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language));
+        let mut entry = template.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language));
+        if let (Some(CatalogueAnswer::Unknown), Some(t), Some(account)) = (entry, template, account) {
+            // The provider may know it. Boxed: what is known must not pay for what is not.
+            entry = Some(Box::pin(self.inner.catalogue.seek(account, &t.name, &t.language)).await);
+        }
         (classify(send, entry), entry.map(|entry| entry != CatalogueAnswer::Unknown))
     }
 
@@ -296,14 +318,15 @@ impl Judge {
 }
 
 fn grounds(
-    decision: &Decision,
+    decided: &Decided,
     (tenant, quality): (Option<usize>, Quality),
     identified: &Identified,
     classified: Classified,
 ) -> Option<Grounds> {
-    match (decision, tenant, identified) {
+    match (&decided.decision, tenant, identified) {
         (Decision::Allow(_), Some(tenant), Identified::Readings(people)) => {
-            Some(Grounds { tenant, people: people.clone(), classified, quality })
+            let confirmation = decided.confirmation;
+            Some(Grounds { tenant, people: people.clone(), classified, confirmation, quality })
         }
         (Decision::Allow(_) | Decision::Deny(_), _, _) => None,
     }

@@ -7,6 +7,7 @@ mod answer;
 mod forward;
 mod handler;
 mod learn;
+mod templates;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::net::ClientTls;
 use crate::senders::Senders;
 use crate::store::ConsentStore;
+use crate::templates::Catalogue;
 use crate::wire::webhook::Secrets;
 
 pub use answer::Answer;
@@ -46,6 +48,7 @@ pub struct Relay {
     /// Knows the tenants of today.
     judge: Judge,
     senders: Senders,
+    catalogue: Catalogue,
     metrics: Metrics,
     clock: Clock,
 }
@@ -58,6 +61,8 @@ pub struct Ground {
     pub judge: Judge,
     /// What is known of the numbers that send.
     pub senders: Senders,
+    /// The template catalogue.
+    pub catalogue: Catalogue,
     /// Where webhooks are counted.
     pub metrics: Metrics,
     /// What time it is.
@@ -67,8 +72,8 @@ pub struct Ground {
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, senders, metrics, clock } = ground;
+        let Ground { store, judge, catalogue, senders, metrics, clock } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, senders, metrics, clock }
+        Self { settings, bots, store, judge, senders, catalogue, metrics, clock }
     }
 }

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::consent::TenantId;
 use crate::consent::terms::Terms;
-use crate::store::erasure::Wanted;
+use crate::store::confirming::Wanted;
+use crate::store::erasure;
 use crate::store::learning::Lesson;
 use crate::store::notes::Notes;
 use crate::store::rows::Checkpoints;
@@ -18,18 +19,23 @@ pub(super) type Named = (Vec<String>, Arc<[Terms]>);
 /// The tenants' numbers, and those of their wordings.
 pub(super) type Numbered = (Vec<TenantId>, AllNumbers);
 
+/// An account, its template list as it should stand, and as it is to be.
+pub(super) type Swapped = (String, Option<Vec<u8>>, Vec<u8>);
+
 /// One thing for the writer to do.
 pub(super) enum Job {
     /// Learn events.
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Erase somebody.
-    Erase(Ask<Wanted, Erasure>),
-    /// Keep an account's template list.
-    Templates(Ask<(String, Vec<u8>), ()>),
+    Erase(Ask<erasure::Wanted, Erasure>),
+    /// Keep an account's template list in place of the one before, if that is still there.
+    Templates(Ask<Swapped, bool>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
     /// Keep notes about senders.
     Note(Ask<Notes, ()>),
+    /// Reserve the confirmation of a stop.
+    Confirm(Ask<Wanted, bool>),
     /// Give tenants, and the wordings that they list, their numbers.
     Number(Ask<Named, Numbered>),
     /// Find or make a secret.
@@ -69,6 +75,7 @@ impl Job {
             | Self::Note(_)
             | Self::Number(_)
             | Self::Checkpoint(_)
+            | Self::Confirm(_)
             | Self::Secret(_)
             | Self::Close(_) => 1,
             Self::Wake => 0,
@@ -83,6 +90,7 @@ impl Job {
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
             Self::Note(ask) => ask.answer(result),
+            Self::Confirm(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Wake => {}

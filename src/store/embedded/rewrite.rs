@@ -20,7 +20,7 @@ use crate::store::place::Place;
 use super::notes::{NUMBERS, SENT, SUMS, TEXTS};
 use super::row::Row;
 use super::tables::{
-    self, Bytes, CHECKPOINTS, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS, WORDINGS,
+    self, Bytes, CHECKPOINTS, CONFIRMED, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS, WORDINGS,
 };
 
 /// How many people are copied between two looks at what else is to be done.
@@ -175,6 +175,7 @@ impl Rewrite {
             TEMPLATES.name(),
             SECRETS.name(),
             CHECKPOINTS.name(),
+            CONFIRMED.name(),
             META.name(),
             NUMBERS.name(),
             TEXTS.name(),
@@ -190,6 +191,7 @@ impl Rewrite {
         copy_all(&write, &read.open_table(TEMPLATES)?, TEMPLATES)?;
         copy_all(&write, &read.open_table(SECRETS)?, SECRETS)?;
         copy_all(&write, &read.open_table(CHECKPOINTS)?, CHECKPOINTS)?;
+        copy_all(&write, &read.open_table(CONFIRMED)?, CONFIRMED)?;
         copy_all(&write, &read.open_table(META)?, META)?;
         copy_all(&write, &read.open_table(NUMBERS)?, NUMBERS)?;
         copy_all(&write, &read.open_table(TEXTS)?, TEXTS)?;

@@ -39,6 +39,8 @@ pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new(
 pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
 /// Tenant and moment -> checkpoint.
 pub(super) const CHECKPOINTS: TableDefinition<(u32, u32), Bytes> = TableDefinition::new("checkpoints");
+/// The hash of whoever said a stop -> until when its confirmation stays reserved.
+pub(super) const CONFIRMED: TableDefinition<Bytes, u32> = TableDefinition::new("confirmed");
 /// What the file says of itself.
 pub(super) const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 /// The entry of [`META`] that says whether recipients are kept as hashes.
@@ -149,6 +151,7 @@ fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Err
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(CHECKPOINTS)?;
     notes::make(transaction)?;
+    transaction.open_table(CONFIRMED)?;
     let secret = match find_or_make_secret(transaction, naming::SECRET)? {
         Ok(secret) => secret,
         Err(error) => return Ok(Made::Randomness(error)),
@@ -314,6 +317,11 @@ impl Snapshot {
             }
         }
         Ok(found)
+    }
+
+    pub(super) fn template_list(&self, account: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let templates = self.transaction.open_table(TEMPLATES).map_err(read_failed)?;
+        Ok(templates.get(account).map_err(read_failed)?.map(|list| list.value().to_vec()))
     }
 
     pub(super) fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use arc_swap::ArcSwapOption;
-use redb::{Database, WriteTransaction};
+use redb::{Database, ReadableTable, WriteTransaction};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -21,11 +21,10 @@ use crate::store::{Erasure, StoreError};
 use super::batch::{Batch, Tenants};
 use super::cleaning::Cleaning;
 use super::jobs::Job;
-use super::notes;
-use super::rows;
 use super::tables::{
     Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, number_wordings, write_failed,
 };
+use super::{confirming, notes, rows};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -171,9 +170,13 @@ impl Writer {
                         ask.input.iter().map(|lesson| batch.learn(lesson)).collect::<Result<_, _>>()?;
                 }
                 Job::Templates(ask) => {
-                    let (account, list) = &ask.input;
+                    let (account, before, list) = &ask.input;
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
-                    templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                    let stored = templates.get(account.as_str()).map_err(write_failed)?;
+                    ask.output = stored.map(|list| list.value().to_vec()) == *before;
+                    if ask.output {
+                        templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                    }
                 }
                 Job::Note(ask) => notes::put(transaction, &ask.input)?,
                 Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
@@ -192,6 +195,9 @@ impl Writer {
                     if matches!(ask.output, Erasure::Now { .. }) {
                         note_dirty(transaction).map_err(write_failed)?;
                     }
+                }
+                Job::Confirm(ask) => {
+                    ask.output = confirming::reserve(transaction, &ask.input).map_err(write_failed)?;
                 }
                 Job::Wake | Job::Close(_) => {}
             }

@@ -17,7 +17,8 @@ pub(super) const ERASURES: &str = "og:erasures:{og}";
 /// Accounts to template lists.
 pub(super) const TEMPLATES: &str = "og:templates:{og}";
 /// Counts changes of the template lists, under the tracked prefix so that every node hears of them.
-pub(super) const TEMPLATES_CHANGED: &str = "og:c:{og.templates}";
+/// It stands in the slot of the lists, so that one script changes both.
+pub(super) const TEMPLATES_CHANGED: &str = "og:c:{og}.templates";
 /// Names to numbers that only grow, about senders.
 pub(super) const SENDER_NUMBERS: &str = "og:senders:{og}";
 /// Names to texts about senders.
@@ -35,6 +36,13 @@ pub(super) fn gate(place: &Place) -> Vec<u8> {
 /// Where a dossier stands.
 pub(super) fn dossier(place: &Place) -> Vec<u8> {
     under(b"og:r:{", place)
+}
+
+/// Where it stands that a person's stop was confirmed.
+pub(super) fn confirmed(place: &Place) -> Vec<u8> {
+    let mut key = under(b"og:f:{", place);
+    key.extend_from_slice(b":confirmed");
+    key
 }
 
 /// What the dossiers of a tenant match.

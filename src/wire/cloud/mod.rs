@@ -2,4 +2,5 @@
 
 pub mod answer;
 pub mod health;
+pub mod listing;
 pub mod templates;

@@ -8,6 +8,7 @@ mod json;
 mod messages;
 mod news;
 mod signature;
+mod templates;
 
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::consent::{Category, E164, Recipient, Timestamp, UserId};
 pub use handshake::{Handshake, handshake};
 pub use news::{AccountEvent, AccountNews, News, NumberEvent, Tiding};
 pub use signature::{HEADER as SIGNATURE_HEADER, Secrets};
+pub use templates::{TemplateNews, TemplateNotice};
 
 use json::{items, text};
 
@@ -74,6 +76,8 @@ pub struct Inbound {
     pub opens_window: bool,
     /// Each text that may be the whole of what the person said: the message, or the payload and title of the button pressed.
     pub texts: Vec<String>,
+    /// Whether the texts are those of a button.
+    pub pressed: bool,
 }
 
 /// How far a message that was sent has come.
@@ -114,6 +118,8 @@ impl Stage {
 pub struct Reading {
     /// What is to be learnt, in the order told.
     pub notices: Vec<Notice>,
+    /// The same about accounts' templates.
+    pub templates: Vec<TemplateNotice>,
     /// The phone number ids that it was told to, each once: their bots get it.
     pub senders: Vec<String>,
     /// The accounts that it was told to, each once.
@@ -140,12 +146,19 @@ pub fn read(body: &[u8]) -> Option<Reading> {
     let payload: Value = serde_json::from_slice(body).ok()?;
     let mut reading = Reading::default();
     for entry in items(&payload, "entry") {
-        note(&mut reading.accounts, text(entry, "id"));
+        let account = text(entry, "id");
+        note(&mut reading.accounts, account);
         for change in items(entry, "changes") {
             let Some(value) = change.get("value") else { continue };
             let field = text(change, "field").unwrap_or_default();
             reading.news.extend(news::read(entry, field, value));
-            read_change(field, value, &mut reading);
+            match (field, account) {
+                (field, Some(account)) if templates::is_about(field) => {
+                    let told_by = (account, templates::moment(entry, "time"));
+                    templates::read(field, told_by, value, &mut reading);
+                }
+                (field, _) => read_change(field, value, &mut reading),
+            }
         }
     }
     payload.get("entry").map(|_| reading)

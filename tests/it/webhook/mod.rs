@@ -2,9 +2,12 @@
 
 mod bypass;
 mod health;
+mod confirmation;
 mod learn;
 mod nodes;
 mod relay;
+mod templates;
+mod words;
 
 use std::net::SocketAddr;
 

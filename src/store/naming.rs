@@ -130,6 +130,15 @@ impl Naming {
         }
     }
 
+    /// Whether a key names a person here: among numbers a hash names nobody.
+    pub(super) fn names(&self, key: &RecipientKey) -> bool {
+        match key {
+            RecipientKey::Phone(_) | RecipientKey::UserId(_) => true,
+            RecipientKey::Hashed(_) => self.form == Form::Hashed,
+            RecipientKey::Tenant => false,
+        }
+    }
+
     /// Whether tombstones take people's own places.
     pub(super) fn buries_in_place(&self) -> bool {
         self.form == Form::Hashed

@@ -3,9 +3,11 @@
 use crate::consent::dossier::Dossier;
 use crate::consent::{Event, RecipientKey};
 
+use super::burial::Arrived;
 use super::erasure::{self, Erasure, Residue};
+use super::learning::Lesson;
 use super::place::Place;
-use super::{Backend, ConsentStore, Incoming, Outcome, StoreError, learning};
+use super::{Backend, ConsentStore, Incoming, Outcome, StoreError};
 
 impl ConsentStore {
     /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.
@@ -18,28 +20,35 @@ impl ConsentStore {
         let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
         let identity = self.identity()?;
         let mut events = Vec::with_capacity(incoming.len());
-        let mut objections = Vec::new();
+        let (mut objections, mut buried) = (Vec::new(), Vec::new());
         for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
+            buried.extend(Arrived::of(&identity.naming, (n, tenant), &event));
             let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
             if let Some(why) = identity.naming.objection(&event) {
                 objections.push((n, Outcome::Ignored(why)));
             } else {
                 let event = identity.naming.event(tenant, event);
-                events.push(learning::Lesson { tenant, event, provenance });
+                events.push(Lesson { tenant, event, provenance });
             }
         }
-        let mut outcomes = match &self.inner.backend {
-            Backend::Embedded(store) => store.apply(events).await?,
-            Backend::Redis(store) => store.apply(events).await?,
-        };
+        let mut outcomes = self.learn(events).await?;
         // In ascending order, so that each stands where its event stood.
         for (n, outcome) in objections {
             outcomes.insert(n, outcome);
         }
+        buried.retain(|arrived| outcomes.get(arrived.number) == Some(&Outcome::Applied));
+        self.withdraw_from(buried).await?;
         if withdraws {
             self.pass_fence().await;
         }
         Ok(outcomes)
+    }
+
+    pub(super) async fn learn(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.apply(lessons).await,
+            Backend::Redis(store) => store.apply(lessons).await,
+        }
     }
 
     /// Why this store cannot take an event in, if it cannot: [`ConsentStore::apply`] would ignore it.

@@ -2,6 +2,8 @@
 //!
 //! Knows neither where a tombstone stands nor in which order a store writes it.
 
+use std::collections::BTreeSet;
+
 use super::{Dossier, Learned};
 use crate::consent::event::{Actor, Event, EventId, Kind};
 use crate::consent::keyed::RecipientHash;
@@ -74,7 +76,11 @@ impl Dossier {
             let came_back = event.kind == Kind::Erase && matches!(event.recipient, Recipient::Hashed(_));
             came_back.then(|| Some(Event { recipient: key.recipient()?, ..event.clone() }))?
         };
-        self.history().into_iter().filter_map(own).collect()
+        let mut told: Vec<Event> = self.history().into_iter().filter_map(own).collect();
+        // An erasure that was imported under the name and heard from the tombstone too is one.
+        let mut met = BTreeSet::new();
+        told.retain(|event| event.kind != Kind::Erase || met.insert(event.id.clone()));
+        told
     }
 }
 

@@ -170,10 +170,16 @@ impl Redis {
     pub(super) async fn page(
         &self,
         tenant: TenantId,
-        after: Position,
+        after: Option<Position>,
         limit: usize,
     ) -> Result<scan::Found, StoreError> {
-        scan::page(&self.control().await?, tenant, after, limit).await
+        let connection = self.control().await?;
+        let identity = self.shared.identity.load_full().ok_or(StoreError::NotReady)?;
+        let after = after.unwrap_or_else(|| match identity.naming.buries_in_place() {
+            true => Position::without_tombstones(),
+            false => Position::default(),
+        });
+        scan::page(&connection, tenant, after, limit).await
     }
 
     pub(super) async fn find(

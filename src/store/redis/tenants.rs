@@ -60,12 +60,13 @@ end
 return redis.call('HGETALL', KEYS[1])
 ";
 
-/// Notes how recipients are kept, once and for all. Tenants without a note are of a time when all were kept as numbers.
+/// Notes how recipients are kept, once and for all. Tenants without a note are of a time when all were kept as numbers. Only a store that is made now
+/// begins to count erasures at none: where the counter is missing later it was lost.
 const FORM: &str = r"
 local form = redis.call('GET', KEYS[1])
 if not form then
   form = ARGV[1]
-  if #redis.call('HVALS', KEYS[2]) > 0 then form = 'plain' end
+  if #redis.call('HVALS', KEYS[2]) > 0 then form = 'plain' else redis.call('SET', KEYS[3], 0, 'NX') end
   redis.call('SET', KEYS[1], form)
 end
 return form
@@ -174,7 +175,8 @@ impl Numbering {
 
     async fn check_form(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
         let mut note = redis::cmd("EVAL");
-        note.arg(FORM).arg(2).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(self.form.name());
+        note.arg(FORM).arg(3).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(keys::ERASURES);
+        note.arg(self.form.name());
         let noted = ask(connection, &note, PATIENCE).await?;
         let is = |form: Form| bytes(&noted) == Some(form.name().as_bytes());
         match self.form {

@@ -30,6 +30,21 @@ impl Bench {
         Self::Server(Redis::with(&["appendonly yes", "appendfsync no", "rdbcompression no"]))
     }
 
+    /// An empty one of the same kind.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::Folder(_) => Self::embedded(),
+            Self::Server(_) => Self::redis(),
+        }
+    }
+
+    /// Takes away what a server counts tombstones by; an embedded store has no count.
+    pub(crate) fn lose_the_count(&self) {
+        if let Self::Server(server) = self {
+            assert_eq!(server.command(&["DEL", "og:erasures:{og}"]), Reply::Integer(1));
+        }
+    }
+
     /// The embedded store's file.
     pub(crate) fn file(&self) -> PathBuf {
         match self {

@@ -120,10 +120,7 @@ pub(super) async fn a_hash_names_nobody_in_a_plain_store(bench: &Bench) {
 
 pub(super) async fn a_filled_store_keeps_the_form_it_was_made_with(bench: &Bench) {
     for (kept, other) in [(Form::Plain, Form::Hashed), (Form::Hashed, Form::Plain)] {
-        let bench = match bench {
-            Bench::Folder(_) => Bench::embedded(),
-            Bench::Server(_) => Bench::redis(),
-        };
+        let bench = bench.another();
         let store = bench.open_at(kept, NOW).await;
         applied(&store, [grant(ANN, 1)]).await;
         store.close().await;

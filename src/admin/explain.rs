@@ -35,6 +35,8 @@ pub(super) const EVENT: &Fields = &[
     ("pending", "true or false"),
     ("confirms", "text, the id of the pending grant that this one confirms"),
     ("legacy", "true or false"),
+    ("observed", "true or false"),
+    ("hash_key", "text, as an export writes it"),
 ];
 
 /// The fields of an event's evidence.

@@ -62,6 +62,9 @@ impl Dossier {
     ///
     /// An id that another event has taken does not make this one a repeat: a withdrawal would be lost. It is kept under a name of its own.
     pub fn learn(&mut self, mut event: Event) -> Learned {
+        if self.knows_erasure(&event) {
+            return Learned::Repeat;
+        }
         let mut key = (event.recipient.key(), event.id.clone());
         if let Some(known) = self.events.get(&key) {
             if known.content_id() == event.content_id() {

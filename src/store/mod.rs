@@ -145,7 +145,12 @@ impl ConsentStore {
     /// Opens the store and allocates the numbers of tenants that it does not know yet.
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
         let wordings = Arc::new(Wordings::new(settings.terms));
-        let names = Names { tenants: settings.tenants, form: settings.form, wordings: Arc::clone(&wordings) };
+        let names = Names {
+            tenants: settings.tenants,
+            form: settings.form,
+            key: settings.recipients_key,
+            wordings: Arc::clone(&wordings),
+        };
         // One process owns an embedded store's file and tells its own cache of every write: entries need no maximum age.
         let max_age = match &settings.kind {
             Kind::Embedded { .. } => None,

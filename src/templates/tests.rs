@@ -8,6 +8,7 @@ use crate::wire::classify::TemplateEntry;
 async fn store(folder: &Path) -> ConsentStore {
     let settings = Settings {
         form: crate::store::Form::Plain,
+        recipients_key: None,
         kind: Kind::Embedded { path: folder.join("consent.redb") },
         lookup_deadline: Settings::LOOKUP_DEADLINE,
         cache_capacity: 10,

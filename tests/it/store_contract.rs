@@ -87,6 +87,7 @@ holds_for!(
     tombstones_of_a_plain_store_are_exported_and_taken_in_again,
     a_hash_names_nobody_in_a_plain_store,
     a_filled_store_keeps_the_form_it_was_made_with,
+    a_store_has_the_configured_key_from_its_first_start_and_keeps_it,
 );
 
 /// What only the embedded store can get wrong: its file.

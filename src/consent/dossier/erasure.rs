@@ -67,6 +67,18 @@ impl Dossier {
         erasures.fold(false, |news, event| news | (self.learn(event.clone()) == Learned::New))
     }
 
+    /// Whether an erasure is known under the person's hash that an export tells under their name, or the other way about.
+    pub(super) fn knows_erasure(&self, event: &Event) -> bool {
+        let hashed = |event: &Event| matches!(event.recipient, Recipient::Hashed(_));
+        event.kind == Kind::Erase
+            && self.events.values().any(|known| {
+                known.kind == Kind::Erase
+                    && known.id == event.id
+                    && known.effective_at() == event.effective_at()
+                    && hashed(known) != hashed(event)
+            })
+    }
+
     /// What an export writes under a recipient's name: their own events, and under that name too the erasure of whoever came back after one.
     pub fn own_history(&self, key: &RecipientKey) -> Vec<Event> {
         let own = |event: &Event| -> Option<Event> {
@@ -177,6 +189,14 @@ mod tests {
             exported.iter().map(|e| Event::check(e.as_written(None), NOW).unwrap()).collect();
         assert_eq!(imported, exported);
         assert_eq!(marketing(&of(&imported)), State::Revoked);
+        // Whoever has it under the hash learns nothing from it under the name, nor the other way about.
+        let before = back.clone();
+        for event in imported {
+            back.learn(event);
+        }
+        assert_eq!(back, before);
+        let named = of(&exported.into_iter().filter(|event| event.kind == Kind::Erase).collect::<Vec<_>>());
+        assert!(!named.clone().recall(&of(&[]).buried(hash(), NOW)));
         let mine = r#"{"recipient":"+15550000001","kind":"erase","occurred_at":"2026-01-31T09:30:00Z","actor":"person","source":"crm"}"#;
         let problems = Event::check(serde_json::from_str(mine).unwrap(), NOW).unwrap_err();
         assert!(problems[0].contains("use DELETE"), "{problems:?}");

@@ -77,13 +77,16 @@ pub(super) struct Numbering {
     /// Locked while Redis is asked, so that an answer about fewer names never replaces one about more.
     names: Mutex<Vec<String>>,
     form: Form,
+    /// The key that the store must have, if one is configured.
+    key: Option<Redacted<[u8; 32]>>,
     identity: Identities,
     wordings: Arc<Wordings>,
 }
 
 impl Numbering {
     pub(super) fn new(names: Names, identity: Identities) -> Self {
-        Self { names: Mutex::new(names.tenants), form: names.form, identity, wordings: names.wordings }
+        let Names { tenants, form, key, wordings } = names;
+        Self { names: Mutex::new(tenants), form, key, identity, wordings }
     }
 
     /// Learns who the store is, or makes sure that it is still the same.
@@ -112,7 +115,7 @@ impl Numbering {
         terms: Arc<[Terms]>,
     ) -> Result<(), RedisFault> {
         let settled = self.ask(connection, names, terms).await;
-        if let Err(RedisFault::TenantsChanged | RedisFault::OtherForm(_)) = settled {
+        if let Err(RedisFault::TenantsChanged | RedisFault::OtherForm(_) | RedisFault::OtherKey) = settled {
             // Every record would be read under another tenant's number, or not be found.
             self.identity.store(None);
         }
@@ -129,7 +132,11 @@ impl Numbering {
         let known = self.identity.load_full();
         let known_tenants = known.as_ref().map(|known| known.tenants.as_slice()).unwrap_or_default();
         let tenants = number(connection, names, known_tenants).await?;
-        let secret = share_secret(connection, known.as_ref().map(|known| known.naming.secret())).await?;
+        let own = known.as_ref().map(|known| known.naming.secret()).or(self.key.as_ref());
+        let secret = share_secret(connection, own).await?;
+        if self.key.as_ref().is_some_and(|key| *key.danger_reveal() != secret) {
+            return Err(RedisFault::OtherKey);
+        }
         let other = |known: &Identity| *known.naming.secret().danger_reveal() != secret;
         if !tenants.starts_with(known_tenants) || known.as_deref().is_some_and(other) {
             return Err(RedisFault::TenantsChanged);

@@ -156,6 +156,7 @@ pub(crate) fn settings(file: &Path) -> Settings {
         tenants: vec!["acme".into(), "umbrella".into()],
         terms: Vec::new(),
         form: Form::Plain,
+        recipients_key: None,
     }
 }
 

@@ -277,7 +277,9 @@ fn hashes_travel_with_their_key(hashed: bool, mut start: impl FnMut(&str) -> Ser
     from.printed(&["consent", "export", "-o", "all.ndjson"]);
     from.printed(&["consent", "export", "-o", "all.csv"]);
     let lines = from.read("all.ndjson");
-    assert!(lines.lines().next().unwrap().contains("\"kind\":\"erase\""), "tombstones first: {lines}");
+    // Among hashes a tombstone stands in the person's own place, and any order will do.
+    let first = lines.lines().next().unwrap();
+    assert!(hashed || first.contains("\"kind\":\"erase\""), "tombstones first: {lines}");
     let foreign = start(&format!("[privacy]\n{form}"));
     for file in ["all.ndjson", "all.csv"] {
         foreign.write(file, &from.read(file));

@@ -49,6 +49,7 @@ holds_for!(
     tenants_know_nothing_of_each_other,
     tenants_keep_their_records_when_the_configuration_is_reordered,
     a_pending_grant_waits_for_its_confirmation_in_any_order,
+    a_person_of_many_events_costs_no_more_than_their_share,
     a_legacy_grant_is_marked_undoes_no_withdrawal_and_ends_when_the_tenant_says,
     wordings_keep_their_numbers_however_the_table_is_written,
     a_grant_to_an_unlisted_wording_ends_with_the_older_ones,

@@ -85,6 +85,14 @@ impl Bench {
         }
     }
 
+    /// Every key and value of the server, whatever stands in its files.
+    pub(crate) fn values(&self) -> Vec<u8> {
+        match self {
+            Self::Folder(_) => self.bytes(),
+            Self::Server(server) => of_server(server),
+        }
+    }
+
     /// The same without waiting for the store to close: enough to see that a search finds what is there.
     pub(crate) fn bytes_while_open(&self) -> Vec<u8> {
         self.bytes()

@@ -12,7 +12,7 @@ use http::request::Parts;
 use optgate::consent::record::{Slot, State};
 use optgate::consent::{Category, CategorySet, E164, GateRecord, Lookup, Timestamp, Validity, plan};
 use optgate::policy::facts::SenderScope;
-use optgate::policy::{Addressee, Facts, Policy, Settings, WindowKnowledge, decide};
+use optgate::policy::{Addressee, Confirmation, Facts, Policy, Settings, WindowKnowledge, decide};
 use optgate::wire::classify::{CatalogueAnswer, TemplateEntry, classify};
 use optgate::wire::identify::{BareNumbers, identify};
 use optgate::wire::recognize::{self, Context, Head, Inspect, Recognized};
@@ -103,6 +103,7 @@ fn decide_one_grant(bencher: Bencher) {
                 headline: Category::Utility,
                 validity: &Validity::UNLIMITED,
                 window: WindowKnowledge::NotLearnt,
+                confirmation: Confirmation::NotReserved,
             },
         )
     });
@@ -131,6 +132,7 @@ fn all_stages_but_the_lookup(bencher: Bencher) {
             headline: classified.headline,
             validity: &Validity::UNLIMITED,
             window: WindowKnowledge::NotLearnt,
+            confirmation: Confirmation::NotReserved,
         };
         (identified, decide(&policy, &facts))
     });

@@ -129,7 +129,7 @@ pub(super) async fn post(
             "this token may check only senders of the tenants that it is confined to",
         ));
     }
-    Ok(Json(answer(&control.judge.judge(&send).await)))
+    Ok(Json(answer(&control.judge.preview(&send).await)))
 }
 
 impl CheckAsWritten {

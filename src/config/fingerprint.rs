@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::layer::{Entry, Node, Table};
 
 /// What a running gate takes over from a file that changed; everything else waits for a restart.
-const RELOADED: [&str; 3] = ["tenants", "admin.tokens", "policy"];
+const RELOADED: [&str; 4] = ["tenants", "admin.tokens", "policy", "opt_out"];
 
 /// A digest of each key's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod settings;
 mod store;
 mod tenants;
 mod value;
+mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ use super::value::{
     address, categories, certificates_file, count, listed, millis, non_empty_list, one_of, origin, owned,
     parsed, parsed_unseen, path, readable_file, seconds, size, span, switch,
 };
-use super::{Fingerprint, Origin};
+use super::{Fingerprint, Origin, words};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_S: u64 = 86_400;
@@ -28,7 +28,8 @@ const DAY_S: u64 = 86_400;
 /// The whole configuration.
 pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let data_dir = root.value("data_dir", path);
-    let tenants = tenants::tenants(root);
+    let opt_out = root.optional_table("opt_out", words::opt_out);
+    let tenants = tenants::tenants(root, opt_out.as_ref().and_then(Option::as_ref));
     let proxy = root.table("proxy", proxy);
     let admin =
         root.table("admin", |section| admin(section, tenants.as_deref().map(tenants::names).as_deref()));
@@ -65,7 +66,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         decisions: decisions?,
         policy: policy?,
         webhook: webhook?,
-        tenants,
+        tenants: tenants.hearing(opt_out?.unwrap_or_default()),
         webhook_urls,
         log: log?,
         origin: Origin::default(),

@@ -9,10 +9,12 @@ use http::Uri;
 use crate::consent::evidence::EvidenceField;
 use crate::consent::tenant::{DEFAULT_TENANT, OptInRules, Sender, Tenant, Tenants};
 use crate::consent::terms::{MAX_WORDINGS, Terms, Wording};
+use crate::consent::words::OptOut;
 use crate::consent::{E164, Timestamp};
 
 use super::section::{Section, Wrong};
 use super::value::{non_empty_list, one_of, owned, parsed, parsed_unseen, switch, web_address};
+use super::words;
 
 /// A tenant as written.
 pub(super) struct Written {
@@ -54,11 +56,14 @@ impl<T: Ord + Clone> Unique<T> {
 }
 
 /// Every `[[tenants]]`.
-pub(super) fn tenants(root: &Section<'_>) -> Option<Vec<Written>> {
+///
+/// Those that do not say how they hear people out do it as the whole gate does.
+pub(super) fn tenants(root: &Section<'_>, opt_out: Option<&OptOut>) -> Option<Vec<Written>> {
     let (names, ids) = (Unique::default(), Unique::default());
     let relayed = root.place_of("webhook").is_some();
     root.tables("tenants", |section| {
         let name = section.value("name", parsed(NAME, name));
+        let own = section.optional_table("opt_out", words::opt_out);
         let tenant = tenant(section, name.clone());
         let senders = section.tables("senders", |section| {
             let sender = sender(section, relayed);
@@ -66,7 +71,8 @@ pub(super) fn tenants(root: &Section<'_>) -> Option<Vec<Written>> {
             sender
         });
         names.check(section, "name", name.as_ref());
-        Some(Written { tenant: tenant?, senders: senders? })
+        let opt_out = own?.or_else(|| opt_out.cloned()).unwrap_or_default();
+        Some(Written { tenant: Tenant { opt_out, ..tenant? }, senders: senders? })
     })
 }
 

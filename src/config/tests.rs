@@ -545,3 +545,21 @@ fn the_configurations_of_the_corpus_and_the_bench_are_read() {
     );
     assert_eq!(config(&corpus).admin.tokens[0].scopes, [Scope::Admin]);
 }
+
+#[test]
+fn every_mistake_in_opt_out_words_is_named_with_its_field() {
+    for (wrong, field) in [
+        ("scope = 'all'", "tenants[0].opt_out.scope"),
+        ("packs = ['xx']", "tenants[0].opt_out.packs"),
+        ("packs = []", "tenants[0].opt_out.packs"),
+        ("stop = ['!!!']", "tenants[0].opt_out.stop"),
+        ("stop = 'basta'", "tenants[0].opt_out.stop"),
+        ("stop = ['Hola']\nresume = ['hola!']", "tenants[0].opt_out.resume"),
+        ("stop = ['Hola']\nignore = ['HOLA']", "tenants[0].opt_out.ignore"),
+        ("stops = ['x']", "tenants[0].opt_out.stops"),
+    ] {
+        let toml = format!("[[tenants]]\nname = 'acme'\n[tenants.opt_out]\n{wrong}");
+        let found = written(&toml).problems().join("\n");
+        assert!(found.contains(field), "{wrong}: {found}");
+    }
+}

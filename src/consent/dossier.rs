@@ -14,11 +14,13 @@ use super::record::{Record, SERVICE_WINDOW};
 use super::time::Timestamp;
 
 mod basis;
+mod confirmation;
 mod erasure;
 mod ruling;
 mod stored;
 
 pub use basis::{Basis, Role};
+pub use confirmation::Confirmable;
 
 /// How many other identities a person may have; a longer list is somebody's mistake.
 pub const MAX_LINKS: usize = 32;
@@ -177,6 +179,7 @@ impl Dossier {
         let inbound = self.events.values().filter(|e| e.kind == Kind::Inbound).map(Event::effective_at).max();
         Record {
             categories: Category::ALL.map(|c| self.category_record(c)),
+            confirm_until: self.confirmable().map(|stop| stop.until),
             window_until: inbound.map(|at| at.plus(SERVICE_WINDOW)),
             seq: u32::try_from(self.events.len().saturating_add(self.links.len())).unwrap_or(u32::MAX),
             linked: !self.links.is_empty(),

@@ -77,6 +77,8 @@ named! {
         Consent = "consent",
         /// The customer service window is open.
         Window = "window",
+        /// It is the one message that may confirm the recipient's stop.
+        Confirmation = "confirmation",
         /// The store was away and the policy lets this category pass then.
         FailOpen = "fail_open",
         /// The policy lets this kind of request pass without asking anybody's record: a group, a steering write.

@@ -93,6 +93,8 @@ pub struct CategoryRecord {
 pub struct Record {
     /// By [`Category::index`].
     pub categories: [CategoryRecord; 5],
+    /// Until when one service message may confirm that the person stopped it.
+    pub confirm_until: Option<Timestamp>,
     /// When the customer service window closes or closed.
     pub window_until: Option<Timestamp>,
     /// How many events it rests on; grows with every change.
@@ -120,6 +122,11 @@ impl Record {
             slot.legacy = category.legacy;
             slot.wording = numbers.of(category.wording.as_deref());
         }
+        // A withdrawal has no end: the place of one says until when it may be confirmed.
+        if let (Some(until), Some(slot)) = (self.confirm_until, gate.slots.get_mut(Category::Service.index()))
+        {
+            slot.until = until.as_secs_u32();
+        }
         gate
     }
 }
@@ -129,7 +136,7 @@ impl Record {
 pub struct Slot {
     /// Where the recipient stands.
     pub state: State,
-    /// When a grant ends, in seconds since the epoch; 0 is never.
+    /// When a grant ends, in seconds since the epoch; 0 is never. Of a withdrawal of service messages: until when one may confirm it; 0 is not at all.
     pub until: u32,
     /// Which wording it was given to, by the store's number; 0 is unnumbered.
     pub wording: u8,
@@ -208,6 +215,12 @@ impl GateRecord {
     /// Whether the customer service window is open now.
     pub fn window_open(&self, now: Timestamp) -> bool {
         self.window_until > now.as_secs_u32()
+    }
+
+    /// Whether one service message may confirm the person's stop now, unless one has: the store knows.
+    pub fn confirmable(&self, now: Timestamp) -> bool {
+        let service = self.slots.get(Category::Service.index()).copied().unwrap_or_default();
+        service.state == State::Revoked && service.until > now.as_secs_u32()
     }
 
     /// Whether caching this record while invalidations may be lost could let a send through.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::evidence::EvidenceField;
 use super::phone::E164;
 use super::terms::Terms;
+use super::words::OptOut;
 
 /// A tenant's number in the store: allocated once, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,8 @@ pub struct Tenant {
     pub grants_expire_after: Option<Duration>,
     /// When its grants end by what the tenant says.
     pub terms: Terms,
+    /// The words by which people stop and resume its messages.
+    pub opt_out: OptOut,
 }
 
 impl Tenant {
@@ -57,6 +60,7 @@ impl Tenant {
             double_opt_in: false,
             grants_expire_after: None,
             terms: Terms::default(),
+            opt_out: OptOut::default(),
         }
     }
 }
@@ -104,6 +108,15 @@ impl Tenants {
         let all = if closed { all } else { vec![Tenant::named(DEFAULT_TENANT)] };
         let senders = senders.into_iter().map(|s| (s.phone_number_id.clone(), s)).collect();
         Self { all, senders, closed, retired: BTreeSet::new(), home: 0 }
+    }
+
+    /// The same, where the default tenant hears people out in this way; configured tenants say so themselves.
+    #[must_use]
+    pub fn hearing(mut self, opt_out: OptOut) -> Self {
+        if let (false, Some(home)) = (self.closed, self.all.get_mut(self.home)) {
+            home.opt_out = opt_out;
+        }
+        self
     }
 
     /// What these become when the configuration says something else while the gate runs.

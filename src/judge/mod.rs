@@ -3,6 +3,8 @@
 //! One judge serves the proxy, the check endpoint and the tests, so that what is previewed is what is enforced.
 //! Knows neither HTTP nor how a refusal is written.
 
+mod confirming;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,12 +15,14 @@ use crate::consent::tenant::{Sender, Sending, Tenants};
 use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp, Validity};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
-use crate::policy::{Addressee, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
+use crate::policy::{Addressee, Confirmation, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
 use crate::wire::classify::{CatalogueAnswer, Classified, classify};
 use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, Readings as People, identify};
+
+use confirming::{Confirming, confirmed};
 
 /// What a judge works with.
 #[derive(Clone)]
@@ -78,6 +82,7 @@ pub struct Grounds {
     tenant: usize,
     people: People,
     classified: Classified,
+    confirmation: Confirmation,
 }
 
 /// A decision with what it was made of.
@@ -87,6 +92,7 @@ struct Decided {
     window: WindowKnowledge,
     policy: Arc<Policy>,
     at: Timestamp,
+    confirmation: Confirmation,
 }
 
 /// The store's answers about everybody whom a send could reach.
@@ -141,19 +147,20 @@ impl Judge {
         self.inner.tenants.load().tenant_of(phone_number_id)
     }
 
-    /// Judges one send by the tenants of now.
-    ///
-    /// # Cancel safety
-    /// As [`Judge::judge_among`].
-    pub async fn judge(&self, send: &Send<'_>) -> Judgement {
-        self.judge_among(&self.tenants(), send).await
+    /// Judges by the tenants of now what a send would come to, and changes nothing.
+    pub async fn preview(&self, send: &Send<'_>) -> Judgement {
+        self.judge_as(&self.tenants(), send, Confirming::IfFree).await
     }
 
     /// Judges one send of a snapshot's tenants: ③ identify, ④ classify, ⑤ look up, ⑥ decide.
     ///
     /// # Cancel safety
-    /// Nothing is changed by judging; a dropped future leaves no trace.
+    /// Judging changes nothing, except that the one confirmation of a stop is reserved for the send that it permits. It is not given back.
     pub async fn judge_among(&self, tenants: &Tenants, send: &Send<'_>) -> Judgement {
+        self.judge_as(tenants, send, Confirming::Reserve).await
+    }
+
+    async fn judge_as(&self, tenants: &Tenants, send: &Send<'_>, confirming: Confirming) -> Judgement {
         let sender = match tenants.sending(&send.sender) {
             Sending::Known(sender) => Some(sender),
             Sending::Default | Sending::Unknown => None,
@@ -161,17 +168,19 @@ impl Judge {
         let tenant = tenants.tenant_of(&send.sender);
         let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
         let (classified, listed) = self.classify(send, sender);
-        let mut decided = self.decide(tenant, &identified, &classified).await;
+        let mut decided = self.decide(tenant, &identified, &classified, confirming).await;
         if decided.answers.count > 1 && decided.answers.source == Source::Store {
             // While one of several people was looked up, another may have said no; by now all of them are cached.
             let waited = decided.answers.took;
-            decided = self.decide(tenant, &identified, &classified).await;
+            let confirming = confirming.after(decided.confirmation);
+            decided = self.decide(tenant, &identified, &classified, confirming).await;
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
+        let grounds = grounds(&decided, tenant, &identified, classified);
         let answers = decided.answers;
         Judgement {
-            grounds: grounds(&decided.decision, tenant, &identified, classified),
+            grounds,
             decision: decided.decision,
             tenant,
             window: Some(decided.window).filter(|_| classified.needs.contains(Category::Service)),
@@ -190,7 +199,8 @@ impl Judge {
     /// The denial that the send gets now.
     pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
         let people = Identified::Readings(grounds.people.clone());
-        match self.decide(Some(grounds.tenant), &people, &grounds.classified).await.decision {
+        let confirming = Confirming::As(grounds.confirmation);
+        match self.decide(Some(grounds.tenant), &people, &grounds.classified, confirming).await.decision {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }
@@ -202,6 +212,7 @@ impl Judge {
         tenant: Option<usize>,
         identified: &Identified,
         classified: &Classified,
+        confirming: Confirming,
     ) -> Decided {
         let answers = self.look_up(tenant, identified).await;
         let window = self.window_knowledge(tenant, classified, &answers).await;
@@ -216,9 +227,16 @@ impl Judge {
             headline: classified.headline,
             validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED),
             window,
+            confirmation: confirming.known(),
         };
-        let decision = decide(&policy, &facts);
-        Decided { decision, answers, window, policy, at }
+        let mut decision = decide(&policy, &facts);
+        let mut confirmation = facts.confirmation;
+        if let (Some(tenant), Some(confirmed)) = (tenant, confirmed(&policy, &facts, &decision))
+            && self.may_confirm(tenant, identified, &answers, confirming).await
+        {
+            (decision, confirmation) = (confirmed, Confirmation::Reserved);
+        }
+        Decided { decision, answers, window, policy, at, confirmation }
     }
 
     fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> (Classified, Option<bool>) {
@@ -282,14 +300,15 @@ impl Judge {
 }
 
 fn grounds(
-    decision: &Decision,
+    decided: &Decided,
     tenant: Option<usize>,
     identified: &Identified,
     classified: Classified,
 ) -> Option<Grounds> {
-    match (decision, tenant, identified) {
+    match (&decided.decision, tenant, identified) {
         (Decision::Allow(_), Some(tenant), Identified::Readings(people)) => {
-            Some(Grounds { tenant, people: people.clone(), classified })
+            let confirmation = decided.confirmation;
+            Some(Grounds { tenant, people: people.clone(), classified, confirmation })
         }
         (Decision::Allow(_) | Decision::Deny(_), _, _) => None,
     }

@@ -2,7 +2,7 @@
 //!
 //! Pure: reads no clock, no store, no socket. Everything arrives as [`Facts`], so a decision can be replayed from the decision log.
 
-use super::facts::{Addressee, Facts, SenderScope, WindowKnowledge};
+use super::facts::{Addressee, Confirmation, Facts, SenderScope, WindowKnowledge};
 use super::permit::{Denial, Permit};
 use super::settings::{FailureStance, Groups, Mode, Policy, ServiceWindow, Steering};
 use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Standing};
@@ -107,6 +107,12 @@ fn person(
         Lookup::Unavailable => return unavailable(policy, category),
     };
     match (category, record.standing(category, facts.validity, facts.now)) {
+        // The one answer to a stop; whoever asks has reserved it.
+        (Category::Service, Standing::Revoked)
+            if facts.confirmation == Confirmation::Reserved && record.confirmable(facts.now) =>
+        {
+            Ok(Basis::Confirmation)
+        }
         // A person's own revoke wins over every exemption, the service window included: they said no.
         (_, Standing::Revoked) => Err(DenyReason::ConsentRevoked),
         (Category::Service, _) if record.window_open(facts.now) => Ok(Basis::Window),
@@ -169,9 +175,10 @@ fn weaker(basis: Basis) -> u8 {
     match basis {
         Basis::Consent => 0,
         Basis::Window => 1,
-        Basis::Policy => 2,
-        Basis::FailOpen => 3,
-        Basis::Shadow => 4,
+        Basis::Confirmation => 2,
+        Basis::Policy => 3,
+        Basis::FailOpen => 4,
+        Basis::Shadow => 5,
     }
 }
 

@@ -29,6 +29,15 @@ pub enum WindowKnowledge {
     Unavailable,
 }
 
+/// Whether this send is the one that may confirm a person's stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// It is reserved for this send alone.
+    Reserved,
+    /// It is not.
+    NotReserved,
+}
+
 /// Whether the sender may send through this gate at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SenderScope {
@@ -55,4 +64,6 @@ pub struct Facts<'a> {
     pub validity: &'a Validity,
     /// What is known of customer service windows.
     pub window: WindowKnowledge,
+    /// Whether it may confirm a stop.
+    pub confirmation: Confirmation,
 }

@@ -167,6 +167,7 @@ fn allow_value(allowed: Option<Allowed>) -> HeaderValue {
     match allowed {
         Some(Allowed::On(Basis::Consent)) => HeaderValue::from_static("allow; basis=consent"),
         Some(Allowed::On(Basis::Window)) => HeaderValue::from_static("allow; basis=window"),
+        Some(Allowed::On(Basis::Confirmation)) => HeaderValue::from_static("allow; basis=confirmation"),
         Some(Allowed::On(Basis::Policy)) => HeaderValue::from_static("allow; basis=policy"),
         Some(Allowed::On(Basis::FailOpen)) => HeaderValue::from_static("allow; basis=fail_open"),
         Some(Allowed::On(Basis::Shadow)) | None => HeaderValue::from_static("allow; basis=shadow"),

@@ -5,6 +5,7 @@
 
 mod burial;
 mod cache;
+mod confirming;
 mod embedded;
 mod erasure;
 mod error;
@@ -40,6 +41,7 @@ use crate::consent::terms::{Terms, Validity, WordingNumbers};
 use crate::consent::{Clock, Event, Lookup, RecipientKey, TenantId};
 use crate::metrics::Metrics;
 
+pub use confirming::Ask as ConfirmationAsk;
 pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};

@@ -6,13 +6,12 @@ use aws_lc_rs::digest;
 
 use super::Relay;
 use crate::consent::dossier::Provenance;
-use crate::consent::words::{Wish, Words};
+use crate::consent::tenant::Tenants;
+use crate::consent::words::{OptOut, SAID, Wish};
 use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
 use crate::store::{Incoming, StoreError};
 use crate::wire::webhook::{Inbound, Notice, Person, Reading, Status, What};
 
-/// The source of what a person wrote. A resume lifts a stop of its own source only.
-const SAID: &str = "whatsapp:word";
 /// The source of the provider's own switch, which a failed send tells of as well.
 const PREFERENCE: &str = "whatsapp:user_preferences";
 /// The source of everything else.
@@ -22,22 +21,23 @@ const STOPPED_MARKETING: u64 = 131_050;
 
 /// Has the store keep what a webhook tells. Returns once it is durable and in force on this node.
 pub(super) async fn learn(relay: &Relay, reading: &Reading) -> Result<(), StoreError> {
-    let words = Words::default();
+    let tenants = relay.judge.tenants();
     let lessons: Vec<Incoming> =
-        reading.notices.iter().flat_map(|notice| lessons(relay, &words, notice)).collect();
+        reading.notices.iter().flat_map(|notice| lessons(relay, &tenants, notice)).collect();
     if lessons.is_empty() {
         return Ok(());
     }
     relay.store.apply(lessons).await.map(drop)
 }
 
-fn lessons(relay: &Relay, words: &Words, notice: &Notice) -> Vec<Incoming> {
+fn lessons(relay: &Relay, tenants: &Tenants, notice: &Notice) -> Vec<Incoming> {
     // Whoever it was told to does not send through this gate.
-    let Some(tenant) = relay.judge.tenant_of(&notice.sender) else { return Vec::new() };
+    let Some(tenant) = tenants.tenant_of(&notice.sender) else { return Vec::new() };
+    let Some(opt_out) = tenants.all().get(tenant).map(|tenant| &tenant.opt_out) else { return Vec::new() };
     let incoming = |(event, provenance)| Incoming { tenant, event, provenance };
     let told = Told { notice, received_at: relay.clock.now() };
     match &notice.what {
-        What::Inbound(inbound) => told.inbound(inbound, words),
+        What::Inbound(inbound) => told.inbound(inbound, opt_out),
         What::Preference(wish) => told.preference(*wish),
         What::Status(status) => told.status(status),
         What::Moved(now) => told.moved(now),
@@ -57,22 +57,23 @@ struct Told<'a> {
 
 impl Told<'_> {
     /// A message or call: the window, and the wish if it is one word.
-    fn inbound(&self, inbound: &Inbound, words: &Words) -> Vec<Lesson> {
+    fn inbound(&self, inbound: &Inbound, opt_out: &OptOut) -> Vec<Lesson> {
         let id = short(&inbound.id);
         let mut lessons = Vec::new();
         if inbound.opens_window {
             lessons.extend(self.event(Kind::Inbound, Actor::Person, (WEBHOOK, format!("w-{id}"))));
         }
-        let wishes: Vec<Wish> = inbound.texts.iter().filter_map(|text| words.wish(text)).collect();
+        let wishes: Vec<Wish> = inbound.texts.iter().filter_map(|text| opt_out.words.wish(text)).collect();
         // A button whose payload says one thing and whose title another: the stop counts.
         let wish = wishes.iter().find(|wish| **wish == Wish::Stop).or(wishes.first());
-        let (kind, name) = match wish {
-            Some(Wish::Stop) => (Kind::Revoke, "stop"),
-            Some(Wish::Resume) => (Kind::Resume, "resume"),
+        let (kind, name, categories) = match wish {
+            Some(Wish::Stop) => (Kind::Revoke, "stop", opt_out.scope.categories()),
+            // It lifts whatever a word stopped, by whatever scope, and grants nothing.
+            Some(Wish::Resume) => (Kind::Resume, "resume", None),
             None => return lessons,
         };
         let said = self.event(kind, Actor::Person, (SAID, format!("w-{id}-{name}")));
-        lessons.extend(said.map(|lesson| about(lesson, all_but_service())));
+        lessons.extend(said.map(|lesson| about(lesson, categories)));
         lessons
     }
 
@@ -84,7 +85,7 @@ impl Told<'_> {
         };
         let id = format!("p-{}-{name}", self.notice.at.as_secs_u32());
         let told = self.event(kind, Actor::Provider, (PREFERENCE, id));
-        told.map(|lesson| about(lesson, CategorySet::of(Category::Marketing))).into_iter().collect()
+        told.map(|lesson| about(lesson, Some(CategorySet::of(Category::Marketing)))).into_iter().collect()
     }
 
     /// A failed marketing template tells that the person had used that switch.
@@ -94,7 +95,7 @@ impl Told<'_> {
         }
         let id = format!("s-{}", short(&status.id));
         let told = self.event(Kind::Revoke, Actor::Provider, (PREFERENCE, id));
-        told.map(|lesson| about(lesson, CategorySet::of(Category::Marketing))).into_iter().collect()
+        told.map(|lesson| about(lesson, Some(CategorySet::of(Category::Marketing)))).into_iter().collect()
     }
 
     /// Withdrawals follow a person to another number or id, grants do not: the number may belong to somebody else by now.
@@ -136,13 +137,8 @@ impl Told<'_> {
     }
 }
 
-fn about((event, provenance): Lesson, categories: CategorySet) -> Lesson {
-    (Event { categories: Some(categories), ..event }, provenance)
-}
-
-/// What a stop word withdraws: answers to what the person writes stay allowed while the service window is open.
-fn all_but_service() -> CategorySet {
-    Category::ALL.into_iter().filter(|category| *category != Category::Service).collect()
+fn about((event, provenance): Lesson, categories: Option<CategorySet>) -> Lesson {
+    (Event { categories, ..event }, provenance)
 }
 
 fn split(person: &Person) -> Option<(Recipient, Vec<Recipient>)> {

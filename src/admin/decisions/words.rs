@@ -23,6 +23,10 @@ pub(super) fn why(line: &Line, consent: &Consent) -> String {
             "Allowed, because the recipient had written to {tenant} within the 24 hours before{}.",
             event(consent)
         ),
+        (Some(true), Some("confirmation"), _) => format!(
+            "Allowed once, as the one message that may confirm a stop within five minutes{}.",
+            event(consent)
+        ),
         (Some(true), Some("fail_open"), _) => format!(
             "Let pass without knowing: the consent store did not answer, and the policy's failure_stance for {kind} is open."
         ),

@@ -61,7 +61,7 @@ impl Dossier {
     }
 
     /// Whether an event grants a category: one that confirms another does so only together with that one, whichever came first.
-    fn grants(&self, event: &Event, category: Category) -> bool {
+    pub(super) fn grants(&self, event: &Event, category: Category) -> bool {
         event.is_grant_of(category)
             && !event.pending
             && event.confirms.as_ref().is_none_or(|first| {
@@ -91,7 +91,7 @@ impl Dossier {
         })
     }
 
-    fn latest(&self, wanted: impl Fn(&Event) -> bool) -> Option<&Event> {
+    pub(super) fn latest(&self, wanted: impl Fn(&Event) -> bool) -> Option<&Event> {
         self.events
             .values()
             .filter(|e| wanted(e))

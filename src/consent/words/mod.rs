@@ -2,14 +2,20 @@
 //!
 //! Owns the packs of words and how a message is compared with them. Knows neither where the message came from nor what follows from it.
 
-use std::collections::HashMap;
+mod opt_out;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
+pub use opt_out::{OptOut, Scope};
+
 /// The packs, one row for each language and source.
 const PACKS: &str = include_str!("packs.txt");
+/// The source of events that rest on a word. A resume lifts a stop of its own source only.
+pub const SAID: &str = "whatsapp:word";
 /// A longer message says more than a word; its bytes are not even looked at.
 const MAX_BYTES: usize = 256;
 
@@ -23,7 +29,7 @@ pub enum Wish {
 }
 
 /// The words that a tenant listens to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
     /// By [`plain`] form.
     wishes: HashMap<Box<str>, Wish, ahash::RandomState>,
@@ -32,6 +38,8 @@ pub struct Words {
 /// The tenant's changes to the packs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
+    /// The languages whose packs are listened to; `None` is all of them.
+    pub packs: Option<BTreeSet<String>>,
     /// More words that stop.
     pub stop: Vec<String>,
     /// More words that resume.
@@ -43,16 +51,13 @@ pub struct Changes {
 /// One row of the packs.
 #[derive(Clone, Copy, Debug)]
 struct Row {
+    language: &'static str,
     wish: Wish,
     on: bool,
     words: &'static str,
 }
 
-static BY_DEFAULT: LazyLock<Words> = LazyLock::new(|| {
-    let on = rows().filter(|row| row.on);
-    let words = on.flat_map(|row| row.words.split(',').map(move |word| (plain(word).into(), row.wish)));
-    Words { wishes: words.collect() }
-});
+static BY_DEFAULT: LazyLock<Words> = LazyLock::new(|| Words::of_packs(|_| true));
 
 impl Default for Words {
     fn default() -> Self {
@@ -63,7 +68,8 @@ impl Default for Words {
 impl Words {
     /// The packs with a tenant's changes. A word that both stops and resumes stops.
     pub fn new(changes: &Changes) -> Self {
-        let mut words = Self::default();
+        let mut words =
+            Self::of_packs(|language| changes.packs.as_ref().is_none_or(|packs| packs.contains(language)));
         for word in &changes.ignore {
             words.wishes.remove(plain(word).as_str());
         }
@@ -78,6 +84,13 @@ impl Words {
         words
     }
 
+    /// The words that are on by default in the packs of some languages.
+    fn of_packs(wanted: impl Fn(&str) -> bool) -> Self {
+        let on = rows().filter(|row| row.on && wanted(row.language));
+        let words = on.flat_map(|row| row.words.split(',').map(move |word| (plain(word).into(), row.wish)));
+        Self { wishes: words.collect() }
+    }
+
     /// What a whole message means; `None` for anything that says more than a word.
     pub fn wish(&self, message: &str) -> Option<Wish> {
         if message.len() > MAX_BYTES {
@@ -90,6 +103,16 @@ impl Words {
 /// Whether a tenant's word can ever be a message: it has a letter or digit and is short enough.
 pub fn is_word(text: &str) -> bool {
     text.len() <= MAX_BYTES && !plain(text).is_empty()
+}
+
+/// The languages that there are packs for.
+pub fn languages() -> BTreeSet<&'static str> {
+    rows().map(|row| row.language).collect()
+}
+
+/// Whether two texts are one word.
+pub fn is_same_word(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
 }
 
 /// The form in which words are compared: compatibility-decomposed, accents and case gone, letters and digits with single spaces between.
@@ -129,7 +152,7 @@ fn rows() -> impl Iterator<Item = Row> {
 fn row(line: &'static str) -> Option<Row> {
     let line = line.split('#').next()?;
     let mut cells = line.split('|').map(str::trim);
-    let _language = cells.next()?;
+    let language = cells.next()?;
     let wish = match cells.next()? {
         "stop" => Wish::Stop,
         "resume" => Wish::Resume,
@@ -139,7 +162,7 @@ fn row(line: &'static str) -> Option<Row> {
     let words = cells.next()?;
     // The source is for the reader of the file; a row without one is no row.
     cells.next().filter(|source| !source.is_empty())?;
-    Some(Row { wish, on, words })
+    Some(Row { language, wish, on, words })
 }
 
 #[cfg(test)]
@@ -241,6 +264,7 @@ mod tests {
             stop: vec!["No más".into(), "yes".into(), "🛑".into()],
             resume: vec!["yes".into(), "hola".into()],
             ignore: vec!["CANCEL".into(), "end".into()],
+            packs: None,
         };
         let words = Words::new(&changes);
         for (message, wish) in [
@@ -255,5 +279,20 @@ mod tests {
         ] {
             assert_eq!(words.wish(message), wish, "{message}");
         }
+    }
+
+    #[test]
+    fn a_tenant_listens_to_the_languages_that_it_chose() {
+        let words =
+            Words::new(&Changes { packs: Some(BTreeSet::from(["de".to_owned()])), ..Changes::default() });
+        for (message, wish) in [
+            ("Abmelden", Some(Wish::Stop)),
+            ("wieder anmelden", Some(Wish::Resume)),
+            ("stop", None),
+            ("arrêt", None),
+        ] {
+            assert_eq!(words.wish(message), wish, "{message}");
+        }
+        assert!(languages().contains("de"));
     }
 }

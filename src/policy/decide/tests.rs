@@ -16,6 +16,7 @@ fn record(states: &[(Category, State)], window_open: bool) -> Lookup {
 
 fn facts(lookups: &[Lookup], needs: Category) -> Facts<'_> {
     Facts {
+        confirmation: Confirmation::NotReserved,
         now: NOW,
         sender: SenderScope::Permitted,
         addressee: Addressee::People { lookups, ambiguous: false },

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use crate::consent::TenantId;
 use crate::consent::terms::Terms;
-use crate::store::erasure::Wanted;
+use crate::store::confirming::Wanted;
+use crate::store::erasure;
 use crate::store::learning::Lesson;
 use crate::store::rows::Checkpoints;
 use crate::store::wordings::AllNumbers;
@@ -22,11 +23,13 @@ pub(super) enum Job {
     /// Learn events.
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Erase somebody.
-    Erase(Ask<Wanted, Erasure>),
+    Erase(Ask<erasure::Wanted, Erasure>),
     /// Keep an account's template list.
     Templates(Ask<(String, Vec<u8>), ()>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
+    /// Reserve the confirmation of a stop.
+    Confirm(Ask<Wanted, bool>),
     /// Give tenants, and the wordings that they list, their numbers.
     Number(Ask<Named, Numbered>),
     /// Find or make a secret.
@@ -65,6 +68,7 @@ impl Job {
             | Self::Templates(_)
             | Self::Number(_)
             | Self::Checkpoint(_)
+            | Self::Confirm(_)
             | Self::Secret(_)
             | Self::Close(_) => 1,
             Self::Wake => 0,
@@ -78,6 +82,7 @@ impl Job {
             Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
+            Self::Confirm(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),
             Self::Wake => {}

@@ -2,6 +2,7 @@
 
 mod batch;
 mod cleaning;
+mod confirming;
 mod jobs;
 mod rewrite;
 mod row;

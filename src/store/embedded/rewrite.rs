@@ -19,7 +19,7 @@ use crate::store::place::Place;
 
 use super::row::Row;
 use super::tables::{
-    self, Bytes, CHECKPOINTS, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS, WORDINGS,
+    self, Bytes, CHECKPOINTS, CONFIRMED, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS, WORDINGS,
 };
 
 /// How many people are copied between two looks at what else is to be done.
@@ -174,6 +174,7 @@ impl Rewrite {
             TEMPLATES.name(),
             SECRETS.name(),
             CHECKPOINTS.name(),
+            CONFIRMED.name(),
             META.name(),
         ];
         if let Some(unknown) = read.list_tables()?.find(|table| !known.contains(&table.name())) {
@@ -185,6 +186,7 @@ impl Rewrite {
         copy_all(&write, &read.open_table(TEMPLATES)?, TEMPLATES)?;
         copy_all(&write, &read.open_table(SECRETS)?, SECRETS)?;
         copy_all(&write, &read.open_table(CHECKPOINTS)?, CHECKPOINTS)?;
+        copy_all(&write, &read.open_table(CONFIRMED)?, CONFIRMED)?;
         copy_all(&write, &read.open_table(META)?, META)?;
         write.open_table(META)?.insert(DIRTY, u32::from(dirty))?;
         write.commit()?;

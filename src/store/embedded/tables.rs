@@ -38,6 +38,8 @@ pub(super) const TEMPLATES: TableDefinition<&str, Bytes> = TableDefinition::new(
 pub(super) const SECRETS: TableDefinition<&str, [u8; 32]> = TableDefinition::new("secrets");
 /// Tenant and moment -> checkpoint.
 pub(super) const CHECKPOINTS: TableDefinition<(u32, u32), Bytes> = TableDefinition::new("checkpoints");
+/// The hash of whoever said a stop -> until when its confirmation stays reserved.
+pub(super) const CONFIRMED: TableDefinition<Bytes, u32> = TableDefinition::new("confirmed");
 /// What the file says of itself.
 pub(super) const META: TableDefinition<&str, u32> = TableDefinition::new("meta");
 /// The entry of [`META`] that says whether recipients are kept as hashes.
@@ -154,6 +156,7 @@ fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Err
     if let Some(key) = &names.key {
         keep_secret(transaction, naming::SECRET, *key.danger_reveal())?;
     }
+    transaction.open_table(CONFIRMED)?;
     let secret = match find_or_make_secret(transaction, naming::SECRET)? {
         Ok(secret) => secret,
         Err(error) => return Ok(Made::Randomness(error)),

@@ -21,10 +21,10 @@ use crate::store::{Erasure, StoreError};
 use super::batch::{Batch, Tenants};
 use super::cleaning::Cleaning;
 use super::jobs::Job;
-use super::rows;
 use super::tables::{
     Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, number_wordings, write_failed,
 };
+use super::{confirming, rows};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -190,6 +190,9 @@ impl Writer {
                     if matches!(ask.output, Erasure::Now { .. }) {
                         note_dirty(transaction).map_err(write_failed)?;
                     }
+                }
+                Job::Confirm(ask) => {
+                    ask.output = confirming::reserve(transaction, &ask.input).map_err(write_failed)?;
                 }
                 Job::Wake | Job::Close(_) => {}
             }

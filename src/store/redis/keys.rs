@@ -32,6 +32,13 @@ pub(super) fn dossier(place: &Place) -> Vec<u8> {
     under(b"og:r:{", place)
 }
 
+/// Where it stands that a person's stop was confirmed.
+pub(super) fn confirmed(place: &Place) -> Vec<u8> {
+    let mut key = under(b"og:f:{", place);
+    key.extend_from_slice(b":confirmed");
+    key
+}
+
 /// What the dossiers of a tenant match.
 pub(super) fn dossiers_of(tenant: TenantId) -> String {
     format!("og:r:{{{}.*", tenant.0)

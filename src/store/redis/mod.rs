@@ -4,6 +4,7 @@
 //! else on one for control, and changes arrive on a third kind whose silence is never trusted.
 
 mod batch;
+mod confirming;
 mod door;
 mod erasing;
 mod fault;

@@ -1,8 +1,10 @@
 //! The webhook relay through the real gate: signed payloads as Meta documents them, a bot behind it, sends in front of it.
 
+mod confirmation;
 mod learn;
 mod nodes;
 mod relay;
+mod words;
 
 use std::net::SocketAddr;
 

@@ -223,7 +223,7 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
         for person in people().into_iter().chain(["+15550000777".to_owned()]) {
             let show = ["--json", "consent", "show", &person, "--tenant", &tenant];
             let (before, after) = (from.run(&show), to.run(&show));
-            assert_eq!(before.status.code(), after.status.code(), "seed {seed}");
+            assert_eq!(before.status.code(), after.status.code(), "seed {seed}: {before:?} {after:?}");
             assert_eq!(String::from_utf8(before.stdout), String::from_utf8(after.stdout), "seed {seed}");
         }
         // A gate that has them already learns nothing, except by which event it knows a link whose own event it did not keep.
@@ -247,6 +247,11 @@ fn key_file(folder: &tempfile::TempDir, key: &str) -> String {
     format!("[privacy]\nrecipients_key_file = {:?}\n", file.display().to_string())
 }
 
+/// A Redis store whose lookups may take as long as a busy machine needs.
+fn on(redis: &Redis) -> String {
+    format!("[store]\nkind = \"redis\"\nurl = \"{}\"\nlookup_deadline_ms = 5000\n", redis.url())
+}
+
 #[test]
 fn an_export_imports_back_to_the_same_state_on_the_embedded_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -260,7 +265,7 @@ fn an_export_imports_back_to_the_same_state_on_redis() {
     let (one, other) = (Redis::start(), Redis::start());
     let folder = tempfile::tempdir().unwrap();
     let key = key_file(&folder, &"5e".repeat(32));
-    let store = |redis: &Redis| format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n{key}", redis.url());
+    let store = |redis: &Redis| on(redis) + &key;
     let (from, to) = (Served::start(&toml(4, &store(&one))), Served::start(&toml(4, &store(&other))));
     round_trips(&from, &to, 4);
 }
@@ -329,7 +334,7 @@ fn hashes_travel_with_their_key_between_redis_stores() {
         let mut servers = Vec::new();
         hashes_travel_with_their_key(hashed, |toml| {
             let redis = Redis::start();
-            let store = format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n", redis.url());
+            let store = on(&redis);
             servers.push(redis);
             Served::start(&format!("{toml}{store}"))
         });

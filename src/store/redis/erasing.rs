@@ -47,9 +47,27 @@ impl Writing {
         if !known {
             let tombstone = self.tombstone(&wanted.place).await?;
             if let Some(told) = erasure::of_nobody(&self.naming, wanted, &tombstone) {
+                self.finish_others().await?;
                 return Ok(told);
             }
         }
+        self.forget(wanted, known).await
+    }
+
+    /// Whoever is gone may be one identity of somebody whose erasure was cut short and began from another: before it is said that they are gone, every
+    /// erasure that was begun is finished.
+    async fn finish_others(&self) -> Result<(), StoreError> {
+        for wanted in self.intents().await?.iter().filter_map(|(_, intent)| intents::erasure(bytes(intent)?))
+        {
+            if !self.everybody(&wanted.place).await?.is_empty() {
+                self.forget(&wanted, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases everybody who is linked, `known` or not.
+    async fn forget(&self, wanted: &Wanted, known: bool) -> Result<Erasure, StoreError> {
         let intent = self.announce_erasure(wanted).await?;
         let at = self.withdraw(wanted).await?;
         let mut buried = Vec::new();
@@ -180,11 +198,19 @@ impl Writing {
         }
     }
 
-    /// Takes away what unfinished events say about the person. Whoever is still writing one notices that the dossier has gone.
-    async fn drop_intents_of(&self, buried: &[(Place, usize)]) -> Result<(), StoreError> {
+    /// What is under way, by its id.
+    async fn intents(&self) -> Result<Vec<(Value, Value)>, StoreError> {
         let mut all = redis::cmd("HGETALL");
         all.arg(keys::INTENTS);
-        let Value::Map(intents) = ask(&self.connection, &all, PATIENCE).await? else { return Ok(()) };
+        let Value::Map(intents) = ask(&self.connection, &all, PATIENCE).await? else {
+            return Err(StoreError::Unreadable);
+        };
+        Ok(intents)
+    }
+
+    /// Takes away what unfinished events say about the person. Whoever is still writing one notices that the dossier has gone.
+    async fn drop_intents_of(&self, buried: &[(Place, usize)]) -> Result<(), StoreError> {
+        let intents = self.intents().await?;
         let of_person = |(id, intent): &(Value, Value)| {
             let names = intents::names(bytes(intent)?);
             names

@@ -176,10 +176,9 @@ impl Redis {
     ) -> Result<scan::Found, StoreError> {
         let connection = self.control().await?;
         let identity = self.shared.identity.load_full().ok_or(StoreError::NotReady)?;
-        let after = after.unwrap_or_else(|| match identity.naming.buries_in_place() {
-            true => Position::without_tombstones(),
-            false => Position::default(),
-        });
+        let first =
+            if identity.naming.buries_in_place() { Position::without_tombstones } else { Position::default };
+        let after = after.unwrap_or_else(first);
         scan::page(&connection, tenant, after, limit).await
     }
 

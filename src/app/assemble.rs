@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
-use crate::admin::{self, AccessLog, AccessSink, AdminTls, Scope, Scopes, Token};
+use crate::admin::{self, AccessLog, AdminTls, Scope, Scopes, Token};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::redact::Redacted;
@@ -160,8 +160,8 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
 /// The access log.
 pub(super) fn access_log(config: &Config) -> Result<AccessLog, AppError> {
     let sink = match &config.audit.access_log {
-        config::LogSink::Stdout => AccessSink::Stdout,
-        config::LogSink::File(path) => AccessSink::File(path.clone()),
+        config::LogSink::Stdout => decision_log::Sink::Stdout,
+        config::LogSink::File(path) => decision_log::Sink::File(path.clone()),
     };
     AccessLog::open(sink)
         .map_err(|e| AppError::Files("[audit] access_log could not be opened for appending", e))

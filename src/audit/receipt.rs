@@ -290,7 +290,7 @@ mod tests {
             "id": id, "recipient": "+15550000001", "kind": kind, "categories": ["marketing"], "actor": "person", "source": "website",
             "occurred_at": Timestamp::from_secs(at), "received_at": Timestamp::from_secs(at + 1),
         });
-        if kind == "grant" {
+        if matches!(kind, "grant" | "resume") {
             written["evidence"] = json!({ "channel": "website", "wording": "I agree" });
         }
         written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -117,7 +117,7 @@ impl Plane {
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();
         readiness.enter(Phase::Serving);
-        let access = AccessLog::open(AccessSink::File(folder.path().join("access.log"))).unwrap();
+        let access = AccessLog::open(decision_log::Sink::File(folder.path().join("access.log"))).unwrap();
         let guards = Guards::new(access);
         let audit_settings = crate::audit::Settings {
             seed: None,

@@ -67,7 +67,7 @@ impl Dossier {
         let lifts = |event: &Event| {
             let of_its_source = |revoke: &Event| {
                 is_lifted(revoke)
-                    && revoke.source == event.source
+                    && (revoke.actor, &revoke.source) == (event.actor, &event.source)
                     && event.effective_at() > revoke.effective_at()
             };
             resumes(event, category) && self.events.values().any(of_its_source)

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 
 use super::Dossier;
 use crate::consent::category::{Category, CategorySet};
-use crate::consent::event::{Event, EventId, Kind};
+use crate::consent::event::{Actor, Event, EventId, Kind};
 use crate::consent::record::{CategoryRecord, State};
 use crate::consent::time::Timestamp;
 
-/// When the person last took their own withdrawals of a source back, by the source.
-pub(super) type Resumed<'d> = BTreeMap<&'d str, Timestamp>;
+/// When a person's withdrawals were last taken back, by who withdrew and the source.
+pub(super) type Resumed<'d> = BTreeMap<(Actor, &'d str), Timestamp>;
 
 impl Dossier {
     /// How a category stands, and the event that it rests on.
     ///
-    /// Granted if and only if the latest grant is later than the latest revoke, and a person's own grant with evidence is later than that person's latest
-    /// revoke. A legacy grant undoes no revoke, whoever said it, and gives way to a grant with evidence, however late it is said to be. A pending grant says
+    /// Granted if and only if the latest grant is later than the latest revoke, and a grant by the person's own hand with evidence is later than their latest
+    /// revoke. The provider speaks for a person who withdraws, and for nobody who agrees: it says no more than that somebody used a switch. A legacy grant undoes no revoke, whoever said it, and gives way to a grant with evidence, however late it is said to be. A pending grant says
     /// something only where nothing else does.
     pub(super) fn ruling(&self, category: Category) -> Option<(State, &Event)> {
         let resumed = self.resumed(category);
@@ -24,9 +24,8 @@ impl Dossier {
             |e: &Event| e.kind.is_withdrawal() && e.covers(category) && !lifted(e, &resumed);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| e.actor.speaks_for_person() && standing_revoke(e));
-        let persons_grant = self.latest(|e| {
-            e.actor.speaks_for_person() && e.evidence.is_some() && !e.legacy && self.grants(e, category)
-        });
+        let persons_grant = self
+            .latest(|e| e.actor == Actor::Person && e.is_proven() && !e.legacy && self.grants(e, category));
         let later = |grant: Option<&Event>, revoke: Option<&Event>| {
             revoke.is_none_or(|r| grant.is_some_and(|g| g.effective_at() > r.effective_at()))
         };
@@ -65,7 +64,7 @@ impl Dossier {
         event.is_grant_of(category)
             && !event.pending
             && event.confirms.as_ref().is_none_or(|first| {
-                event.actor.speaks_for_person() && self.asked(first, event, category).next().is_some()
+                event.actor == Actor::Person && self.asked(first, event, category).next().is_some()
             })
     }
 
@@ -98,12 +97,12 @@ impl Dossier {
             .max_by(|a, b| a.effective_at().cmp(&b.effective_at()).then_with(|| break_tie(a, b)))
     }
 
-    /// Until when the person took their own withdrawals of a category back, by the source.
+    /// Until when withdrawals of a category were taken back, by who withdrew and the source.
     pub(super) fn resumed(&self, category: Category) -> Resumed<'_> {
         let mut resumed = Resumed::new();
         for event in self.events.values().filter(|event| resumes(event, category)) {
             let at = event.effective_at();
-            let latest = resumed.entry(event.source.as_str()).or_insert(at);
+            let latest = resumed.entry((event.actor, event.source.as_str())).or_insert(at);
             *latest = at.max(*latest);
         }
         resumed
@@ -112,6 +111,11 @@ impl Dossier {
     /// Which of a grant's categories stand granted now that it was learnt; a person's later or own revoke keeps the others from it.
     pub fn granted_of(&self, categories: CategorySet) -> CategorySet {
         self.in_state(State::Granted, categories)
+    }
+
+    /// Which of some categories stand withdrawn.
+    pub fn revoked_of(&self, categories: CategorySet) -> CategorySet {
+        self.in_state(State::Revoked, categories)
     }
 
     /// Which of a grant's categories wait for the person's confirmation.
@@ -126,14 +130,16 @@ impl Dossier {
 
 /// Whether the person takes withdrawals of a category back.
 pub(super) fn resumes(event: &Event, category: Category) -> bool {
-    event.kind == Kind::Resume && event.actor.speaks_for_person() && event.covers(category)
+    event.can_lift() && event.covers(category)
 }
 
-/// Whether the person took their own revoke back, at the same source and later.
+/// Whether the person took their own revoke back with evidence: by the same way, at the same source and later.
 pub(super) fn lifted(revoke: &Event, resumed: &Resumed<'_>) -> bool {
     revoke.kind != Kind::Erase
         && revoke.actor.speaks_for_person()
-        && resumed.get(revoke.source.as_str()).is_some_and(|until| *until > revoke.effective_at())
+        && resumed
+            .get(&(revoke.actor, revoke.source.as_str()))
+            .is_some_and(|until| *until > revoke.effective_at())
 }
 
 /// Orders events of one moment by what they say: of two under one name, which one kept it depends on the order in which they came.

@@ -72,6 +72,8 @@ pub struct Inbound {
     pub opens_window: bool,
     /// Each text that may be the whole of what the person said: the message, or the payload and title of the button pressed.
     pub texts: Vec<String>,
+    /// Whether the texts are those of a button.
+    pub pressed: bool,
 }
 
 /// How far a message that was sent has come.

@@ -175,6 +175,7 @@ impl Reloader {
         self.control.metrics.set_tenants(names);
         self.desk.reopen(Control { tenants: Arc::clone(&tenants), ..self.control.clone() }, tokens);
         self.control.judge.serve(tenants);
+        self.control.catalogue.read_with(assemble::template_tokens(&config));
         self.enforce(&config);
         self.in_force = text;
         let mut waiting = self.started.written.needing_restart(&config.written);

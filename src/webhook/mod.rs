@@ -7,6 +7,7 @@ mod answer;
 mod forward;
 mod handler;
 mod learn;
+mod templates;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::ClientTls;
 use crate::store::ConsentStore;
+use crate::templates::Catalogue;
 use crate::wire::webhook::Secrets;
 
 pub use answer::Answer;
@@ -44,6 +46,7 @@ pub struct Relay {
     store: ConsentStore,
     /// Knows the tenants of today.
     judge: Judge,
+    catalogue: Catalogue,
     metrics: Metrics,
     clock: Clock,
 }
@@ -54,6 +57,8 @@ pub struct Ground {
     pub store: ConsentStore,
     /// The judge of sends, which knows the tenants.
     pub judge: Judge,
+    /// The template catalogue.
+    pub catalogue: Catalogue,
     /// Where webhooks are counted.
     pub metrics: Metrics,
     /// What time it is.
@@ -63,8 +68,8 @@ pub struct Ground {
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, metrics, clock } = ground;
+        let Ground { store, judge, catalogue, metrics, clock } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, metrics, clock }
+        Self { settings, bots, store, judge, catalogue, metrics, clock }
     }
 }

@@ -96,7 +96,7 @@ impl Plane {
         };
         let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
-        let catalogue = Catalogue::new(store.clone(), clock.clone());
+        let catalogue = Catalogue::new(store.clone(), clock.clone(), crate::templates::Settings::default());
         catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
         let judge_settings = judge::Settings {

@@ -4,6 +4,7 @@ mod confirmation;
 mod learn;
 mod nodes;
 mod relay;
+mod templates;
 mod words;
 
 use std::net::SocketAddr;

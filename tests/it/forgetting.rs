@@ -159,11 +159,7 @@ fn an_erasure_from_a_file_is_whole_or_not_at_all_whenever_it_is_killed() {
     for round in 0..KILLS {
         let people = round * FROM_FILE..(round + 1) * FROM_FILE;
         let delay = random_delay(Duration::from_millis(120));
-        acknowledged.extend(killed_after(
-            random_delay(Duration::from_millis(60)),
-            file.to_str().unwrap(),
-            first,
-        ));
+        acknowledged.extend(killed_after(delay, file.to_str().unwrap(), people.clone()));
         runtime.block_on(async {
             let store = ConsentStore::open(settings(&file), Clock::System).await.unwrap();
             for person in people {

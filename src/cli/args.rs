@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::audit::AuditCommand;
-use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+use super::consent::{ExportArgs, GrantArgs, ImportArgs, ResumeArgs, RevokeArgs, ShowArgs};
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
 
@@ -21,7 +21,7 @@ use super::history::HistoryArgs;
         optgate demo                                    see it work: a send refused, a grant, the same send delivered\n  \
         optgate serve --config optgate.toml             run the gate\n  \
         optgate consent show +15550000001               what a person agreed to\n\n\
-        Exit codes: 0 done, 1 failed or partly rejected, 2 wrong usage, 78 the configuration has problems."
+        Exit codes: 0 done, 1 failed or partly rejected, 2 wrong usage, 3 a receipt whose key nobody vouches for, 78 the configuration has problems."
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -119,6 +119,8 @@ pub(super) enum ConsentCommand {
     Grant(Box<GrantArgs>),
     /// Record that a person withdrew.
     Revoke(RevokeArgs),
+    /// Record that a person took their own withdrawal back.
+    Resume(Box<ResumeArgs>),
     /// Show how a person stands.
     Show(ShowArgs),
     /// Show everything that was learnt about a person, with evidence.

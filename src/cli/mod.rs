@@ -57,6 +57,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Sandbox(args) => Ok(sandbox::run(args.listen)),
         Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
+        Command::Consent(ConsentCommand::Resume(args)) => consent::resume(*args, global),
         Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),
         Command::Consent(ConsentCommand::History(args)) => history::run(&args, global),
         Command::Consent(ConsentCommand::Erase(args)) => erase::run(&args, global),

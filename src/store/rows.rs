@@ -114,6 +114,19 @@ impl ConsentStore {
         }
     }
 
+    /// Stamps everything from now on later than a moment that a checkpoint speaks about, though the clock be set back.
+    pub fn stamp_after(&self, moment: u32) {
+        self.inner.front.floor.raise(moment);
+    }
+
+    /// Returns once everything that this node stamped before is there to be read; false if other nodes, or writes that are on their way, may yet add to it.
+    pub async fn settled(&self) -> Result<bool, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.settled().await.map(|()| true),
+            Backend::Redis(_) => Ok(false),
+        }
+    }
+
     /// Keeps a checkpoint and drops those of other moments.
     pub async fn put_checkpoint(
         &self,

@@ -1,6 +1,9 @@
 //! Import and export as an operator meets them: what is rejected comes back to be corrected, and what is exported imports to the same state.
 
 use std::collections::BTreeSet;
+use std::io::{BufWriter, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -113,6 +116,56 @@ fn an_import_that_was_cut_short_goes_on_and_refuses_a_changed_file() {
 }
 
 /// Random numbers that can be had again.
+/// The most memory that a process of that command held, in KiB, until it ended well.
+fn peak_kib(mut command: Command) -> u64 {
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let told = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(peak);
+        if let Some(ended) = child.try_wait().unwrap() {
+            assert!(ended.success(), "{ended}");
+            return peak;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn an_import_needs_no_more_memory_for_a_longer_file() {
+    let gate = Served::start("");
+    for format in ["csv", "ndjson"] {
+        let [short, long] = [5_000, 150_000].map(|lines| {
+            let name = format!("{lines}.{format}");
+            let mut file = BufWriter::new(std::fs::File::create(gate.folder.path().join(&name)).unwrap());
+            if format == "csv" {
+                writeln!(file, "{HEADER}").unwrap();
+            }
+            for n in 0..lines {
+                let recipient = format!("+1555{n:07}");
+                let line = match format {
+                    "csv" => row(&recipient, &"I agree to order updates from Acme on WhatsApp. ".repeat(4)),
+                    _ => json!({"recipient": recipient, "kind": "revoke", "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "s".repeat(100)}).to_string(),
+                };
+                writeln!(file, "{line}").unwrap();
+            }
+            file.into_inner().unwrap().sync_all().unwrap();
+            let bytes = std::fs::metadata(gate.folder.path().join(&name)).unwrap().len();
+            (bytes / 1024, peak_kib(gate.command(&["consent", "import", &name, "--dry-run", "--chunk", "1000"])))
+        });
+        let more = long.0 - short.0;
+        assert!(more > 16 * 1024, "{more} KiB more is no test");
+        assert!(
+            long.1 < short.1 + more / 4,
+            "{format}: {} KiB at first, then {} KiB for {more} KiB more of file",
+            short.1,
+            long.1
+        );
+    }
+}
+
 struct Dice(u64);
 
 impl Dice {

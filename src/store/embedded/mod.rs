@@ -79,7 +79,7 @@ impl Embedded {
         let writer = Writer {
             database,
             snapshot: snapshot.clone(),
-            stamps: Stamps::new(front.cache.clock()),
+            stamps: Stamps::of(&front),
             front: front.clone(),
             naming: naming.clone(),
             wordings,
@@ -108,6 +108,11 @@ impl Embedded {
 
     pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
         self.ask(lessons, Job::Apply).await
+    }
+
+    /// Returns once everything that was stamped before is there to be read: there is one writer, and it does one thing after the other.
+    pub(super) async fn settled(&self) -> Result<(), StoreError> {
+        self.apply(Vec::new()).await.map(drop)
     }
 
     /// Waits a little if the file is written anew at once.

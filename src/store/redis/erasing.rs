@@ -160,7 +160,7 @@ impl Writing {
 
     async fn dig(&self, grave: Grave, seen: &Seen) -> Result<Turn, StoreError> {
         let Grave { place, tombstone_at, mut tombstone, .. } = grave;
-        Stamps::new(self.front.cache.clock()).seal(&mut tombstone)?;
+        Stamps::of(&self.front).seal(&mut tombstone)?;
         let apart = place != tombstone_at;
         let before = if apart { self.read_one(tombstone_at.clone()).await?.seen } else { seen.clone() };
         if before.is_none() {

@@ -60,7 +60,7 @@ pub(super) async fn write(
     erasures: Erasures,
 ) -> Result<Lost, StoreError> {
     let Pen { connection, front, wordings } = pen;
-    let mut stamps = Stamps::new(front.cache.clock());
+    let mut stamps = Stamps::of(&front);
     changes.iter_mut().try_for_each(|change| stamps.seal(&mut change.dossier))?;
     let (mut calls, gates) = calls(&changes, &wordings);
     calls.cmd("GET").arg(keys::ERASURES);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use optgate::audit::{Audit, Finding, Settings, Told};
 use optgate::consent::dossier::Provenance;
 use optgate::consent::event::EventAsWritten;
-use optgate::consent::{Clock, Event, Recipient};
+use optgate::consent::{Clock, Event, Recipient, Timestamp};
 use optgate::store::{ConsentStore, Incoming};
 use serde_json::Value;
 
@@ -143,4 +143,81 @@ fn who_stands_beside_their_tombstone_as_if_never_erased_is_found() {
         assert_eq!(desk.gate().admin("DELETE", &path, "", b"").status, 200);
         assert_eq!(verify(desk.gate()).0, Vec::<Value>::new());
     }
+}
+
+/// Sets the clock back by an hour after a checkpoint: what is written then belongs behind it all the same.
+#[test]
+fn a_clock_that_is_set_back_raises_no_false_alarm() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for bench in [Bench::embedded(), Bench::redis()] {
+        runtime.block_on(async {
+            let noon = Clock::System.now();
+            let hour = Duration::from_secs(3600);
+            let (clock, later) = (Clock::manual(noon), noon.plus(Duration::from_secs(10)));
+            let settings = || Settings {
+                seed: None,
+                every: None,
+                grace: Duration::from_secs(1),
+                tenants: vec!["acme".into(), "umbrella".into()],
+            };
+            let store = ConsentStore::open(bench.settings(), clock.clone()).await.unwrap();
+            let audit = Audit::new(store.clone(), settings(), clock.clone());
+            store.apply([grant(ANN, &ALL), grant(BEN, &ALL)].map(incoming).into()).await.unwrap();
+            clock.set(later);
+            let made = audit.checkpoint(ACME).await.unwrap();
+            assert!(made.new && made.checkpoint.recipients() == 2);
+            clock.set(Timestamp::from_secs(u64::from(noon.as_secs_u32()) - hour.as_secs()));
+            store
+                .apply([revoke(ANN, &["call"]), grant("+15550000003", &ALL)].map(incoming).into())
+                .await
+                .unwrap();
+            erase(&store, BEN).await;
+            assert_eq!(findings(&audit).await, [], "written after the clock was set back");
+            store.close().await;
+
+            // And after a restart with that clock.
+            let store = ConsentStore::open(bench.settings(), clock.clone()).await.unwrap();
+            let audit = Audit::new(store.clone(), settings(), clock.clone());
+            audit.clone().run().await;
+            store.apply(vec![incoming(grant("+15550000004", &ALL))]).await.unwrap();
+            assert_eq!(findings(&audit).await, [], "written after a restart");
+            clock.set(later.plus(hour));
+            assert!(audit.checkpoint(ACME).await.unwrap().new);
+            assert_eq!(findings(&audit).await, []);
+            store.close().await;
+        });
+    }
+}
+
+/// A checkpoint of a store with one writer covers what was acknowledged before it, without any wait.
+#[test]
+fn a_checkpoint_of_the_embedded_store_covers_everything_until_now_while_it_is_written() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let bench = Bench::embedded();
+        let store = bench.open().await;
+        let tenants = vec!["acme".into(), "umbrella".into()];
+        let settings = Settings { seed: None, every: None, grace: Duration::from_secs(60), tenants };
+        let audit = Audit::new(store.clone(), settings, Clock::System);
+        let writer = tokio::spawn({
+            let store = store.clone();
+            async move {
+                for n in 0..200 {
+                    let people = (0..20).map(|m| incoming(grant(&format!("+1555{:07}", n * 20 + m), &ALL)));
+                    store.apply(people.collect()).await.unwrap();
+                }
+            }
+        });
+        let mut covered = Vec::new();
+        while !writer.is_finished() {
+            let made = audit.checkpoint(ACME).await.unwrap();
+            covered.push(made.checkpoint.recipients());
+            assert_eq!(findings(&audit).await, [], "after {covered:?}");
+        }
+        writer.await.unwrap();
+        assert_eq!(audit.checkpoint(ACME).await.unwrap().checkpoint.recipients(), 4000);
+        assert_eq!(findings(&audit).await, []);
+        assert!(covered.len() > 2 && covered.is_sorted(), "{covered:?}");
+        store.close().await;
+    });
 }

@@ -23,6 +23,8 @@ mod events;
 mod explain;
 mod history;
 mod export;
+mod exported;
+mod hash_key;
 mod failures;
 mod guard;
 mod ingest;
@@ -152,6 +154,9 @@ fn routes() -> Vec<Route> {
             .looks_up(),
         Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
+            .looks_up(),
+        Route::new("exportKey", (Get, "/v1/export/key"), hash_key::show, hash_key::described)
+            .needs(Scope::Admin)
             .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
             .needs(Scope::ConsentRead)

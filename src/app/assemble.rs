@@ -10,6 +10,7 @@ use super::AppError;
 use crate::admin::{self, AccessLog, AdminTls, Scope, Scopes};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
+use crate::consent::redact::Redacted;
 use crate::consent::tenant::{Sending, Tenants};
 use crate::decision_log::{self, RECENT_DEFAULT};
 use crate::judge;
@@ -46,6 +47,7 @@ pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
         tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
         terms: config.tenants.all().iter().map(|t| t.terms.clone()).collect(),
         form: store::Form::asked(config.privacy.hash_recipients),
+        recipients_key: config.privacy.recipients_key_file.as_deref().map(recipients_key).transpose()?,
     })
 }
 
@@ -91,6 +93,16 @@ pub(super) fn audit(config: &Config) -> Result<audit::Settings, AppError> {
         grace: config.audit.grace,
         tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
     })
+}
+
+/// A key as `optgate consent key` prints it.
+fn recipients_key(path: &Path) -> Result<Redacted<[u8; 32]>, AppError> {
+    const WRONG: &str = "[privacy] recipients_key_file could not be read: it must hold 64 hexadecimal digits, as `openssl rand -hex 32` makes them";
+    let content = std::fs::read(path).map_err(|e| AppError::Files(WRONG, e))?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(content.trim_ascii(), &mut key)
+        .map_err(|_| AppError::Files(WRONG, std::io::ErrorKind::InvalidData.into()))?;
+    Ok(Redacted::new(key))
 }
 
 fn hashed_file(path: &Path, wrong: &'static str) -> Result<[u8; 32], AppError> {

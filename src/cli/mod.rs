@@ -63,6 +63,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Consent(ConsentCommand::History(args)) => history::run(&args, global),
         Command::Consent(ConsentCommand::Erase(args)) => erase::run(&args, global),
         Command::Consent(ConsentCommand::Export(args)) => export::run(&args, global),
+        Command::Consent(ConsentCommand::Key) => export::key(global),
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
         Command::Templates(TemplatesCommand::List) => templates::list(global),

@@ -235,7 +235,12 @@ fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
 fn privacy(section: &Section<'_>) -> Option<Privacy> {
     let key_file = section.optional("key_file", readable_file);
     let hash_recipients = section.value("hash_recipients", switch);
-    Some(Privacy { key_file: key_file?, hash_recipients: hash_recipients? })
+    let recipients_key_file = section.optional("recipients_key_file", readable_file);
+    Some(Privacy {
+        key_file: key_file?,
+        hash_recipients: hash_recipients?,
+        recipients_key_file: recipients_key_file?,
+    })
 }
 
 fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {

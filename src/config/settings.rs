@@ -247,6 +247,8 @@ pub struct Privacy {
     pub key_file: Option<PathBuf>,
     /// Whether the store keeps recipients as keyed hashes only.
     pub hash_recipients: bool,
+    /// The key of the hashes that a store keeps; `None` makes one with the store.
+    pub recipients_key_file: Option<PathBuf>,
 }
 
 /// `[decision_log]`

@@ -93,6 +93,7 @@ impl Plane {
             terms: Vec::new(),
             tenants: names.clone(),
             form: crate::store::Form::Plain,
+            recipients_key: None,
         };
         let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));

@@ -12,7 +12,7 @@ pub(super) const TENANTS: &str = "og:tenants:{og}";
 pub(super) const WORDINGS: &str = "og:wordings:{og}";
 /// In which form recipients are kept.
 pub(super) const RECIPIENTS: &str = "og:recipients:{og}";
-/// Counts erasures, so that writers look for tombstones only where there are any.
+/// Counts tombstones, so that writers look for them only where there are any. Made with the store; missing, it was lost.
 pub(super) const ERASURES: &str = "og:erasures:{og}";
 /// Accounts to template lists.
 pub(super) const TEMPLATES: &str = "og:templates:{og}";

@@ -23,6 +23,8 @@ mod events;
 mod explain;
 mod history;
 mod export;
+mod exported;
+mod hash_key;
 mod failures;
 mod guard;
 mod ingest;
@@ -36,6 +38,7 @@ mod recipients;
 mod reloading;
 mod repeats;
 mod route;
+mod senders;
 mod status;
 mod tally;
 mod templates;
@@ -59,6 +62,7 @@ use crate::consent::tenant::Tenants;
 use crate::decision_log::DecisionLog;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use guard::Guard;
@@ -84,6 +88,8 @@ pub struct Control {
     pub catalogue: Catalogue,
     /// The judge that the proxy asks as well, so that a check shows what would happen.
     pub judge: Judge,
+    /// What is known of the numbers that send.
+    pub senders: Senders,
     /// The page of metrics.
     pub metrics: Metrics,
     /// The recent decisions.
@@ -149,6 +155,9 @@ fn routes() -> Vec<Route> {
         Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
+        Route::new("exportKey", (Get, "/v1/export/key"), hash_key::show, hash_key::described)
+            .needs(Scope::Admin)
+            .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
@@ -162,6 +171,10 @@ fn routes() -> Vec<Route> {
         .writes(),
         Route::new("listTemplates", (Get, "/v1/templates"), templates::list, templates::listing)
             .needs(Scope::TemplatesWrite),
+        Route::new("listSenders", (Get, "/v1/senders"), senders::list, senders::listing)
+            .needs(Scope::DecisionsRead),
+        Route::new("showSender", (Get, "/v1/senders/{sender}"), senders::show, senders::showing)
+            .needs(Scope::DecisionsRead),
         Route::new("showDecision", (Get, "/v1/decisions/{id}"), decisions::show, decisions::described)
             .needs(Scope::DecisionsRead)
             .looks_up(),

@@ -7,6 +7,7 @@
 
 mod canonical;
 mod checkpoint;
+mod graves;
 mod key;
 pub mod receipt;
 mod sums;

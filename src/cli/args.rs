@@ -9,6 +9,7 @@ use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, ResumeArgs, RevokeArgs, ShowArgs};
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
+use super::senders::SendersArgs;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
 #[derive(Debug, Parser)]
@@ -70,6 +71,8 @@ pub(super) enum Command {
     /// Prove what the record says, and that nobody changed it.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Show the numbers that send: whether their webhooks come, and how WhatsApp rates them.
+    Senders(SendersArgs),
     /// Ask how a send would be judged, without sending it.
     Check(CheckArgs),
     /// Show a decision and what it rested on: the consent event, the template's category, the policy.
@@ -112,7 +115,8 @@ pub(super) struct ServeArgs {
     optgate consent history +15550000001\n  \
     optgate consent erase +15550000001\n  \
     optgate consent import opt-ins.csv\n  \
-    optgate consent export -o consent.ndjson")]
+    optgate consent export -o consent.ndjson\n  \
+    optgate consent key > recipients.key")]
 pub(super) enum ConsentCommand {
     /// Record that a person agreed.
     Grant(Box<GrantArgs>),
@@ -130,6 +134,14 @@ pub(super) enum ConsentCommand {
     Import(ImportArgs),
     /// Write every event to a file that imports back.
     Export(ExportArgs),
+    /// Print the key of the store's hashes, for another store that is to understand them.
+    #[command(
+        after_help = "Examples:\n  optgate consent key > recipients.key\n  optgate --json consent key\n\n\
+        An export holds erased people, and with hash_recipients everybody, as keyed hashes. A store that was made with this key in \
+        [privacy] recipients_key_file, and with the same tenants in the same order, takes them in; any other rejects them. Whoever has \
+        the key can try numbers against hashes: keep it as you keep the store."
+    )]
+    Key,
 }
 
 #[derive(Debug, Subcommand)]

@@ -190,8 +190,8 @@ pub(super) struct ImportArgs {
     optgate consent export -o consent.ndjson\n  \
     optgate consent export --tenant acme --format csv > acme.csv\n\n\
     Every event with its evidence, as import takes them. The last line of NDJSON says that the export is whole; one that is cut off \
-    fails, and leaves no file. A link that the provider had shown comes back as one that you told of: withdrawals cross it, grants \
-    do not until the provider shows it again.")]
+    fails, and leaves no file. A link that the provider showed comes back as such, if the token that imports has the scope admin. \
+    Hashes (of erased people, and of everybody with hash_recipients) are understood by stores with the same key only: optgate consent key --help.")]
 pub(super) struct ExportArgs {
     /// The business; all that the token may read if left out.
     #[arg(long, value_name = "NAME")]

@@ -8,6 +8,8 @@ mod cells;
 mod histogram;
 mod labels;
 mod page;
+mod sender_page;
+mod senders;
 mod shelves;
 
 use std::collections::BTreeMap;
@@ -21,11 +23,13 @@ use crate::consent::lookup::Source;
 use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
+use senders::SenderNumbers;
 
 pub use labels::{
-    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, TemplateLookup, TemplateSync,
-    UpstreamFailure, WebhookOutcome,
+    AuthFailure, DecisionLabels, Kind, Outcome, PollResult, Reload, StatusClass, StatusResult,
+    TemplateLookup, TemplateSync, UpstreamFailure, WebhookOutcome,
 };
+pub use senders::{Moments, SenderState};
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -53,6 +57,7 @@ struct Hub {
     /// By [`WebhookOutcome`].
     webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
     webhook_items_unreadable: AtomicU64,
+    senders: SenderNumbers,
     propagation: Histogram,
     template_syncs: [AtomicU64; TemplateSync::ALL.len()],
     template_lookups: [AtomicU64; TemplateLookup::ALL.len()],
@@ -80,6 +85,7 @@ impl Metrics {
             reloads: Default::default(),
             webhooks: Default::default(),
             webhook_items_unreadable: AtomicU64::new(0),
+            senders: SenderNumbers::default(),
             propagation: Histogram::default(),
             template_syncs: Default::default(),
             template_lookups: Default::default(),

@@ -43,14 +43,15 @@ impl Collector for Metrics {
         page.durations()?;
         page.webhooks()?;
         page.templates()?;
+        page.senders()?;
         page.health()?;
         page.process()
     }
 }
 
 /// The page being written.
-struct Page<'h, 'e> {
-    hub: &'h Hub,
+pub(super) struct Page<'h, 'e> {
+    pub(super) hub: &'h Hub,
     encoder: DescriptorEncoder<'e>,
 }
 
@@ -229,7 +230,7 @@ impl Page<'_, '_> {
         }
     }
 
-    fn family(
+    pub(super) fn family(
         &mut self,
         name: &'static str,
         help: &str,
@@ -269,7 +270,7 @@ fn summed(hub: &Hub, histogram: impl Fn(&Cells) -> Option<&Histogram>) -> Summed
     Summed::of(hub.workers.iter().filter_map(|cells| histogram(cells)))
 }
 
-fn counter<const N: usize>(
+pub(super) fn counter<const N: usize>(
     family: &mut MetricEncoder<'_>,
     labels: &Labels<'_, N>,
     count: u64,
@@ -277,7 +278,7 @@ fn counter<const N: usize>(
     plain_counter(&mut family.encode_family(labels)?, count)
 }
 
-fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
+pub(super) fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
     metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 

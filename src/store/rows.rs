@@ -42,7 +42,26 @@ pub struct RowPage {
     pub next: Option<Cursor>,
 }
 
+/// What a store's own count says about how many tombstones it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It keeps none: it looks for a tombstone whenever it writes.
+    Needless,
+    /// Over all tenants there are at most so many.
+    AtMost(u64),
+    /// The count, which is made with the store, has gone.
+    Lost,
+}
+
 impl ConsentStore {
+    /// What the store's own count says about its tombstones.
+    pub async fn tombstones_counted(&self) -> Result<Counted, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(_) => Ok(Counted::Needless),
+            Backend::Redis(store) => store.tombstones_counted().await,
+        }
+    }
+
     /// The number that the store gave a tenant.
     pub fn tenant_number(&self, tenant: usize) -> Result<TenantId, StoreError> {
         self.tenant(tenant)

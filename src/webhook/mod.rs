@@ -17,6 +17,7 @@ use crate::consent::Clock;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::ClientTls;
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::webhook::Secrets;
@@ -46,6 +47,7 @@ pub struct Relay {
     store: ConsentStore,
     /// Knows the tenants of today.
     judge: Judge,
+    senders: Senders,
     catalogue: Catalogue,
     metrics: Metrics,
     clock: Clock,
@@ -57,6 +59,8 @@ pub struct Ground {
     pub store: ConsentStore,
     /// The judge of sends, which knows the tenants.
     pub judge: Judge,
+    /// What is known of the numbers that send.
+    pub senders: Senders,
     /// The template catalogue.
     pub catalogue: Catalogue,
     /// Where webhooks are counted.
@@ -68,8 +72,8 @@ pub struct Ground {
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, catalogue, metrics, clock } = ground;
+        let Ground { store, judge, catalogue, senders, metrics, clock } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, catalogue, metrics, clock }
+        Self { settings, bots, store, judge, senders, catalogue, metrics, clock }
     }
 }

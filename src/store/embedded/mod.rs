@@ -4,6 +4,7 @@ mod batch;
 mod cleaning;
 mod confirming;
 mod jobs;
+mod notes;
 mod rewrite;
 mod row;
 mod rows;

@@ -11,6 +11,7 @@ mod fault;
 mod intents;
 mod keys;
 mod lane;
+mod notes;
 mod recall;
 mod rows;
 mod scan;
@@ -172,10 +173,15 @@ impl Redis {
     pub(super) async fn page(
         &self,
         tenant: TenantId,
-        after: Position,
+        after: Option<Position>,
         limit: usize,
     ) -> Result<scan::Found, StoreError> {
-        scan::page(&self.control().await?, tenant, after, limit).await
+        let connection = self.control().await?;
+        let identity = self.shared.identity.load_full().ok_or(StoreError::NotReady)?;
+        let first =
+            if identity.naming.buries_in_place() { Position::without_tombstones } else { Position::default };
+        let after = after.unwrap_or_else(first);
+        scan::page(&connection, tenant, after, limit).await
     }
 
     pub(super) async fn find(

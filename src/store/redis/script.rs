@@ -74,7 +74,7 @@ pub(super) async fn write(
             return Err(fault.into());
         }
     };
-    let erased_meanwhile = Erasures::of(answers.pop().unwrap_or(Value::Nil))? != erasures;
+    let erased_meanwhile = erasures.have_grown(answers.pop().unwrap_or(Value::Nil))?;
     let mut lost = Lost::default();
     let mut failed = None;
     for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {

@@ -1,7 +1,7 @@
 //! The template catalogue: which category a template of an account has, as the provider lists it and changes it.
 //!
 //! Kept in the consent store, read from memory: what is known of an account is swapped at once, so that a lookup takes no lock and allocates nothing.
-//! Three things keep it true: the whole list, read in the background ([`keeper`]); webhooks ([`Catalogue::learn`]); and a look-up of what a send
+//! Three things keep it true: the whole list, read in the background (the keeper); webhooks ([`Catalogue::learn`]); and a look-up of what a send
 //! names and nobody knows ([`Catalogue::seek`]). Knows neither how the provider writes a list nor what follows from a category.
 
 mod account;

@@ -231,15 +231,13 @@ impl GateRecord {
     /// The stored form: version, flags, five slots of state, end and wording, window, sequence; integers little-endian.
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
-        let fields = [Self::VERSION, self.flags].into_iter();
-        let slots = self.slots.iter().flat_map(|slot| {
+        let mut rest = put(&mut bytes, [Self::VERSION, self.flags]);
+        for slot in &self.slots {
             let [a, b, c, d] = slot.until.to_le_bytes();
-            [slot.code(), a, b, c, d, slot.wording]
-        });
-        let tail = self.window_until.to_le_bytes().into_iter().chain(self.seq.to_le_bytes());
-        for (to, from) in bytes.iter_mut().zip(fields.chain(slots).chain(tail)) {
-            *to = from;
+            rest = put(rest, [slot.code(), a, b, c, d, slot.wording]);
         }
+        rest = put(rest, self.window_until.to_le_bytes());
+        put(rest, self.seq.to_le_bytes());
         bytes
     }
 
@@ -260,6 +258,17 @@ impl GateRecord {
         record.window_until = u32::from_le_bytes(*window);
         record.seq = u32::from_le_bytes(*seq.first_chunk::<4>()?);
         Some(record)
+    }
+}
+
+/// Writes a field in front; what is behind it.
+fn put<const N: usize>(bytes: &mut [u8], field: [u8; N]) -> &mut [u8] {
+    match bytes.split_first_chunk_mut() {
+        Some((front, behind)) => {
+            *front = field;
+            behind
+        }
+        None => &mut [],
     }
 }
 

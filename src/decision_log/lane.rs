@@ -28,13 +28,13 @@ pub(super) struct Lane {
 /// Events that wait for the writing thread.
 #[derive(Debug)]
 struct Inbox {
-    events: VecDeque<Event>,
+    events: VecDeque<Box<Event>>,
     open: bool,
 }
 
 impl Lane {
     /// Enqueues an event that has a slot. The lock is held for a move of the event, by the writing thread for a swap of two queues.
-    fn push(&self, event: Event) {
+    fn push(&self, event: Box<Event>) {
         let waiting = {
             let mut inbox = lock(&self.inbox);
             if !inbox.open {
@@ -51,7 +51,7 @@ impl Lane {
     }
 
     /// Swaps everything that waits for an empty queue.
-    pub(super) fn take(&self, empty: &mut VecDeque<Event>) {
+    pub(super) fn take(&self, empty: &mut VecDeque<Box<Event>>) {
         std::mem::swap(&mut lock(&self.inbox).events, empty);
     }
 
@@ -135,7 +135,7 @@ impl WorkerLog {
                     OnFull::Wait => return Err(QueueFull { id }),
                     OnFull::Drop => false,
                 };
-            Ok(Guard { id, event: Some(Event::new(id, now)), lane, slot })
+            Ok(Guard { id, event: Some(Box::new(Event::new(id, now))), lane, slot })
         }
     }
 }
@@ -161,7 +161,7 @@ impl std::error::Error for QueueFull {}
 pub struct Guard {
     id: DecisionId,
     /// There until drop takes it.
-    event: Option<Event>,
+    event: Option<Box<Event>>,
     lane: Arc<Lane>,
     slot: bool,
 }

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use super::event::Event;
 use super::kept::Keeper;
 use super::lane::Lane;
-use super::line::{self, KeyedHash};
+use super::line::{KeyedHash, Lines};
 use super::output::Output;
 use super::shared::{Closing, Shared};
 
 /// Lines are handed to the system in pieces of about this size.
 const PIECE: usize = 64 << 10;
 /// How long the thread rests between two looks into the queues while sends keep coming: the longest that a line waits.
-const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(8);
 /// After so long without an event it waits to be woken instead.
 const DOZE_AFTER: Duration = Duration::from_millis(250);
 /// Between two attempts to write to a sink that failed.
@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(super) struct Writer {
     shared: Arc<Shared>,
     output: Output,
-    hash: KeyedHash,
+    form: Lines,
     keeper: Option<Keeper>,
     lanes: Vec<Reader>,
     /// Formatted and not yet written.
@@ -38,13 +38,13 @@ pub(super) struct Writer {
 /// This thread's side of a lane.
 struct Reader {
     lane: Arc<Lane>,
-    events: VecDeque<Event>,
+    events: VecDeque<Box<Event>>,
     /// Events whose lines are not yet written: their slots are still taken.
     unwritten: usize,
 }
 
 impl Reader {
-    fn next(&mut self) -> Option<Event> {
+    fn next(&mut self) -> Option<Box<Event>> {
         let event = self.events.pop_front()?;
         self.unwritten += 1;
         Some(event)
@@ -54,7 +54,7 @@ impl Reader {
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, output: Output, hash: KeyedHash, keeper: Option<Keeper>) -> Self {
         let text = Vec::with_capacity(2 * PIECE);
-        Self { shared, output, hash, keeper, lanes: Vec::new(), text, lines: 0, lost: 0 }
+        Self { shared, output, form: Lines::new(hash), keeper, lanes: Vec::new(), text, lines: 0, lost: 0 }
     }
 
     /// Writes until closing is asked for and everything is written, or its time ran out.
@@ -89,7 +89,8 @@ impl Writer {
         let tenants = self.shared.metrics().tenants();
         for index in 0..self.lanes.len() {
             while let Some(event) = self.lanes.get_mut(index).and_then(Reader::next) {
-                self.format(&event, &tenants);
+                self.form.write(&event, &tenants, &mut self.text);
+                self.lines += 1;
                 drained += 1;
                 if self.text.len() >= PIECE {
                     self.write();
@@ -104,19 +105,6 @@ impl Writer {
         let lanes = self.shared.lanes();
         for lane in lanes.iter().skip(self.lanes.len()) {
             self.lanes.push(Reader { lane: Arc::clone(lane), events: VecDeque::new(), unwritten: 0 });
-        }
-    }
-
-    fn format(&mut self, event: &Event, tenants: &[String]) {
-        let start = self.text.len();
-        match line::write(event, &self.hash, tenants, &mut self.text) {
-            Ok(()) => self.lines += 1,
-            // Writing JSON to memory does not fail; were it to, the loss is counted like any other.
-            Err(error) => {
-                self.text.truncate(start);
-                self.shared.metrics().decision_log_dropped(1);
-                tracing::error!(error = %error, "decision not recorded");
-            }
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod cloud;
 pub mod recognize;
 pub mod identify;
+pub mod json_text;
 pub mod classify;
 pub mod refusal;
 pub mod send;

@@ -4,11 +4,11 @@
 
 use std::borrow::Cow;
 
-use serde::de::MapAccess;
+use serde::de::{IgnoredAny, MapAccess};
 
 use super::fields::{Fields, Slot, TWICE, TemplateFields, WRONG_TYPE};
 use super::names::Name;
-use super::strict::{Entries, Object, Shape, Skip, Text, TextOrObject, fail, judged, whole};
+use super::strict::{Entries, Object, Shape, Skip, Text, TextOrObject, fail, is_plain, judged, whole};
 use super::walk::{Calls, Walk};
 
 const NOT_STRICT: &str = "the body is not one strict JSON object in UTF-8 (no byte order mark, comments, lone surrogates or text after it)";
@@ -20,7 +20,9 @@ const NOT_STRICT: &str = "the body is not one strict JSON object in UTF-8 (no by
 /// What is wrong with the body.
 pub(super) fn read<'a>(body: &'a [u8], fields: &mut Fields<'a>) -> Result<(), &'static str> {
     let mut fault = None;
-    whole(body, Object(TopLevel { fields, fault: &mut fault })).map_err(|()| fault.unwrap_or(NOT_STRICT))
+    let callless = is_plain(body) && !may_ask_to_call(body);
+    whole(body, Object(TopLevel { fields, fault: &mut fault, callless }))
+        .map_err(|()| fault.unwrap_or(NOT_STRICT))
 }
 
 /// Reads the object of a parameter whose text is JSON, as forms carry it: `template={...}`.
@@ -33,12 +35,14 @@ pub(super) fn read_parameter(text: &str, slot: &Slot, fields: &mut Fields<'_>) -
     // The text may be decoded, so what is read from it is kept apart first.
     let mut read = Fields::default();
     let done = match slot {
-        Slot::Template => {
-            whole(text.as_bytes(), Object(InTemplate { template: &mut read.template, fault: &mut fault }))
-        }
-        Slot::Interactive => {
-            whole(text.as_bytes(), Object(InInteractive { fields: &mut read, fault: &mut fault }))
-        }
+        Slot::Template => whole(
+            text.as_bytes(),
+            Object(InTemplate { template: &mut read.template, fault: &mut fault, callless: false }),
+        ),
+        Slot::Interactive => whole(
+            text.as_bytes(),
+            Object(InInteractive { fields: &mut read, fault: &mut fault, callless: false }),
+        ),
         Slot::Text(_) | Slot::Recipient | Slot::Ignored | Slot::Unknown => {
             whole(text.as_bytes(), Skip).map(|_| ())
         }
@@ -56,6 +60,8 @@ pub(super) fn read_parameter(text: &str, slot: &Slot, fields: &mut Fields<'_>) -
 struct TopLevel<'f, 'de> {
     fields: &'f mut Fields<'de>,
     fault: &'f mut Option<&'static str>,
+    /// Whether nothing in the document can ask for the permission to call, so that values need not be looked into for it.
+    callless: bool,
 }
 
 impl<'de> Entries<'de> for TopLevel<'_, 'de> {
@@ -76,12 +82,18 @@ impl<'de> Entries<'de> for TopLevel<'_, 'de> {
                 map.next_value_seed(Object(InTemplate {
                     template: &mut self.fields.template,
                     fault: self.fault,
+                    callless: self.callless,
                 }))
                 .map_err(|_| fail(self.fault, "template is not the object that is documented"))?;
             }
             Slot::Interactive => {
-                map.next_value_seed(Object(InInteractive { fields: self.fields, fault: self.fault }))
-                    .map_err(|_| fail(self.fault, "interactive is not the object that is documented"))?;
+                let callless = self.callless;
+                map.next_value_seed(Object(InInteractive {
+                    fields: self.fields,
+                    fault: self.fault,
+                    callless,
+                }))
+                .map_err(|_| fail(self.fault, "interactive is not the object that is documented"))?;
             }
             Slot::Ignored => {
                 map.next_value_seed(Skip)?;
@@ -96,6 +108,7 @@ impl<'de> Entries<'de> for TopLevel<'_, 'de> {
 struct InTemplate<'f, 'de> {
     template: &'f mut TemplateFields<'de>,
     fault: &'f mut Option<&'static str>,
+    callless: bool,
 }
 
 impl<'de> Entries<'de> for InTemplate<'_, 'de> {
@@ -117,7 +130,7 @@ impl<'de> Entries<'de> for InTemplate<'_, 'de> {
                 false
             }
             Ok(_) => {
-                map.next_value_seed(Walk::<Calls>::noting(&mut self.template.calls))?;
+                self.template.calls |= asks_to_call(map, self.callless)?;
                 false
             }
             Err(why) => return Err(fail(self.fault, why)),
@@ -155,6 +168,7 @@ impl<'de> Entries<'de> for InLanguage<'_, 'de> {
 struct InInteractive<'f, 'de> {
     fields: &'f mut Fields<'de>,
     fault: &'f mut Option<&'static str>,
+    callless: bool,
 }
 
 impl<'de> Entries<'de> for InInteractive<'_, 'de> {
@@ -171,9 +185,10 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
                 if !self.fields.interactive.note_action() {
                     return Err(fail(self.fault, TWICE));
                 }
-                map.next_value_seed(Object(InAction { fields: self.fields, fault: self.fault }))?;
+                let callless = self.callless;
+                map.next_value_seed(Object(InAction { fields: self.fields, fault: self.fault, callless }))?;
             }
-            Ok(_) => note_calls(self.fields, map)?,
+            Ok(_) => note_calls(self.fields, map, self.callless)?,
             Err(why) => return Err(fail(self.fault, why)),
         }
         Ok(())
@@ -184,12 +199,13 @@ impl<'de> Entries<'de> for InInteractive<'_, 'de> {
 struct InAction<'f, 'de> {
     fields: &'f mut Fields<'de>,
     fault: &'f mut Option<&'static str>,
+    callless: bool,
 }
 
 impl<'de> Entries<'de> for InAction<'_, 'de> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
         if judged(&name, &["name"]).map_err(|why| fail(self.fault, why))? != "name" {
-            return note_calls(self.fields, map);
+            return note_calls(self.fields, map, self.callless);
         }
         let action = map.next_value_seed(Text)?;
         if is_call_request(&action).map_err(|why| fail(self.fault, why))? {
@@ -200,18 +216,42 @@ impl<'de> Entries<'de> for InAction<'_, 'de> {
 }
 
 /// Reads any value, and notes a request for the permission to call in it.
-fn note_calls<'de, A: MapAccess<'de>>(fields: &mut Fields<'_>, map: &mut A) -> Result<(), A::Error> {
-    let mut calls = false;
-    map.next_value_seed(Walk::<Calls>::noting(&mut calls))?;
-    if calls {
+fn note_calls<'de, A>(fields: &mut Fields<'_>, map: &mut A, callless: bool) -> Result<(), A::Error>
+where
+    A: MapAccess<'de>,
+{
+    if asks_to_call(map, callless)? {
         fields.interactive.note_call();
     }
     Ok(())
 }
 
+/// Reads any value; whether it holds a request for the permission to call.
+fn asks_to_call<'de, A: MapAccess<'de>>(map: &mut A, callless: bool) -> Result<bool, A::Error> {
+    let mut calls = false;
+    if callless {
+        map.next_value::<IgnoredAny>()?;
+    } else {
+        map.next_value_seed(Walk::<Calls>::noting(&mut calls))?;
+    }
+    Ok(calls)
+}
+
+const CALL_REQUEST: &str = "call_permission_request";
+
+/// Whether the name of a request for the permission to call stands anywhere in a document in which nothing is escaped. Found by its `q`, which is rare.
+fn may_ask_to_call(body: &[u8]) -> bool {
+    const BEFORE: usize = 18;
+    memchr::memchr2_iter(b'q', b'Q', body).any(|at| {
+        let begin = at.checked_sub(BEFORE);
+        let name = begin.and_then(|begin| body.get(begin..begin.saturating_add(CALL_REQUEST.len())));
+        name.is_some_and(|name| name.eq_ignore_ascii_case(CALL_REQUEST.as_bytes()))
+    })
+}
+
 /// Whether a text is the kind of message that asks for the permission to call, however it is spelled.
 pub(super) fn is_call(text: &str) -> bool {
-    text.trim().eq_ignore_ascii_case("call_permission_request")
+    text.trim().eq_ignore_ascii_case(CALL_REQUEST)
 }
 
 /// Whether a kind of message asks for the permission to call; a fault if it only looks like it.
@@ -219,6 +259,46 @@ fn is_call_request(kind: &str) -> Result<bool, &'static str> {
     const NEARLY: &str =
         "interactive is spelled almost like call_permission_request; write it exactly as documented";
     let folded = kind.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
-    let is_exact = kind == "call_permission_request";
+    let is_exact = kind == CALL_REQUEST;
     if !is_exact && folded.eq(*b"callpermissionrequest") { Err(NEARLY) } else { Ok(is_exact) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_to_call_is_found_wherever_it_stands_in_a_document() {
+        for body in [
+            r#"{"a":"call_permission_request"}"#,
+            r#"{"a":" Call_Permission_REQUEST "}"#,
+            "call_permission_request",
+            r#"{"quick":"q","a":["x",{"b":"call_permission_request"}],"q":"Q"}"#,
+        ] {
+            assert!(may_ask_to_call(body.as_bytes()), "{body}");
+        }
+        for body in ["", "q", r#"{"a":"call_permission_reques"}"#, r#"{"request":"call-permission-request"}"#]
+        {
+            assert!(!may_ask_to_call(body.as_bytes()), "{body}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_looked_into_are_read_as_strictly() {
+        let calls = |components: &str| {
+            let template = format!(r#"{{"name":"a","language":{{"code":"en"}},"components":{components}}}"#);
+            let body = format!(r#"{{"template":{template}}}"#);
+            let mut fields = Fields::default();
+            read(body.as_bytes(), &mut fields).map(|()| fields.template.calls)
+        };
+        let nested = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
+        assert_eq!(calls(r#"[{"a":[1,-2.5e3,true,null,"é"]}]"#), Ok(false));
+        assert_eq!(calls(&nested(100)), Ok(false));
+        assert_eq!(calls(r#"["call_permission_request"]"#), Ok(true));
+        assert_eq!(calls(r#"["call\u005fpermission_request"]"#), Ok(true));
+        for bad in ["[01]", "[1,]", "[\"a\u{1}\"]", "[tru]", r#"{"a" 1}"#, r#"["\ud800"]"#, "[+1]", "[1.]"] {
+            assert!(calls(bad).is_err(), "{bad}");
+        }
+        assert!(calls(&nested(200)).is_err());
+    }
 }

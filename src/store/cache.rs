@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use quick_cache::UnitWeighter;
+use quick_cache::sync::DefaultLifecycle;
+
 use crate::consent::{Clock, GateRecord, Lookup, Timestamp};
 
 use super::link::Generation;
@@ -29,9 +32,12 @@ impl Entry {
     }
 }
 
-/// A bounded map of places to entries.
+/// How many entries there is room for from the start; an idle gate should be small.
+const EXPECTED: usize = 10_000;
+
+/// A bounded map of places to entries. A hit takes a shard's lock for reading and does no housekeeping: nobody's send waits for that.
 pub(super) struct Cache {
-    entries: moka::sync::Cache<Place, Entry, ahash::RandomState>,
+    entries: quick_cache::sync::Cache<Place, Entry, UnitWeighter, ahash::RandomState>,
     /// The oldest that an entry which permits something may get, a backstop where changes come over a network.
     max_age: Option<Duration>,
     clock: Clock,
@@ -39,8 +45,15 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(capacity: u64, max_age: Option<Duration>, clock: Clock) -> Self {
-        let entries =
-            moka::sync::Cache::builder().max_capacity(capacity).build_with_hasher(ahash::RandomState::new());
+        let expected = usize::try_from(capacity).map_or(EXPECTED, |capacity| capacity.min(EXPECTED));
+        let hasher = ahash::RandomState::new();
+        let entries = quick_cache::sync::Cache::with(
+            expected,
+            capacity,
+            UnitWeighter,
+            hasher,
+            DefaultLifecycle::default(),
+        );
         Self { entries, max_age, clock }
     }
 
@@ -67,6 +80,6 @@ impl Cache {
     }
 
     pub(super) fn remove(&self, place: &Place) {
-        self.entries.invalidate(place);
+        self.entries.remove(place);
     }
 }

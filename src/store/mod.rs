@@ -203,6 +203,11 @@ impl ConsentStore {
         if let Some(lookup) = self.inner.front.cached(&place) {
             return Answer { lookup, source: Source::Cache };
         }
+        // A miss is rare, and its future large: kept out of the one that every send carries.
+        Box::pin(self.fetch(place)).await
+    }
+
+    async fn fetch(&self, place: Place) -> Answer {
         match &self.inner.backend {
             Backend::Embedded(store) => {
                 let fetch = || std::future::ready(store.gate_record(&place));

@@ -95,6 +95,8 @@ async fn accept(seat: Seat) -> io::Result<()> {
         recorder,
         drain: drain.clone(),
     });
+    let sweeping = worker.upstream.clone();
+    tokio::task::spawn_local(async move { sweeping.sweep().await });
     let connections = drain.clone();
     listener
         .run(drain, move |accepted| {

@@ -1,4 +1,4 @@
-//! How long a silent caller is waited for.
+//! How long a silent peer is waited for.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline that moves with every request and costs one look at the clock when it does.
+/// A deadline that moves with every request and costs one look at the clock when it does: for a caller or a provider that is silent.
 ///
 /// The timer itself is only touched when it rings: it then sees whether the caller was active meanwhile and
 /// is set again for the rest. One timer per connection, made when it is first waited on.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub struct Patience {
     waiting_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
-    /// The caller did what we waited for: the next wait starts anew.
-    pub(super) fn restart(&mut self) {
+    /// The peer did what we waited for: the next wait starts anew.
+    pub fn restart(&mut self) {
         self.waiting_since = None;
     }
 
     /// Ready when the present wait has lasted for `limit`.
-    pub(super) fn poll_exhausted(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+    pub fn poll_exhausted(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let deadline = since + limit;
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

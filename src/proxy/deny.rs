@@ -70,6 +70,6 @@ pub(super) fn id_value(id: &DecisionId) -> HeaderValue {
 }
 
 fn deny_value(reason: DenyReason) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(format!("deny; reason={}", reason.name())))
+    HeaderValue::from_maybe_shared(Bytes::from(["deny; reason=", reason.name()].concat()))
         .unwrap_or(HeaderValue::from_static("deny"))
 }

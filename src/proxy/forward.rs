@@ -10,11 +10,11 @@ use http::request::Parts;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
 
 use super::Worker;
 use super::answer::Answer;
 use super::deny::{Refused, id_value, respond};
+use super::detached::Detached;
 use super::ledger::{Allowed, Entries};
 use super::taken;
 use crate::consent::Basis;
@@ -53,21 +53,11 @@ pub(super) struct Cleared {
 /// # Cancel safety
 /// Dropped, the forward goes on: the permit is spent.
 pub(super) async fn forward(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
-    let id = cleared.entries.id();
-    let (answer, answered) = oneshot::channel();
-    let on_its_own = Rc::clone(&worker);
-    tokio::task::spawn_local(async move {
-        let response = run(&on_its_own, cleared, body).await;
-        // A caller who went away gets no answer; the record is written all the same.
-        let _ = answer.send(response);
-    });
-    match answered.await {
-        Ok(response) => response,
-        Err(_gone) => failed(Cause::OutcomeUnknown, &id),
-    }
+    Detached::new(run(worker, cleared, body)).await
 }
 
-async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answer> {
+async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
+    let worker = &*worker;
     let Cleared { clearance, mut entries, parts, target, started } = cleared;
     let id = entries.id();
     let request = request(worker, parts, target, body);

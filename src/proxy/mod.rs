@@ -6,6 +6,7 @@ pub mod answer;
 mod budget;
 mod buffer;
 mod deny;
+mod detached;
 mod forward;
 mod handler;
 mod ledger;

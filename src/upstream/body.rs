@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Lease;
+use super::Inner;
+use super::link::Link;
 
 /// Where a request body stands, so that a slow caller is not taken for a silent provider.
 #[derive(Clone, Debug, Default)]
@@ -154,21 +155,23 @@ fn pass(
 /// An answer's body on its way to the caller; its connection goes back to the pool with the last byte.
 pub struct Arriving {
     body: Incoming,
-    lease: Option<Lease>,
+    /// The connection that it comes over, until the last byte. Dropped before, it is closed: its answer was not read to the end.
+    link: Option<Link>,
+    home: Rc<Inner>,
 }
 
 impl Arriving {
-    pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        let mut arriving = Self { body, lease: Some(lease) };
-        arriving.release_at_end();
+    pub(super) fn new(body: Incoming, link: Link, home: Rc<Inner>) -> Self {
+        let mut arriving = Self { body, link: Some(link), home };
+        if arriving.body.is_end_stream() {
+            arriving.release();
+        }
         arriving
     }
 
-    fn release_at_end(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.release();
+    fn release(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.home.idle.put(link);
         }
     }
 }
@@ -181,16 +184,15 @@ impl Body for Arriving {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(link) = &mut self.link {
+            link.drive(cx);
+        }
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            Some(Ok(_)) => self.release_at_end(),
-            None => {
-                if let Some(lease) = self.lease.take() {
-                    lease.release();
-                }
-            }
+            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            Some(Ok(_)) | None => self.release(),
             // A broken answer breaks its connection too.
-            Some(Err(_)) => self.lease = None,
+            Some(Err(_)) => self.link = None,
         }
         Poll::Ready(frame)
     }

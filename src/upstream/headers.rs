@@ -2,57 +2,59 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that concern one connection only (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
-/// Fields that tell where a request came from, which is none of the provider's business; and `Expect`, which the listener has answered.
-const NOT_FOR_THE_PROVIDER: [HeaderName; 4] =
-    [header::FORWARDED, HeaderName::from_static("x-real-ip"), header::EXPECT, header::HOST];
-
-const FORWARDED_PREFIX: &str = "x-forwarded-";
-
 /// Makes a caller's header fields the provider's: hop-by-hop and forwarding fields are dropped, `Host` is the provider's own.
 pub fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue) {
-    strip_listed(headers);
-    for name in HOP_BY_HOP.iter().chain(&NOT_FOR_THE_PROVIDER) {
-        headers.remove(name);
-    }
-    let forwarded: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(FORWARDED_PREFIX)).cloned().collect();
-    for name in forwarded {
-        headers.remove(name);
-    }
+    strip(headers, |name| is_hop_by_hop(name) || is_not_for_the_provider(name));
     headers.insert(header::HOST, host.clone());
 }
 
 /// Drops from an answer what concerned the connection to the provider.
 pub fn prepare_response(headers: &mut HeaderMap) {
+    strip(headers, is_hop_by_hop);
+}
+
+/// Fields that concern one connection only (RFC 9110, section 7.6.1).
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+/// Fields that tell where a request came from, which is none of the provider's business; and `Expect`, which the listener has answered.
+fn is_not_for_the_provider(name: &str) -> bool {
+    matches!(name, "forwarded" | "x-real-ip" | "expect") || name.starts_with("x-forwarded-")
+}
+
+/// Drops fields, and those that `Connection` names. Most requests and answers have none of them and cost one look at each name.
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    if !headers.keys().any(|name| unwanted(name.as_str())) {
+        return;
+    }
     strip_listed(headers);
-    for name in HOP_BY_HOP {
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in doomed {
         headers.remove(name);
     }
 }
 
 /// Drops the fields that `Connection` names.
 fn strip_listed(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
-        return;
-    }
     let listed: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .flat_map(|value| value.split(',').map(str::trim_ascii))
+        // Nearly always it says how long the connection lives, and `Keep-Alive` goes anyway.
+        .filter(|name| !name.eq_ignore_ascii_case("keep-alive") && !name.eq_ignore_ascii_case("close"))
+        .filter_map(|name| name.parse().ok())
         .collect();
     for name in listed {
         headers.remove(name);

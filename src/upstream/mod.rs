@@ -6,6 +6,7 @@
 pub mod body;
 mod connect;
 pub mod headers;
+mod link;
 pub mod origin;
 mod pool;
 mod reading;
@@ -16,7 +17,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
-use hyper::client::conn::http1::SendRequest;
+
+use link::Link;
 
 pub use body::{Arriving, Outgoing, Progress};
 pub use origin::Origin;
@@ -98,14 +100,16 @@ impl Upstream {
         still_cleared: impl AsyncFn() -> Result<(), Denial>,
     ) -> Result<Response<Arriving>, Failure> {
         *request.version_mut() = Version::HTTP_11;
-        let progress = request.body().progress();
         loop {
-            let (mut sender, reused) = match self.inner.idle.take() {
-                Some(sender) => (sender, true),
-                None => (self.connect_and_ask(&still_cleared).await?, false),
+            let (mut link, reused) = match self.inner.idle.take() {
+                Some(link) => (link, true),
+                // Rare and large: kept out of the future that every send carries.
+                None => (Box::pin(self.connect_and_ask(&still_cleared)).await?, false),
             };
-            match self.exchange(&mut sender, request, &progress).await {
-                Ok(response) => return Ok(self.lease(sender, response)),
+            match self.exchange(&mut link, request).await {
+                Ok(response) => {
+                    return Ok(response.map(|body| Arriving::new(body, link, Rc::clone(&self.inner))));
+                }
                 Err(Unsent::Returned(unsent)) if reused => request = *unsent,
                 Err(Unsent::Returned(_)) => {
                     return Err(Failure::NotReached(io::Error::other(
@@ -121,18 +125,18 @@ impl Upstream {
     async fn connect_and_ask(
         &self,
         still_cleared: &impl AsyncFn() -> Result<(), Denial>,
-    ) -> Result<SendRequest<Outgoing>, Failure> {
-        let sender = self.connect().await?;
+    ) -> Result<Link, Failure> {
+        let link = self.connect().await?;
         match still_cleared().await {
-            Ok(()) => Ok(sender),
+            Ok(()) => Ok(link),
             Err(denial) => {
-                self.inner.idle.put(sender);
+                self.inner.idle.put(link);
                 Err(Failure::Overruled(denial))
             }
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Outgoing>, Failure> {
+    async fn connect(&self) -> Result<Link, Failure> {
         let settings = &self.inner.settings;
         match tokio::time::timeout(settings.connect_timeout, connect::open(settings)).await {
             Ok(opened) => opened.map_err(Failure::NotReached),
@@ -143,46 +147,39 @@ impl Upstream {
         }
     }
 
-    /// Writes the request and waits for the head of the answer; the clock runs only while the request makes no progress.
-    async fn exchange(
-        &self,
-        sender: &mut SendRequest<Outgoing>,
-        request: Request<Outgoing>,
-        progress: &Progress,
-    ) -> Result<Response<hyper::body::Incoming>, Unsent> {
-        let mut answer = std::pin::pin!(sender.try_send_request(request));
+    /// Lets go of connections that the provider closed or that were unused for too long, for as long as it is polled.
+    ///
+    /// # Cancel safety
+    /// Dropped, such connections are still never used again, only closed later.
+    pub async fn sweep(&self) {
         loop {
-            let before = progress.count();
-            match tokio::time::timeout(self.inner.settings.response_timeout, &mut answer).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(mut error)) => {
-                    return Err(match error.take_message() {
-                        Some(unsent) => Unsent::Returned(Box::new(unsent)),
-                        None => Unsent::Lost(Failure::OutcomeUnknown(io::Error::other(error.into_error()))),
-                    });
-                }
-                Err(_elapsed) if progress.count() != before || progress.waits_for_caller() => {}
-                Err(_elapsed) => {
-                    return Err(Unsent::Lost(Failure::OutcomeUnknown(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        "the provider did not answer within [upstream] response_timeout_ms",
-                    ))));
-                }
-            }
+            tokio::time::sleep(SWEEP_EVERY).await;
+            self.inner.idle.sweep();
         }
     }
 
-    /// Hands the answer out with its connection, which comes back to the pool when the last byte was read.
-    fn lease(
+    /// Writes the request and waits for the head of the answer.
+    async fn exchange(
         &self,
-        sender: SendRequest<Outgoing>,
-        response: Response<hyper::body::Incoming>,
-    ) -> Response<Arriving> {
-        let inner = Rc::clone(&self.inner);
-        response
-            .map(|body| Arriving::new(body, pool::Lease::new(sender, move |sender| inner.idle.put(sender))))
+        link: &mut Link,
+        request: Request<Outgoing>,
+    ) -> Result<Response<hyper::body::Incoming>, Unsent> {
+        match link.exchange(request, self.inner.settings.response_timeout).await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(mut error)) => Err(match error.take_message() {
+                Some(unsent) => Unsent::Returned(Box::new(unsent)),
+                None => Unsent::Lost(Failure::OutcomeUnknown(io::Error::other(error.into_error()))),
+            }),
+            None => Err(Unsent::Lost(Failure::OutcomeUnknown(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the provider did not answer within [upstream] response_timeout_ms",
+            )))),
+        }
     }
 }
+
+/// Between two sweeps of unused connections.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// A request that got no answer.
 enum Unsent {

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
-
-use super::body::Outgoing;
+use super::link::Link;
 
 /// A worker's unused connections; the one used last goes first, so that the others can grow old and close.
+///
+/// Nobody drives a connection while it waits: that the provider closed it is seen when it is taken, or when the pool is swept.
 pub(super) struct Idle {
-    waiting: RefCell<VecDeque<(Instant, SendRequest<Outgoing>)>>,
+    waiting: RefCell<VecDeque<(Instant, Link)>>,
     most: usize,
     longest: Duration,
 }
@@ -21,44 +21,33 @@ impl Idle {
     }
 
     /// A connection that is ready for a request now.
-    pub(super) fn take(&self) -> Option<SendRequest<Outgoing>> {
+    pub(super) fn take(&self) -> Option<Link> {
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.front().is_some_and(|(since, _)| since.elapsed() > self.longest) {
-            waiting.pop_front();
+        loop {
+            let (since, mut link) = waiting.pop_back()?;
+            if since.elapsed() > self.longest {
+                // Those before it have waited for even longer.
+                waiting.clear();
+                return None;
+            }
+            if link.is_ready() {
+                return Some(link);
+            }
         }
-        waiting.retain(|(_, sender)| !sender.is_closed());
-        let at = waiting.iter().rposition(|(_, sender)| sender.is_ready())?;
-        waiting.remove(at).map(|(_, sender)| sender)
     }
 
-    /// Keeps a connection for the next request, unless it is closed or there are enough.
-    pub(super) fn put(&self, sender: SendRequest<Outgoing>) {
+    /// Keeps a connection for the next request, unless there are enough.
+    pub(super) fn put(&self, link: Link) {
         let mut waiting = self.waiting.borrow_mut();
-        if !sender.is_closed() {
-            waiting.push_back((Instant::now(), sender));
-        }
+        waiting.push_back((Instant::now(), link));
         if waiting.len() > self.most {
             waiting.pop_front();
         }
     }
-}
 
-/// A connection in use. Dropped unreleased, it is closed: its answer was not read to the end.
-pub(super) struct Lease {
-    sender: SendRequest<Outgoing>,
-    back: Box<dyn FnOnce(SendRequest<Outgoing>)>,
-}
-
-impl Lease {
-    pub(super) fn new(
-        sender: SendRequest<Outgoing>,
-        back: impl FnOnce(SendRequest<Outgoing>) + 'static,
-    ) -> Self {
-        Self { sender, back: Box::new(back) }
-    }
-
-    /// Gives the connection back.
-    pub(super) fn release(self) {
-        (self.back)(self.sender);
+    /// Lets go of what was unused for too long or was closed by the provider.
+    pub(super) fn sweep(&self) {
+        let longest = self.longest;
+        self.waiting.borrow_mut().retain_mut(|(since, link)| since.elapsed() <= longest && link.is_ready());
     }
 }

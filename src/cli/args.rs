@@ -9,6 +9,7 @@ use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
+use super::webhooks::WebhooksCommand;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
 #[derive(Debug, Parser)]
@@ -67,6 +68,9 @@ pub(super) enum Command {
     /// Fill and list the catalogue that says which category a template has.
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// See to webhooks that bots did not take.
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Prove what the record says, and that nobody changed it.
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -25,6 +25,7 @@ mod serve;
 mod templates;
 mod token;
 mod trust;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
         Command::Templates(TemplatesCommand::List) => templates::list(global),
+        Command::Webhooks(command) => webhooks::run(&command, global),
         Command::Audit(command) => audit::run(&command, global),
         Command::Check(args) => check::run(&args, global),
         Command::Explain(args) => explain::run(&args, global),

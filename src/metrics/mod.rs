@@ -6,8 +6,10 @@
 
 mod cells;
 mod histogram;
+#[macro_use]
 mod labels;
 mod page;
+mod queue;
 mod shelves;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ use histogram::Histogram;
 pub use labels::{
     AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
 };
+
+pub use queue::Delivery;
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -52,6 +56,7 @@ struct Hub {
     /// By [`WebhookOutcome`].
     webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
     webhook_items_unreadable: AtomicU64,
+    queue: queue::QueueCells,
     propagation: Histogram,
 }
 
@@ -72,6 +77,7 @@ impl Metrics {
             reloads: Default::default(),
             webhooks: Default::default(),
             webhook_items_unreadable: AtomicU64::new(0),
+            queue: queue::QueueCells::default(),
             propagation: Histogram::default(),
         }))
     }

@@ -20,7 +20,7 @@ use crate::consent::lookup::Source;
 use crate::policy::Mode;
 
 /// Labels as the library takes them.
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+pub(super) type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
 /// The whole page.
 pub(super) fn render(metrics: &Metrics) -> String {
@@ -41,14 +41,15 @@ impl Collector for Metrics {
         page.decisions()?;
         page.durations()?;
         page.webhooks()?;
+        page.webhook_queue()?;
         page.health()?;
         page.process()
     }
 }
 
 /// The page being written.
-struct Page<'h, 'e> {
-    hub: &'h Hub,
+pub(super) struct Page<'h, 'e> {
+    pub(super) hub: &'h Hub,
     encoder: DescriptorEncoder<'e>,
 }
 
@@ -205,7 +206,7 @@ impl Page<'_, '_> {
         }
     }
 
-    fn family(
+    pub(super) fn family(
         &mut self,
         name: &'static str,
         help: &str,
@@ -214,7 +215,12 @@ impl Page<'_, '_> {
         self.encoder.encode_descriptor(name, help, None, kind)
     }
 
-    fn gauge(&mut self, name: &'static str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        value: &impl EncodeGaugeValue,
+    ) -> fmt::Result {
         self.family(name, help, MetricType::Gauge)?.encode_gauge(value)
     }
 }
@@ -245,7 +251,7 @@ fn summed(hub: &Hub, histogram: impl Fn(&Cells) -> Option<&Histogram>) -> Summed
     Summed::of(hub.workers.iter().filter_map(|cells| histogram(cells)))
 }
 
-fn counter<const N: usize>(
+pub(super) fn counter<const N: usize>(
     family: &mut MetricEncoder<'_>,
     labels: &Labels<'_, N>,
     count: u64,

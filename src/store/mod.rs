@@ -15,6 +15,7 @@ mod link;
 mod naming;
 mod people;
 mod place;
+pub mod queue;
 pub mod redis;
 mod rows;
 mod settings;

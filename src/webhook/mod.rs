@@ -7,20 +7,24 @@ mod answer;
 mod forward;
 mod handler;
 mod learn;
+mod queue;
 
 use std::collections::BTreeMap;
 
 use http::Uri;
+use tokio::sync::Notify;
 
 use crate::consent::Clock;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::ClientTls;
 use crate::store::ConsentStore;
+use crate::store::queue::Queue;
 use crate::wire::webhook::Secrets;
 
 pub use answer::Answer;
 pub use handler::handle;
+pub use queue::deliver_queued;
 
 use forward::Bots;
 
@@ -46,6 +50,10 @@ pub struct Relay {
     judge: Judge,
     metrics: Metrics,
     clock: Clock,
+    /// Where webhooks wait for their bots, if they do.
+    queue: Option<Queue>,
+    /// Something was queued here.
+    queued: Notify,
 }
 
 /// What a relay stands on.
@@ -58,13 +66,15 @@ pub struct Ground {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Clock,
+    /// Where webhooks wait for their bots; without it the provider waits for the bots.
+    pub queue: Option<Queue>,
 }
 
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, metrics, clock } = ground;
+        let Ground { store, judge, metrics, clock, queue } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, metrics, clock }
+        Self { settings, bots, store, judge, metrics, clock, queue, queued: Notify::new() }
     }
 }

@@ -11,6 +11,7 @@ mod fault;
 mod intents;
 mod keys;
 mod lane;
+mod queueing;
 mod recall;
 mod rows;
 mod scan;
@@ -45,6 +46,7 @@ use super::{Health, OpenError, Outcome, StoreError};
 
 pub use door::{Settings, Trust};
 pub use fault::RedisFault;
+pub(super) use queueing::QueueDoor;
 pub(super) use scan::Position;
 
 use door::{Door, ask, ask_all, breaks};

@@ -304,7 +304,7 @@ fn is_form(content: &Content, body: &[u8]) -> Result<(), &'static str> {
     match content {
         _ if body.is_empty() => Ok(()),
         Content::Form => Ok(()),
-        Content::Json if form::scan(body, |_, _| {}) == Seen::default() => Ok(()),
+        Content::Json if form::scan(body, form::SEPARATORS, |_, _| {}) == Seen::default() => Ok(()),
         Content::Json | Content::Multipart(_) | Content::Other => Err(WHY),
     }
 }

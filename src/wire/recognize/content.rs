@@ -35,12 +35,17 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Content, &'static str> {
 
 const ODD: &str = "the Content-Type header cannot be read with certainty";
 
+const CHARSET: &str = "the body's charset is not utf-8; send UTF-8";
+
 const MULTIPART: &str = "multipart/form-data";
 
 fn read(header: &str) -> Result<Content, &'static str> {
     let (essence, mut parameters) = split(header);
     if essence.contains([' ', '\t', ',', '"', '=']) || is_loosely_multipart(header, essence) {
         return Err(ODD);
+    }
+    if names_encoding(essence) {
+        return Err(CHARSET);
     }
     let (mut charset, mut boundary) = (None, None);
     let mut others = false;
@@ -49,6 +54,7 @@ fn read(header: &str) -> Result<Content, &'static str> {
         let twice = match name {
             _ if name.eq_ignore_ascii_case("charset") => charset.replace(value).is_some(),
             _ if name.eq_ignore_ascii_case("boundary") => boundary.replace(value).is_some(),
+            _ if names_encoding(name) || names_encoding(value) => return Err(CHARSET),
             _ => {
                 others = true;
                 false
@@ -58,8 +64,8 @@ fn read(header: &str) -> Result<Content, &'static str> {
             return Err("a parameter of the Content-Type header stands twice");
         }
     }
-    if charset.is_some_and(|c| !c.eq_ignore_ascii_case("utf-8") && !c.eq_ignore_ascii_case("utf8")) {
-        return Err("the body's charset is not utf-8; send UTF-8");
+    if charset.is_some_and(|charset| !is_utf8(charset)) {
+        return Err(CHARSET);
     }
     match (essence, boundary) {
         (MULTIPART, _) => boundary
@@ -69,7 +75,10 @@ fn read(header: &str) -> Result<Content, &'static str> {
             .ok_or("the multipart boundary is missing or odd; use letters, digits and dashes"),
         (_, Some(_)) => Err("the Content-Type header declares a boundary, but is not multipart/form-data"),
         _ if essence.eq_ignore_ascii_case("application/json") => Ok(Content::Json),
-        _ if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") => Ok(Content::Form),
+        // A form has no parameters of its own: what they announce, somebody could read.
+        _ if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !others => {
+            Ok(Content::Form)
+        }
         _ => Ok(Content::Other),
     }
 }
@@ -90,6 +99,19 @@ fn is_loosely_multipart(header: &str, essence: &str) -> bool {
     // PHP takes the space behind a boundary for a part of it.
     let spaced = header.contains('\t') || header.contains(" ;") || header.ends_with(' ');
     (starts || bounded) && (!plainly || spaced || !header.contains("boundary="))
+}
+
+fn is_utf8(charset: &str) -> bool {
+    charset.eq_ignore_ascii_case("utf-8") || charset.eq_ignore_ascii_case("utf8")
+}
+
+/// Whether some reader could find another encoding of text announced here, wherever it looks for one.
+fn names_encoding(text: &str) -> bool {
+    const NAMES: [&str; 3] = ["utf", "ucs", "unicode"];
+    let holds = |name: &str| {
+        text.as_bytes().windows(name.len()).any(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    !is_utf8(text) && NAMES.into_iter().any(holds)
 }
 
 /// A parameter's name and value, and what follows it.
@@ -175,6 +197,9 @@ mod tests {
             ("multipart/form-data; boundary=\"X 1\"", Content::Other),
             ("text/plain", Content::Other),
             ("application/vnd.api+json", Content::Other),
+            ("application/json; encoding=UTF-8", Content::Json),
+            ("application/x-www-form-urlencoded; charset=utf-8", Content::Form),
+            ("application/x-www-form-urlencoded; profile=json", Content::Other),
         ] {
             if value.contains("X 1") {
                 assert!(read_one(value).is_err());
@@ -188,6 +213,9 @@ mod tests {
     fn what_readers_disagree_about_is_refused() {
         for value in [
             "application/json; charset=utf-16",
+            "application/json; encoding=UTF-16LE",
+            "x/ucs-2",
+            "text/plain; unicode=1",
             "application/json; boundary=x",
             "multipart/form-data",
             "multipart/form-data; boundary=a; boundary=b",

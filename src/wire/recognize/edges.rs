@@ -95,11 +95,12 @@ const NODE_KEYS: &[&str] = &[
 /// Keys of `POST /{phone_number_id}/settings` that move calls or encrypt what arrives.
 const SETTINGS_KEYS: &[&str] = &["payload_encryption", "calling.sip", "settings.sip", "settings.payload"];
 
-/// Keys that put people into a group that exists.
-pub(super) const MEMBER_KEYS: &[&str] = &["participants", "add_participants"];
+/// What the keys are called that put people into a group that exists; Meta documents none, so any name that holds the word counts.
+pub(super) const MEMBER_KEYS: &[&str] = &["*participant", "*invit"];
 
-/// Keys that put people into a group with its creation.
-const GROUP_KEYS: &[&str] = &["participants", "members", "users", "recipients"];
+/// The same where a group is created: it has a subject, a description, a picture and a way to join.
+const GROUP_KEYS: &[&str] =
+    &["*participant", "*invit", "*member", "*user", "*recipient", "*contact", "*people", "*phone", "*wa_id"];
 
 /// Edges below an id.
 static EDGES: &[Edge] = &[

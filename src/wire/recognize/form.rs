@@ -113,10 +113,13 @@ pub(super) fn read_parameter<'a>(
     Ok(())
 }
 
-/// The judged names among the parameters, in any spelling and behind any separator; for requests that are not read as sends.
-pub(super) fn scan(text: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
+/// What some reader takes for the end of a pair.
+pub(super) const SEPARATORS: &[u8] = b"&;";
+
+/// The judged names among the parameters, in any spelling; for requests that are not read as sends.
+pub(super) fn scan(text: &[u8], separators: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
     let mut seen = Seen::default();
-    for (name, value) in loose(text) {
+    for (name, value) in loose(text, separators) {
         if let Some(judged) = Spelled::of(&name).name() {
             seen.insert(judged);
         }
@@ -125,9 +128,9 @@ pub(super) fn scan(text: &[u8], mut on: impl FnMut(&str, &str)) -> Seen {
     seen
 }
 
-/// The pairs behind any separator, as decode_lossy as can be.
-fn loose(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    text.split(|b| matches!(b, b'&' | b';')).filter(|part| !part.is_empty()).map(loose_pair)
+/// The pairs, decoded as far as can be.
+fn loose<'t>(text: &'t [u8], separators: &[u8]) -> impl Iterator<Item = (Cow<'t, str>, Cow<'t, str>)> {
+    text.split(|b| separators.contains(b)).filter(|part| !part.is_empty()).map(loose_pair)
 }
 
 /// One pair, decoded as far as can be.

@@ -146,7 +146,7 @@ fn effect(parts: &Parts) -> (Seen, Effect) {
     }
     let Some(query) = parts.uri.query() else { return (Seen::default(), effect) };
     let mut said = effect;
-    let seen = form::scan(query.as_bytes(), |name, value| {
+    let seen = form::scan(query.as_bytes(), form::SEPARATORS, |name, value| {
         if matches!(super::names::Spelled::of(name).name(), Some(Name::Method | Name::UnderscoreMethod)) {
             said = overridden(said, value);
         }
@@ -158,7 +158,7 @@ fn effect(parts: &Parts) -> (Seen, Effect) {
 fn has_judged_cookie(headers: &HeaderMap, edge: &Edge) -> bool {
     headers.get_all(COOKIE_HEADER).iter().any(|cookies| {
         let mut steers = false;
-        let seen = form::scan(cookies.as_bytes(), |name, value| {
+        let seen = form::scan(cookies.as_bytes(), form::SEPARATORS, |name, value| {
             steers |= scan::is_steering(name, value, edge.keys());
         });
         steers || seen != Seen::default()

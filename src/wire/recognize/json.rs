@@ -6,10 +6,10 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::calls::Calls;
 use super::fields::{Fields, Slot, TWICE, TemplateFields, WRONG_TYPE};
 use super::names::Name;
 use super::strict::{Entries, Object, Shape, Skip, Text, TextOrObject, fail, judged, whole};
+use super::walk::{Calls, Walk};
 
 const NOT_STRICT: &str = "the body is not one strict JSON object in UTF-8 (no byte order mark, comments, lone surrogates or text after it)";
 
@@ -117,7 +117,7 @@ impl<'de> Entries<'de> for InTemplate<'_, 'de> {
                 false
             }
             Ok(_) => {
-                map.next_value_seed(Calls(&mut self.template.calls))?;
+                map.next_value_seed(Walk::<Calls>::noting(&mut self.template.calls))?;
                 false
             }
             Err(why) => return Err(fail(self.fault, why)),
@@ -202,7 +202,7 @@ impl<'de> Entries<'de> for InAction<'_, 'de> {
 /// Reads any value, and notes a request for the permission to call in it.
 fn note_calls<'de, A: MapAccess<'de>>(fields: &mut Fields<'_>, map: &mut A) -> Result<(), A::Error> {
     let mut calls = false;
-    map.next_value_seed(Calls(&mut calls))?;
+    map.next_value_seed(Walk::<Calls>::noting(&mut calls))?;
     if calls {
         fields.interactive.note_call();
     }

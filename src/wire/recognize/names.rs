@@ -128,6 +128,12 @@ pub(super) fn is_near(name: &str, key: &str) -> bool {
     folded(stem(name, &CUTS), is_key).or_else(|| folded(stem(name, &['\0']), is_key)).is_some()
 }
 
+/// Whether a word stands anywhere in a name, however its letters are spelled.
+pub(super) fn holds(name: &str, word: &str) -> bool {
+    let folded: Vec<u8> = name.chars().filter_map(fold).collect();
+    folded.windows(word.len()).any(|window| window == word.as_bytes())
+}
+
 /// Reads a name with everything folded that a reader could fold.
 fn folded<T>(cut: &str, read: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
     const ROOM: usize = 32;

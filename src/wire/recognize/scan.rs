@@ -8,9 +8,9 @@ use super::content::Content;
 use super::form;
 use super::hidden;
 use super::multipart;
-use super::names::{Name, Seen, Spelled, is_near};
-use super::nested;
+use super::names::{Name, Seen, Spelled, holds, is_near};
 use super::strict::{self, Entries, Object, Skip};
+use super::walk::{Messages, Walk};
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub(super) fn look(
         (_, Shape::Empty) => Found::default(),
         (Content::Multipart(boundary), Shape::Dashes) => parts(body, boundary, keys)?,
         (Content::Json, Shape::Braces) => object(body, keys)?.with_hidden(hidden(body, keys))?,
-        (Content::Form | Content::Other, Shape::Text) => pairs(body, keys),
+        (Content::Form, Shape::Text) => pairs(body, keys),
+        (Content::Other, Shape::Text) => lines(body, keys)?,
         // What `curl -d '{...}'` sends: neither reading may be a send.
         (Content::Form | Content::Other, Shape::Braces) => object(body, keys)?.and(pairs(body, keys)),
         (Content::Json | Content::Form | Content::Multipart(_) | Content::Other, _) => {
@@ -136,19 +137,41 @@ pub(super) fn hidden(body: &[u8], keys: &[&str]) -> Found {
 
 /// What follows everything that some reader skips as space: control characters, and the spaces of other scripts.
 pub(super) fn without_space(mut text: &[u8]) -> &[u8] {
-    while let [0x00..=0x20 | 0x7f, rest @ ..]
-    | [0xc2, 0x80..=0xa0, rest @ ..]
-    | [0xe2, 0x80, 0x80..=0x8f | 0xa8..=0xaf, rest @ ..]
-    | [0xe3, 0x80, 0x80, rest @ ..] = text
-    {
-        text = rest;
+    while let Some(c) = first_char(text).filter(|c| is_space(*c)) {
+        text = text.get(c.len_utf8()..).unwrap_or_default();
     }
     text
 }
 
+fn first_char(text: &[u8]) -> Option<char> {
+    let longest = text.get(..text.len().min(4))?;
+    longest.utf8_chunks().next()?.valid().chars().next()
+}
+
+/// White space, control characters, and what is invisible; not the byte order mark.
+fn is_space(c: char) -> bool {
+    let is_invisible = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}');
+    is_invisible || c.is_whitespace() || c.is_control()
+}
+
 fn pairs(text: &[u8], keys: &[&str]) -> Found {
+    split(text, form::SEPARATORS, keys)
+}
+
+/// A body of a kind that is not read by its own rules: every line of it may be a parameter to somebody (HTML's `text/plain` forms are), and nothing in it
+/// may be a document or text of another encoding.
+fn lines(body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
+    let is_plain = |b: u8| !matches!(b, 0x00..=0x08 | 0x0b | 0x0c | 0x0e..=0x1f | 0x7f | b'{' | b'\\');
+    if body.iter().copied().all(is_plain) && std::str::from_utf8(body).is_ok() {
+        Ok(split(body, &[form::SEPARATORS, b"\r\n"].concat(), keys))
+    } else {
+        Err(UNREADABLE)
+    }
+}
+
+fn split(text: &[u8], separators: &[u8], keys: &[&str]) -> Found {
     let mut steers = false;
-    let seen = form::scan(text, |name, value| steers |= is_steering(name, value, keys));
+    let seen = form::scan(text, separators, |name, value| steers |= is_steering(name, value, keys));
     Found { seen, steers, ..Found::default() }
 }
 
@@ -170,10 +193,10 @@ fn object(body: &[u8], keys: &[&str]) -> Result<Found, &'static str> {
     Ok(found)
 }
 
-/// `calling.sip` matches `sip` inside `calling`, and text of `calling` that could hold it.
+/// `calling.sip` matches `sip` inside `calling`, and text of `calling` that could hold it; `*member` matches every name that holds `member`.
 pub(super) fn is_steering(name: &str, value: &str, keys: &[&str]) -> bool {
     keys.iter().any(|key| match key.split_once('.') {
-        None => is_near(name, key),
+        None => key.strip_prefix('*').map_or_else(|| is_near(name, key), |word| holds(name, word)),
         Some((outer, inner)) => {
             let holds = |text: &str| text.to_ascii_lowercase().contains(inner);
             is_near(name, outer) && (holds(value) || holds(name) || value.contains('\\'))
@@ -198,6 +221,6 @@ impl<'de> Entries<'de> for Looking<'_> {
             return Ok(());
         }
         self.found.steers |= is_steering(&name, "", self.keys);
-        map.next_value_seed(nested::Nested(&mut self.found.sends))
+        map.next_value_seed(Walk::<Messages>::noting(&mut self.found.sends))
     }
 }

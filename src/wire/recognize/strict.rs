@@ -1,12 +1,14 @@
 //! Reading JSON strictly: whatever two readers could understand differently is refused.
 //!
 //! Byte order marks, invalid UTF-8, lone surrogates, control characters, deep nesting and anything after the value are faults. Values that nobody asks for are
-//! read to their end just as strictly, and forgotten. Nothing is copied unless it is escaped. Knows no name of a send.
+//! read to their end just as strictly, and forgotten. Nothing is copied unless it is escaped. Knows no name of a send, only how close one name is to another.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::names::is_near;
 
 /// Runs a seed over a whole document.
 pub(super) fn whole<'a, S: DeserializeSeed<'a>>(body: &'a [u8], seed: S) -> Result<S::Value, ()> {
@@ -60,12 +62,9 @@ pub(super) fn judged<'n>(name: &'n str, judged: &[&'static str]) -> Result<&'n s
     if judged.contains(&name) || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
         return Ok(name);
     }
-    let near = |j: &&'static str| {
-        name.chars()
-            .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .map(|c| c.to_ascii_lowercase())
-            .eq(j.chars())
-    };
+    let letters =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').map(|c| c.to_ascii_lowercase());
+    let near = |key: &&str| is_near(name, key) || letters.clone().eq(key.chars());
     if judged.iter().any(near) || !name.is_ascii() {
         return Err(
             "a nested parameter is spelled almost like one that decides about the send; write it exactly as documented",

@@ -701,3 +701,4 @@ proptest! {
 mod elsewhere;
 mod lenient;
 mod parts;
+mod unjudged;

@@ -323,9 +323,10 @@ fn single(choices: &mut Choices<'_>) -> Request {
 
 /// A body in one of the encodings, and its content type.
 fn encoded(fields: &[(String, String)], choices: &mut Choices<'_>) -> (Vec<u8>, &'static str) {
-    match choices.next() % 4 {
-        0 | 1 => (json(fields, choices).into_bytes(), "application/json"),
-        2 => (form(fields, choices).into_bytes(), "application/x-www-form-urlencoded"),
+    match choices.next() % 32 {
+        0..=15 => (json(fields, choices).into_bytes(), "application/json"),
+        16..=23 => (form(fields, choices).into_bytes(), "application/x-www-form-urlencoded"),
+        24 => (lines(fields).into_bytes(), "text/plain"),
         _ => (multipart(fields, choices).into_bytes(), "multipart/form-data; boundary=B"),
     }
 }
@@ -351,11 +352,19 @@ fn content_type(kind: &str, choices: &mut Choices<'_>) -> Vec<(String, String)> 
             "multipart; xboundary=B",
             "m;xboundary=B",
             ";xboundary=B",
+            "application/vnd.api+json",
+            "x/form-utf16",
+            "application/x-www-form-urlencoded; profile=json",
         ])
     } else {
         kind
     };
     if choices.odds(1) { Vec::new() } else { vec![("content-type".to_owned(), kind.to_owned())] }
+}
+
+/// A form as HTML encodes it in `text/plain`.
+fn lines(fields: &[(String, String)]) -> String {
+    fields.iter().map(|(name, value)| format!("{name}={value}\r\n")).collect()
 }
 
 fn quoted(text: &str) -> String {
@@ -495,8 +504,10 @@ fn operation(choices: &mut Choices<'_>) -> String {
     }
     if choices.odds(2) {
         let at = choices.next() % entries.len();
-        let twin = (respelled(&entries[at].0, choices), entries[at].1.clone());
-        entries.push(twin);
+        let name = respelled(&entries[at].0, choices);
+        let value =
+            if choices.odds(16) { quoted(&format!("{}?to=2", path(choices))) } else { entries[at].1.clone() };
+        entries.push((name, value));
     }
     if choices.odds(2) {
         entries.push(("body".to_owned(), quoted("batch=[{\"method\":\"POST\",\"relative_url\":\"106540352242922/messages\",\"body\":\"to=2\"}]")));

@@ -34,7 +34,8 @@ fn in_body(request: &Request) -> Vec<Parameter> {
     }
     let declared = request.all("content-type").join(",").to_ascii_lowercase();
     let mut all = Vec::new();
-    for text in texts(&request.body, &declared) {
+    let other = !["json", "form"].iter().any(|known| declared.contains(known));
+    for text in texts(&request.body, &without_boundary(&declared)) {
         let start = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
         let braces = start.starts_with(['{', '[', '"', '\'', '/']);
         let dashes = start.starts_with("--");
@@ -49,8 +50,17 @@ fn in_body(request: &Request) -> Vec<Parameter> {
         if !settled {
             all.extend(pairs(&text));
         }
+        if other && !braces {
+            all.extend(text.lines().flat_map(pairs));
+        }
     }
     all
+}
+
+/// A boundary says nothing of the encoding.
+fn without_boundary(declared: &str) -> String {
+    let parameters = declared.split(';').filter(|parameter| !parameter.trim_start().starts_with("boundary="));
+    parameters.collect::<Vec<_>>().join(";")
 }
 
 /// Whether every reader sees that the body is multipart: HHVM reads it as a form where the essence or the word `boundary` is spelled otherwise than here.

@@ -85,11 +85,10 @@ impl std::error::Error for AppError {
         match self {
             Self::Files(_, source) | Self::System(source) => Some(source),
             Self::Store(source) => Some(source),
-            Self::Setup(source) => Some(source),
+            Self::Setup(source) | Self::Queue(source) => Some(source),
             Self::Bind(source) => Some(source),
             Self::Tls(source) | Self::AdminTls(source) => Some(source),
             Self::Origin(source) => Some(source),
-            Self::Queue(source) => Some(source),
             Self::RedisTopology => None,
         }
     }

@@ -9,7 +9,9 @@ mod handler;
 mod learn;
 mod queue;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use http::Uri;
 use tokio::sync::Notify;
@@ -54,6 +56,8 @@ pub struct Relay {
     queue: Option<Queue>,
     /// Something was queued here.
     queued: Notify,
+    /// When a failure to deliver from the queue was last logged.
+    complained: Cell<Option<Instant>>,
 }
 
 /// What a relay stands on.
@@ -75,6 +79,16 @@ impl Relay {
     pub fn new(settings: Settings, ground: Ground) -> Self {
         let Ground { store, judge, metrics, clock, queue } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, metrics, clock, queue, queued: Notify::new() }
+        Self {
+            settings,
+            bots,
+            store,
+            judge,
+            metrics,
+            clock,
+            queue,
+            queued: Notify::new(),
+            complained: Cell::new(None),
+        }
     }
 }

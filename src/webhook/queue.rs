@@ -3,7 +3,7 @@
 //! The provider itself delivers side by side and in no order; so a webhook that its bot refuses does not hold up those behind it.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -24,6 +24,8 @@ const TAKEN_AT_ONCE: usize = 32;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the queue is counted for the metrics.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often failures are logged; all of them are counted.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// The pause after the first failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
@@ -76,6 +78,16 @@ impl Relay {
         Ok(Put::Queued)
     }
 
+    /// Whether it is time to log another failure: a bot that is away fails a thousand times.
+    fn may_complain(&self) -> bool {
+        let now = Instant::now();
+        let silent = self.complained.get().is_none_or(|last| now.duration_since(last) >= COMPLAIN_EVERY);
+        if silent {
+            self.complained.set(Some(now));
+        }
+        silent
+    }
+
     /// How one delivery went, or why it did not.
     async fn hand_over(&self, lane: &str, content: Vec<u8>) -> Result<(), String> {
         let bot = self.settings.bots.get(lane).ok_or("no webhook_url is configured for its sender")?;
@@ -104,7 +116,12 @@ pub async fn deliver_queued(relay: Rc<Relay>, mut drain: Drain) {
             permits.push(permit);
         }
         let taken = queue.take(permits.len()).await.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the queue of webhooks cannot be read");
+            if relay.may_complain() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the queue of webhooks cannot be read"
+                );
+            }
             Vec::new()
         });
         let idle = taken.is_empty();
@@ -129,7 +146,7 @@ async fn deliver(relay: Rc<Relay>, queue: Queue, parcel: Parcel, permit: OwnedSe
     let settled = match relay.hand_over(&lane, content).await {
         Ok(()) => {
             relay.metrics.delivery(Delivery::Delivered);
-            queue.remove(&id).await.map(drop)
+            queue.remove(&id).await
         }
         Err(why) => {
             let pause = pause(attempts);
@@ -143,13 +160,15 @@ async fn deliver(relay: Rc<Relay>, queue: Queue, parcel: Parcel, permit: OwnedSe
                 relay.metrics.delivery(Delivery::GivenUp);
                 queue.give_up(&id, &why).await
             } else {
-                tracing::warn!(
-                    webhook.id = id,
-                    sender = lane,
-                    error = why,
-                    retry_ms = pause.as_millis(),
-                    "a bot did not take a queued webhook; it will get it again"
-                );
+                if relay.may_complain() {
+                    tracing::warn!(
+                        webhook.id = id,
+                        sender = lane,
+                        error = why,
+                        retry_ms = pause.as_millis(),
+                        "a bot did not take a queued webhook; it gets it again, and others may wait as well"
+                    );
+                }
                 relay.metrics.delivery(Delivery::PutOff);
                 queue.put_off(&id, pause, &why).await
             }

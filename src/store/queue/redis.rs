@@ -59,7 +59,7 @@ return taken";
 const REMOVE: &str = r"
 if not redis.call('ZSCORE', KEYS[tonumber(ARGV[3])], ARGV[2]) then return 0 end
 local size = redis.call('HSTRLEN', ARGV[1] .. ARGV[2], 'b')
-local there = redis.call('DEL', ARGV[1] .. ARGV[2])
+local there = redis.call('UNLINK', ARGV[1] .. ARGV[2])
 if there == 1 then redis.call('DECRBY', KEYS[4], size) end
 redis.call('ZREM', KEYS[1], ARGV[2])
 redis.call('ZREM', KEYS[2], ARGV[2])
@@ -98,7 +98,7 @@ return dead";
 const FILL: &str = r"
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, ARGV[3])) do
   redis.call('DECRBY', KEYS[4], redis.call('HSTRLEN', ARGV[1] .. id, 'b'))
-  redis.call('DEL', ARGV[1] .. id)
+  redis.call('UNLINK', ARGV[1] .. id)
   redis.call('ZREM', KEYS[3], id)
 end
 local oldest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')

@@ -256,7 +256,8 @@ fn queue_file(folder: &Path) -> PathBuf {
 /// Makes what is queued eight days old.
 fn age(store: &Store, folder: &Path) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let then = (now - Duration::from_secs(8 * 24 * 60 * 60)).as_millis();
+    let then = now.checked_sub(Duration::from_secs(8 * 24 * 60 * 60)).unwrap().as_millis();
+    let then = u64::try_from(then).unwrap();
     match store {
         Store::Embedded => {
             const CARDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("cards");
@@ -271,7 +272,7 @@ fn age(store: &Store, folder: &Path) {
                     .map(|(id, card)| (id.value(), serde_json::from_slice(card.value()).unwrap()))
                     .collect();
                 for (id, mut card) in rows {
-                    (card["queued_at"], card["due"]) = (json!(then as u64), json!(then as u64));
+                    (card["queued_at"], card["due"]) = (json!(then), json!(then));
                     cards.insert(id, card.to_string().as_bytes()).unwrap();
                 }
             }

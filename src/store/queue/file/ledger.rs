@@ -88,24 +88,24 @@ impl Ledger {
 
     /// The index anew, from the file alone.
     fn recount(&mut self) -> Result<(), StoreError> {
-        let (cards, next) = self.stored().map_err(read_failed)?;
+        let cards = self.stored().map_err(read_failed)?;
         (self.cards, self.due, self.since, self.dead) = Default::default();
-        (self.bytes, self.next) = (0, next);
+        self.bytes = 0;
         for (id, card) in cards {
+            self.next = self.next.max(id.saturating_add(1));
             self.note(id, serde_json::from_slice(&card).map_err(|_| StoreError::Unreadable)?);
         }
         Ok(())
     }
 
-    fn stored(&self) -> Result<(Vec<(u64, Vec<u8>)>, u64), redb::Error> {
+    fn stored(&self) -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
         let read = self.database.begin_read()?;
         let mut cards = Vec::new();
         for row in read.open_table(CARDS)?.iter()? {
             let (id, card) = row?;
             cards.push((id.value(), card.value().to_vec()));
         }
-        let last = cards.last().map_or(0, |(id, _)| id.saturating_add(1));
-        Ok((cards, last.max(self.next)))
+        Ok(cards)
     }
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
@@ -289,14 +289,11 @@ impl Ledger {
     }
 
     fn note(&mut self, id: u64, card: Card) {
-        match card.died_at {
-            Some(died) => {
-                self.dead.insert((died, id));
-            }
-            None => {
-                self.due.insert((card.due, id));
-                self.since.insert((card.queued_at, id));
-            }
+        if let Some(died) = card.died_at {
+            self.dead.insert((died, id));
+        } else {
+            self.due.insert((card.due, id));
+            self.since.insert((card.queued_at, id));
         }
         self.bytes = self.bytes.saturating_add(card.bytes);
         self.cards.insert(id, card);

@@ -14,21 +14,11 @@
 //!
 //! Never a number, a token or a body. A request that concerned many leaves several lines with the same `request`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccessSink {
-    /// The standard output.
-    Stdout,
-    /// A file, appended to.
-    File(PathBuf),
-}
+use crate::decision_log::{Sink, open};
 
 /// The access log. Clones write to the same place.
 #[derive(Clone, Debug)]
@@ -36,13 +26,13 @@ pub struct AccessLog(Arc<Place>);
 
 #[derive(Debug)]
 struct Place {
-    sink: AccessSink,
+    sink: Sink,
     file: Mutex<File>,
 }
 
 impl AccessLog {
     /// Opens it for appending.
-    pub fn open(sink: AccessSink) -> io::Result<Self> {
+    pub fn open(sink: Sink) -> io::Result<Self> {
         let file = Mutex::new(open(&sink)?);
         Ok(Self(Arc::new(Place { sink, file })))
     }
@@ -67,25 +57,4 @@ impl AccessLog {
         });
         written.await.map_err(io::Error::other)?
     }
-}
-
-fn open(sink: &AccessSink) -> io::Result<File> {
-    match sink {
-        AccessSink::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        AccessSink::File(path) => open_file(path),
-    }
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).append(true).read(true).mode(0o640).open(path)?;
-    // A line cut short when an earlier process died must not swallow the first one of this.
-    if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
-        let mut last = [0];
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    Ok(file)
 }

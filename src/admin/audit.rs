@@ -214,10 +214,14 @@ fn tenants(
 ) -> Result<Vec<usize>, Problem> {
     let unreadable = |_| Problem::new(Fault::Unreadable, "tenant: write it once, as the tenant's name");
     let Query(Asked { tenant }) = query.map_err(unreadable)?;
-    match tenant {
-        Some(name) => Ok(vec![caller.tenant(&name, &control.tenants)?]),
-        None => Ok((0..control.tenants.all().len()).filter(|place| caller.may_touch(*place)).collect()),
+    let tenants: Vec<usize> = match tenant {
+        Some(name) => vec![caller.tenant(&name, &control.tenants)?],
+        None => (0..control.tenants.all().len()).filter(|place| caller.may_touch(*place)).collect(),
+    };
+    for tenant in &tenants {
+        caller.touches_all_of(*tenant);
     }
+    Ok(tenants)
 }
 
 fn unavailable(error: &StoreError) -> Problem {

@@ -88,8 +88,8 @@ pub(super) fn described() -> Description {
     });
     Description::of("Write consent events")
         .at_length(
-            "One event, an array, or one event a line (`application/x-ndjson`), without limit and streamed. A single event that is rejected is a 422; \
-             of several, each is applied, ignored or rejected by itself. The answer comes when the events are stored and enforced on this node. \
+            "One event, an array, or one event a line (`application/x-ndjson`), without limit and streamed. A single event that is rejected is a 422, \
+             and so is an array of which every event is; else each is applied, ignored or rejected by itself, and of lines always. The answer comes when the events are stored and enforced on this node. \
              An event's `id`, or without one its content, makes a repeat harmless.",
         )
         .in_query("dry_run", "Check everything and store nothing; the answer counts what is `valid`", ObjectBuilder::new().schema_type(Type::Boolean))
@@ -150,7 +150,7 @@ async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Ingested, Problem> 
     for (line, event) in (1..).zip(events) {
         ingest.offer(line, event.get().as_bytes()).await?;
     }
-    Ok(ingest.finish().await?.into_answer())
+    ingest.finish().await?.into_list()
 }
 
 /// Takes lines in while they arrive; what was complete when a stream broke off is kept.

@@ -46,7 +46,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 
-pub use access_log::{AccessLog, AccessSink};
+pub use access_log::AccessLog;
 pub use admin_token::{FILE as ADMIN_TOKEN_FILE, ensure_admin_token};
 pub use auth::{Scope, Scopes, Token};
 pub use guard::Guards;

@@ -86,7 +86,7 @@ struct PolicyInForce {
 struct TemplatesKnown {
     /// How many templates are known, languages counted singly.
     count: usize,
-    /// How long ago the oldest list was replaced.
+    /// How long ago the oldest list was whole: imported, or read from the provider to its end.
     oldest_list_seconds: Option<u64>,
 }
 
@@ -148,6 +148,8 @@ pub(super) async fn metrics(
 ) -> ([(HeaderName, &'static str); 1], String) {
     control.metrics.set_store_up(control.store.health().up);
     control.metrics.set_invalidation_up(control.store.hears_changes());
+    let ages = control.catalogue.ages().into_iter();
+    control.metrics.set_template_ages(ages.map(|(account, by, age)| (account, by.name(), age)).collect());
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], control.metrics.render())
 }
 

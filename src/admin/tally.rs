@@ -166,15 +166,32 @@ impl Tally {
         Ingested { applied, ignored, rejected, results, results_truncated: truncated, dry_run, valid }
     }
 
+    /// The answer for a caller who sent a list, to whom it is an error if nothing of it was taken in.
+    pub(super) fn into_list(self) -> Result<Ingested, Problem> {
+        let taken = self.applied.saturating_add(self.ignored).saturating_add(self.valid.unwrap_or_default());
+        if self.rejected == 0 || taken > 0 {
+            return Ok(self.into_answer());
+        }
+        let placed = |result: &LineResult| {
+            let line = result.line;
+            result.reasons.iter().map(move |reason| format!("line {line}: {reason}")).collect::<Vec<_>>()
+        };
+        let problems = self.results.iter().flat_map(placed).collect();
+        Err(self.rejection("every event was rejected and nothing was stored").listing(problems))
+    }
+
     /// The answer for a caller who sent just one event, to whom its rejection is an error.
     pub(super) fn into_single(self) -> Result<Ingested, Problem> {
-        let reasons = self.results.first().map(|only| only.reasons.clone()).unwrap_or_default();
         if self.rejected == 0 {
             return Ok(self.into_answer());
         }
-        let problem = Problem::new(Fault::Invalid, "the event was rejected and nothing was stored");
-        let problem = problem.listing(reasons);
-        let problem = problem.with("applied", 0).with("ignored", 0).with("rejected", 1);
-        Err(problem.with("results", json!(self.results)))
+        let reasons = self.results.first().map(|only| only.reasons.clone()).unwrap_or_default();
+        Err(self.rejection("the event was rejected and nothing was stored").listing(reasons))
+    }
+
+    fn rejection(&self, what: &'static str) -> Problem {
+        let problem = Problem::new(Fault::Invalid, what);
+        let problem = problem.with("applied", 0).with("ignored", 0).with("rejected", self.rejected);
+        problem.with("results", json!(self.results))
     }
 }

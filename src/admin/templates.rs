@@ -17,8 +17,8 @@ use super::page::Page;
 use super::problem::{Fault, Problem};
 use super::{Control, body};
 use crate::consent::{Category, Timestamp};
-use crate::templates::AccountList;
-use crate::wire::cloud::templates::{ListedTemplate, parse_list};
+use crate::templates::{AccountList, Row};
+use crate::wire::cloud::templates::parse_list;
 
 /// The longest account id that is taken; the provider's have about 16 digits.
 const MAX_ACCOUNT: usize = 64;
@@ -46,7 +46,10 @@ pub(super) struct TemplateLists {
 struct TemplateList {
     /// The account that owns the templates.
     account: String,
-    replaced_at: Timestamp,
+    /// When a list was last imported; `null` if none ever was.
+    replaced_at: Option<Timestamp>,
+    /// When the provider's list was last read to its end; `null` if it never was.
+    synced_at: Option<Timestamp>,
     templates: Vec<Template>,
 }
 
@@ -60,10 +63,30 @@ struct Template {
     category: Category,
     /// The category that it will become.
     correct_category: Option<Category>,
-    /// `APPROVED` and the like.
+    /// The change that the provider announced.
+    announced: Option<Announced>,
+    /// `APPROVED` and the like. Judged by nobody: the provider itself refuses what is paused or rejected.
     status: Option<String>,
+    /// `GREEN` and the like, as people take it.
+    quality: Option<String>,
+    /// `operator` if it was imported, `provider` if it was read there, or `both`: the stricter of the two counts.
+    #[schema(example = "provider")]
+    source: &'static str,
+    /// When it was last listed so.
+    as_of: Timestamp,
+    /// Whether that is longer ago than `[templates] stale_after`: it counts as marketing.
+    stale: bool,
     /// Whether it asks for the permission to call; its sends need that consent too.
     asks_to_call: bool,
+}
+
+/// A change of category to come.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AnnouncedChange)]
+struct Announced {
+    category: Category,
+    /// From when on; `null` if the provider did not say.
+    due: Option<Timestamp>,
 }
 
 pub(super) fn replacing() -> Description {
@@ -132,23 +155,32 @@ pub(super) async fn list(
     let rest = accounts.range::<str, _>((begin, Bound::Unbounded));
     let mut own = rest.filter(|(account, _)| may_touch(&caller, &control, account));
     let accounts: Vec<TemplateList> =
-        own.by_ref().take(page.limit).map(|(account, list)| shown(account, list)).collect();
+        own.by_ref().take(page.limit).map(|(account, list)| shown(&control, account, list)).collect();
     let last = accounts.last().filter(|_| own.next().is_some());
     let next = last.map(|last| page.next("/v1/templates", &last.account));
     Ok(Json(TemplateLists { accounts, next }))
 }
 
-fn shown(account: &str, list: &AccountList) -> TemplateList {
-    let template = |t: &ListedTemplate| Template {
-        name: t.name.clone(),
-        language: t.language.clone(),
-        category: t.category,
-        correct_category: t.correct_category,
-        status: t.status.clone(),
-        asks_to_call: t.asks_to_call,
+fn shown(control: &Control, account: &str, list: &AccountList) -> TemplateList {
+    let template = |row: Row| Template {
+        name: row.name,
+        language: row.language,
+        category: row.entry.category,
+        correct_category: row.entry.correct_category,
+        announced: row.announced.map(|told| Announced { category: told.category, due: told.due }),
+        status: row.status,
+        quality: row.quality,
+        source: row.source.name(),
+        as_of: row.as_of,
+        stale: row.stale,
+        asks_to_call: row.entry.asks_to_call,
     };
-    let templates = list.templates.iter().map(template).collect();
-    TemplateList { account: account.to_owned(), replaced_at: list.replaced_at, templates }
+    TemplateList {
+        account: account.to_owned(),
+        replaced_at: list.replaced_at,
+        synced_at: list.synced_at,
+        templates: control.catalogue.rows(list).into_iter().map(template).collect(),
+    }
 }
 
 fn is_account(text: &str) -> bool {

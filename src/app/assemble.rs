@@ -7,10 +7,10 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
-use crate::admin::{self, AccessLog, AccessSink, AdminTls, Scope, Scopes, Token};
+use crate::admin::{self, AccessLog, AdminTls, Scope, Scopes};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
-use crate::consent::tenant::Tenants;
+use crate::consent::tenant::{Sending, Tenants};
 use crate::decision_log::{self, RECENT_DEFAULT};
 use crate::judge;
 use crate::net::guard::GuardPatience;
@@ -18,7 +18,8 @@ use crate::net::{ClientTls, ConnectionSettings, ServerTlsFiles, TlsSettings};
 use crate::proxy;
 use crate::store::queue::Queue;
 use crate::store::{self, ConsentStore, StoreError};
-use crate::upstream::{self, Origin};
+use crate::templates::{self, Tokens};
+use crate::upstream::{self, Origin, Token};
 use crate::webhook;
 use crate::wire::identify::BareNumbers;
 use crate::wire::webhook::Secrets;
@@ -151,8 +152,8 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
 /// The access log.
 pub(super) fn access_log(config: &Config) -> Result<AccessLog, AppError> {
     let sink = match &config.audit.access_log {
-        config::LogSink::Stdout => AccessSink::Stdout,
-        config::LogSink::File(path) => AccessSink::File(path.clone()),
+        config::LogSink::Stdout => decision_log::Sink::Stdout,
+        config::LogSink::File(path) => decision_log::Sink::File(path.clone()),
     };
     AccessLog::open(sink)
         .map_err(|e| AppError::Files("[audit] access_log could not be opened for appending", e))
@@ -172,7 +173,7 @@ pub(super) fn admin_tls(config: &Config) -> Result<AdminTls, AppError> {
 pub(super) fn tokens(
     config: &Config,
     tenants: &Tenants,
-    first: impl FnOnce() -> io::Result<Token>,
+    first: impl FnOnce() -> io::Result<admin::Token>,
 ) -> Result<admin::Settings, AppError> {
     let configured = config.admin.tokens.iter().map(|t| token(tenants, t)).collect::<Vec<_>>();
     let tokens = if configured.is_empty() {
@@ -183,7 +184,7 @@ pub(super) fn tokens(
     Ok(admin::Settings { tokens, guard_metrics: !config.admin.metrics_without_token })
 }
 
-fn token(tenants: &Tenants, written: &config::AdminToken) -> Token {
+fn token(tenants: &Tenants, written: &config::AdminToken) -> admin::Token {
     let scope = |s: &config::Scope| match s {
         config::Scope::ConsentRead => Scope::ConsentRead,
         config::Scope::ConsentWrite => Scope::ConsentWrite,
@@ -194,7 +195,7 @@ fn token(tenants: &Tenants, written: &config::AdminToken) -> Token {
         config::Scope::MetricsRead => Scope::MetricsRead,
         config::Scope::Admin => Scope::Admin,
     };
-    Token {
+    admin::Token {
         name: written.name.clone(),
         sha256: written.sha256,
         scopes: written.scopes.iter().map(scope).collect::<Scopes>(),
@@ -215,6 +216,27 @@ pub(super) fn upstream(config: &Config) -> Result<upstream::Settings, AppError> 
         idle_timeout: upstream.idle_timeout,
         max_idle: upstream.max_idle_per_worker,
     })
+}
+
+/// How the template catalogue is kept.
+pub(super) fn templates(config: &Config) -> templates::Settings {
+    let written = &config.templates;
+    let unless_zero = |span: Duration| Some(span).filter(|span| !span.is_zero());
+    templates::Settings {
+        sync_every: unless_zero(written.sync_every),
+        stale_after: unless_zero(written.stale_after),
+        lookup_wait: written.lookup_wait,
+        retry: written.retry,
+    }
+}
+
+/// The token for each account whose templates can be read; where several senders of an account name one, that of the last by its id.
+pub(super) fn template_tokens(config: &Config) -> Tokens {
+    let of_account = |(id, token): (&String, &Token)| match config.tenants.sending(id) {
+        Sending::Known(sender) => Some((sender.account.clone()?, token.clone())),
+        Sending::Default | Sending::Unknown => None,
+    };
+    config.tokens.iter().filter_map(of_account).collect()
 }
 
 /// The webhook relay, if one is configured.

@@ -29,7 +29,8 @@ use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
 use crate::policy::{self, Mode, Policy};
 use crate::store::{ConsentStore, Fence, OpenError, StoreError};
-use crate::templates::Catalogue;
+use crate::templates::{self, Catalogue, Provider};
+use crate::upstream::Reader;
 use crate::upstream::origin::NotAnOrigin;
 use crate::webhook;
 
@@ -133,7 +134,7 @@ pub async fn run(
     let store =
         ConsentStore::open(assemble::store(&config)?, clock.clone()).await.map_err(AppError::Store)?;
     let hash_key = assemble::hash_key(&config, &store).await?;
-    let catalogue = Catalogue::new(store.clone(), clock.clone());
+    let catalogue = Catalogue::new(store.clone(), clock.clone(), assemble::templates(&config));
     assemble::later(catalogue.load().await)?;
 
     let workers = assemble::worker_count(&config);
@@ -160,6 +161,13 @@ pub async fn run(
     log.note_policy(&judge.policy(), clock.now());
     let tokens = assemble::tokens(&config, &tenants, || ensure_admin_token(&config.data_dir))?;
     let upstream = assemble::upstream(&config)?;
+    let provider = Provider::new(
+        Reader::new(upstream.clone()),
+        clock.clone(),
+        config.templates.retry,
+        assemble::template_tokens(&config),
+    );
+    let keeping = tokio::spawn(templates::keep(catalogue.clone(), provider, metrics.clone()));
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
     let admin_tls = assemble::admin_tls(&config)?;
@@ -205,6 +213,7 @@ pub async fn run(
         let ground = webhook::Ground {
             store: store.clone(),
             judge: judge.clone(),
+            catalogue: catalogue.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
             queue: queue.clone(),
@@ -269,6 +278,7 @@ pub async fn run(
         thread.end();
     }
     reloading.abort();
+    keeping.abort();
     drop(admin_end);
     let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
     let flushed = log.close(LOG_FLUSH);

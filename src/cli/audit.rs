@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand, ValueHint};
 use serde_json::{Value, json};
 
@@ -12,9 +14,12 @@ use super::client::{Client, segment};
 use super::failure::Failure;
 use super::output::{print, print_json, shown, table};
 use crate::audit::PublicKey;
-use crate::audit::receipt::{Checked, check};
+use crate::audit::receipt::{Checked, Doubt, check};
 use crate::consent::tenant::ONLY_TENANT;
 use crate::wire::cloud::templates::once;
+
+/// The exit code for a receipt whose key nobody vouches for.
+const KEY_NOT_VERIFIED: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
@@ -43,11 +48,12 @@ pub(super) enum AuditCommand {
         optgate audit receipt US.13491208655302741918 --tenant acme\n\n\
         Its fields are described in deploy/RECEIPT.md.")]
     Receipt(ReceiptArgs),
-    /// Check a receipt. Needs no gate.
+    /// Check a receipt against a key that you trust. Needs no gate.
     #[command(after_help = "Examples:\n  optgate audit verify-receipt receipt.json --key audit.pub\n  \
-        optgate audit verify-receipt - --key 5f0c... < receipt.json\n\n\
-        Exits 1 if the receipt is not to be believed. Without --key only the key in the receipt is used, which anybody could have \
-        put there.")]
+        optgate audit verify-receipt - --key 5f0c... < receipt.json\n  \
+        optgate audit verify-receipt receipt.json --key-from-gate\n\n\
+        Exits 0 if the receipt is to be believed, 1 if it is not, and 3 if nobody vouches for its key: without --key or \
+        --key-from-gate it is only shown to agree with itself, for the key in it could be anybody's.")]
     VerifyReceipt(VerifyReceiptArgs),
     /// Print the public key of checkpoints and receipts.
     #[command(after_help = "Examples:\n  optgate audit key > audit.pub\n  optgate --json audit key")]
@@ -76,9 +82,12 @@ pub(super) struct VerifyReceiptArgs {
     /// The receipt; - is standard input.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// The public key that you trust: 64 hexadecimal digits, or a file with them, as `optgate audit key` prints it.
-    #[arg(long, value_name = "FILE|HEX")]
+    /// The public key that you trust: 64 hexadecimal digits or base64, or a file with them, as `optgate audit key` prints it.
+    #[arg(long, value_name = "FILE|HEX|BASE64", conflicts_with = "key_from_gate")]
     key: Option<String>,
+    /// Trust the key of the gate that --admin names.
+    #[arg(long)]
+    key_from_gate: bool,
 }
 
 pub(super) fn run(command: &AuditCommand, global: &Global) -> Result<ExitCode, Failure> {
@@ -197,43 +206,66 @@ fn key(global: &Global) -> Result<ExitCode, Failure> {
 }
 
 fn verify_receipt(args: &VerifyReceiptArgs, global: &Global) -> Result<ExitCode, Failure> {
-    let key = args.key.as_deref().map(trusted_key).transpose()?;
+    let trusted = match &args.key {
+        Some(given) => Some(trusted_key(given)?),
+        None if args.key_from_gate => Some(key_of_gate(global)?),
+        None => None,
+    };
     // Of a key that stands twice one reader sees the first value and another the last.
     let receipt = once::read(text_of(&args.file)?.as_bytes())
         .map_err(|cause| Failure::Senseless(format!("{} is no receipt: {cause}", args.file.display())))?;
-    let checked = check(&receipt, key.as_ref());
+    let checked = check(&receipt, trusted.as_ref());
     if global.json {
-        print_json(&match &checked {
-            Ok(Checked { key_id, key_known, events }) => {
-                json!({ "valid": true, "key_id": key_id, "key_known": key_known, "events": events })
+        print_json(&told(&checked))?;
+    }
+    match checked {
+        Err(_) if global.json => Ok(ExitCode::FAILURE),
+        Err(doubt) => Err(Failure::Senseless(format!("not to be believed: {doubt}"))),
+        Ok(Checked { key_id, key_known, events }) => {
+            let matching = format!("{events} events match what the chain commits to\n");
+            if !global.json && key_known {
+                print(&format!("valid: signed with the trusted key {key_id}, {matching}"))?;
+            } else if !global.json {
+                print(&format!(
+                    "key NOT verified: signed with key {key_id}, which nobody vouches for; {matching}"
+                ))?;
             }
-            Err(doubt) => json!({ "valid": false, "reason": doubt.to_string() }),
-        })?;
+            if key_known {
+                return Ok(ExitCode::SUCCESS);
+            }
+            eprintln!(
+                "optgate: the receipt agrees with itself, which a forged one does too: give --key with the public key that you trust, or --key-from-gate"
+            );
+            Ok(ExitCode::from(KEY_NOT_VERIFIED))
+        }
     }
-    let checked = match checked {
-        Ok(checked) => checked,
-        Err(_) if global.json => return Ok(ExitCode::FAILURE),
-        Err(doubt) => return Err(Failure::Senseless(format!("not to be believed: {doubt}"))),
-    };
-    if !global.json {
-        let Checked { key_id, events, .. } = &checked;
-        print(&format!(
-            "valid: signed with key {key_id}, {events} events match what the chain commits to\n"
-        ))?;
+}
+
+/// What is said to programs; `valid` only of a receipt that a trusted key signed.
+fn told(checked: &Result<Checked, Doubt>) -> Value {
+    match checked {
+        Ok(Checked { key_id, key_known, events }) => {
+            let verdict = if *key_known { "valid" } else { "key_not_verified" };
+            json!({ "valid": key_known, "verdict": verdict, "key_id": key_id, "key_known": key_known, "events": events })
+        }
+        Err(doubt) => json!({ "valid": false, "verdict": "not_to_be_believed", "reason": doubt.to_string() }),
     }
-    if !checked.key_known {
-        eprintln!(
-            "warning: the key is the one in the receipt, which anybody could have put there; give --key with the public key that you trust"
-        );
-    }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn key_of_gate(global: &Global) -> Result<PublicKey, Failure> {
+    let answer = Client::new(global)?.get("/v1/audit/key")?;
+    let public = answer.get("public").and_then(Value::as_str).and_then(digits);
+    public.ok_or_else(|| Failure::Senseless("the admin API named no public key".to_owned()))
+}
+
+/// A key in hexadecimal digits or in base64.
+fn digits(text: &str) -> Option<PublicKey> {
+    let mut key: PublicKey = [0; 32];
+    let of_hex = hex::decode_to_slice(text.trim(), &mut key).ok().map(|()| key);
+    of_hex.or_else(|| STANDARD.decode(text.trim()).ok()?.try_into().ok())
 }
 
 fn trusted_key(given: &str) -> Result<PublicKey, Failure> {
-    let digits = |text: &str| {
-        let mut key: PublicKey = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut key).ok().map(|()| key)
-    };
     if let Some(key) = digits(given) {
         return Ok(key);
     }
@@ -244,7 +276,7 @@ fn trusted_key(given: &str) -> Result<PublicKey, Failure> {
     let key = digits(of_json.unwrap_or(&content));
     let wrong = || {
         Failure::Senseless(format!(
-            "--key: {given} holds no public key; write 64 hexadecimal digits, or a file that `optgate audit key` printed"
+            "--key: {given} holds no public key; write 64 hexadecimal digits, base64, or a file that `optgate audit key` printed"
         ))
     };
     let key = key.ok_or_else(wrong)?;

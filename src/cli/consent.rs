@@ -89,6 +89,9 @@ pub(super) struct EvidenceArgs {
     /// The page on which it stood.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Where the proof itself lies: a message, a recording, a ticket, a scanned form.
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
     /// The business that was named.
     #[arg(long, value_name = "NAME")]
     business: Option<String>,
@@ -254,6 +257,7 @@ impl EvidenceArgs {
             wording_version: self.wording_version,
             locale: self.locale,
             url: self.url,
+            reference: self.reference,
         }
     }
 }

@@ -128,11 +128,16 @@ fn position(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, column)
 }
 
+/// Reads the text of a file that the operator named.
+pub(super) fn from_text(path: &Path, text: &str) -> (Table, Vec<Problem>) {
+    from_toml(text, |line, column| Place::File { path: path.to_owned(), line, column })
+}
+
 /// Reads a file that the operator named.
 pub(super) fn from_file(path: &Path) -> (Table, Vec<Problem>) {
     let place_at = |line, column| Place::File { path: path.to_owned(), line, column };
     match std::fs::read_to_string(path) {
-        Ok(text) => from_toml(&text, place_at),
+        Ok(text) => from_text(path, &text),
         Err(error) => {
             let problem = Problem {
                 place: place_at(0, 0),

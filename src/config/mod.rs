@@ -12,6 +12,7 @@ mod sections;
 mod settings;
 mod store;
 mod tenants;
+mod token;
 mod value;
 mod words;
 
@@ -23,7 +24,7 @@ pub use problem::{Place, Problem, Problems};
 pub use redis_url::{RedisAddress, Topology};
 pub use settings::{
     Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
-    OnFull, Privacy, Proxy, Relay, Scope, Store, StoreKind, Upstream, Webhook,
+    OnFull, Privacy, Proxy, Relay, Scope, Store, StoreKind, Templates, Upstream, Webhook,
 };
 
 use layer::{Entry, Node, Table};
@@ -94,14 +95,23 @@ impl Origin {
     /// # Errors
     /// As [`load`].
     pub fn load(&self) -> Result<Config, Problems> {
-        read(self)
+        read(self, self.file().map(layer::from_file).unwrap_or_default())
+    }
+
+    /// The same of a text that was read of the file, so that what was looked at is what is taken.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn load_text(&self, text: &str) -> Result<Config, Problems> {
+        let of_file = |path: &Path| layer::from_text(path, text);
+        read(self, self.file().map(of_file).unwrap_or_default())
     }
 }
 
-fn read(origin: &Origin) -> Result<Config, Problems> {
+fn read(origin: &Origin, of_file: (Table, Vec<Problem>)) -> Result<Config, Problems> {
     let (mut table, mut problems) = defaults();
     for (above, found) in [
-        origin.file().map(layer::from_file).unwrap_or_default(),
+        of_file,
         layer::from_environment(origin.environment.iter().cloned()),
         (origin.overrides.clone().into_table(), Vec::new()),
     ] {

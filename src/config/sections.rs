@@ -12,10 +12,11 @@ use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
     Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat,
-    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Upstream, Webhook,
+    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Templates, Upstream, Webhook,
 };
 use super::store;
-use super::tenants::{self, Unique};
+use super::tenants::{self, Compiled, Unique};
+use super::token;
 use super::value::{
     address, categories, certificates_file, count, listed, millis, non_empty_list, one_of, origin, owned,
     parsed, parsed_unseen, path, readable_file, seconds, size, span, switch,
@@ -24,6 +25,7 @@ use super::{Fingerprint, Origin, words};
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_S: u64 = 86_400;
+const DAY: Duration = Duration::from_secs(DAY_S);
 
 /// The whole configuration.
 pub(super) fn config(root: &Section<'_>) -> Option<Config> {
@@ -41,6 +43,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let decisions = root.table("decisions", |section| decisions(section, data_dir.as_deref()));
     let policy = root.table("policy", policy);
     let webhook = root.optional_table("webhook", webhook);
+    let templates = root.table("templates", templates);
     let log = root.table("log", log);
     let callers =
         "remove [[callers]]: until then every caller's own Authorization travels on to the provider";
@@ -53,12 +56,13 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
             ("webhook", webhook.iter().flatten().map(|webhook| webhook.listen).next()),
         ],
     );
-    let (tenants, webhook_urls) = tenants::compile(tenants?);
+    let upstream = upstream?;
+    let Compiled { tenants, webhook_urls, tokens } = tenants::compile(tenants?, upstream.token.as_ref());
     Some(Config {
         data_dir: data_dir?,
         proxy: proxy?,
         admin: admin?,
-        upstream: upstream?,
+        upstream,
         store: store?,
         privacy: privacy?,
         decision_log: decision_log?,
@@ -68,6 +72,8 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         webhook: webhook?,
         tenants: tenants.hearing(opt_out?.unwrap_or_default()),
         webhook_urls,
+        templates: templates?,
+        tokens,
         log: log?,
         origin: Origin::default(),
         written: Fingerprint::default(),
@@ -198,6 +204,7 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
     let response_timeout = section.value("response_timeout_ms", millis(1..=60 * MINUTE_MS));
     let idle_timeout = section.value("idle_timeout_seconds", seconds(1..=DAY_S));
     let max_idle_per_worker = section.value("max_idle_per_worker", count(0..=1_000_000));
+    let token = token::token(section);
     Some(Upstream {
         url: url?,
         ca_file: ca_file?,
@@ -205,6 +212,7 @@ fn upstream(section: &Section<'_>) -> Option<Upstream> {
         response_timeout: response_timeout?,
         idle_timeout: idle_timeout?,
         max_idle_per_worker: max_idle_per_worker?,
+        token: token?,
     })
 }
 
@@ -282,6 +290,19 @@ fn failure_stance(section: &Section<'_>) -> Option<[FailureStance; 5]> {
         }
         Some(stances)
     })
+}
+
+fn templates(section: &Section<'_>) -> Option<Templates> {
+    let sync_every = section.value("sync_every", span(Duration::from_secs(1)..=7 * DAY));
+    let stale_after = section.value("stale_after", span(Duration::from_secs(1)..=400 * DAY));
+    let lookup_wait = section.value("lookup_wait_ms", millis(0..=MINUTE_MS));
+    let retry = section.value("retry_ms", millis(10..=60 * MINUTE_MS));
+    let (sync_every, stale_after) = (sync_every?, stale_after?);
+    if !stale_after.is_zero() && stale_after <= sync_every {
+        let wrong = "is no longer than templates.sync_every, so that lists would be too old before they are read again";
+        section.reject("stale_after", Wrong::new(wrong, "write several times sync_every"));
+    }
+    Some(Templates { sync_every, stale_after, lookup_wait: lookup_wait?, retry: retry? })
 }
 
 /// What may wait unless something else is written: days of a busy number's webhooks, and no danger to a server's memory.

@@ -10,6 +10,7 @@ use http::Uri;
 use crate::consent::redact::Redacted;
 use crate::consent::tenant::Tenants;
 use crate::policy;
+use crate::upstream::Token;
 
 use super::redis_url::RedisAddress;
 use super::{Fingerprint, Origin};
@@ -43,6 +44,10 @@ pub struct Config {
     pub tenants: Tenants,
     /// Where a sender's webhooks are relayed to, by phone number id.
     pub webhook_urls: BTreeMap<String, Uri>,
+    /// The template catalogue.
+    pub templates: Templates,
+    /// The tokens with which the gate itself reads from the provider, by phone number id.
+    pub tokens: BTreeMap<String, Token>,
     /// The program's own log.
     pub log: Log,
     /// Where all of it came from.
@@ -186,6 +191,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How many unused connections each worker keeps.
     pub max_idle_per_worker: usize,
+    /// The token with which the gate itself reads, for senders that name no other.
+    pub token: Option<Token>,
 }
 
 /// `[store]`
@@ -293,6 +300,19 @@ pub struct Webhook {
     pub relay: Relay,
     /// How much may wait in the queue, dead letters included.
     pub queue_max_bytes: u64,
+}
+
+/// `[templates]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Templates {
+    /// How often an account's whole list is read; zero is never.
+    pub sync_every: Duration,
+    /// After how long without being read again what was read counts as unknown; zero is never.
+    pub stale_after: Duration,
+    /// How long a send waits while a template that is not known is looked up.
+    pub lookup_wait: Duration,
+    /// How soon a reading that failed is tried again, the first time.
+    pub retry: Duration,
 }
 
 /// When the provider gets the answer to a webhook.

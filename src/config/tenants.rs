@@ -11,14 +11,17 @@ use crate::consent::tenant::{DEFAULT_TENANT, OptInRules, Sender, Tenant, Tenants
 use crate::consent::terms::{MAX_WORDINGS, Terms, Wording};
 use crate::consent::words::OptOut;
 use crate::consent::{E164, Timestamp};
+use crate::upstream::Token;
 
 use super::section::{Section, Wrong};
+use super::token;
 use super::value::{non_empty_list, one_of, owned, parsed, parsed_unseen, switch, web_address};
 use super::words;
 
 /// A tenant as written.
 pub(super) struct Written {
     tenant: Tenant,
+    token: Option<Token>,
     senders: Vec<WrittenSender>,
 }
 
@@ -27,6 +30,16 @@ struct WrittenSender {
     account: Option<String>,
     phone: Option<E164>,
     webhook_url: Option<Uri>,
+    token: Option<Token>,
+}
+
+/// What the program runs on.
+pub(super) struct Compiled {
+    pub(super) tenants: Tenants,
+    /// Where each sender's webhooks go, by phone number id.
+    pub(super) webhook_urls: BTreeMap<String, Uri>,
+    /// The gate's own token for each sender, by phone number id.
+    pub(super) tokens: BTreeMap<String, Token>,
 }
 
 /// Values that may be used once in a configuration, and where they were.
@@ -65,6 +78,7 @@ pub(super) fn tenants(root: &Section<'_>, opt_out: Option<&OptOut>) -> Option<Ve
         let name = section.value("name", parsed(NAME, name));
         let own = section.optional_table("opt_out", words::opt_out);
         let tenant = tenant(section, name.clone());
+        let token = token::token(section);
         let senders = section.tables("senders", |section| {
             let sender = sender(section, relayed);
             ids.check(section, "phone_number_id", sender.as_ref().map(|s| &s.phone_number_id));
@@ -72,7 +86,7 @@ pub(super) fn tenants(root: &Section<'_>, opt_out: Option<&OptOut>) -> Option<Ve
         });
         names.check(section, "name", name.as_ref());
         let opt_out = own?.or_else(|| opt_out.cloned()).unwrap_or_default();
-        Some(Written { tenant: Tenant { opt_out, ..tenant? }, senders: senders? })
+        Some(Written { tenant: Tenant { opt_out, ..tenant? }, token: token?, senders: senders? })
     })
 }
 
@@ -141,6 +155,7 @@ fn sender(section: &Section<'_>, relayed: bool) -> Option<WrittenSender> {
     let account = section.optional("account", parsed(ACCOUNT, digits));
     let phone = section.optional("phone", parsed_unseen(PHONE, E164::parse));
     let webhook_url = section.optional("webhook_url", web_address);
+    let token = token::token(section);
     if !relayed && matches!(webhook_url, Some(Some(_))) {
         let wrong = Wrong::new("nothing is relayed without [webhook]", "add [webhook] or remove the key");
         section.reject("webhook_url", wrong);
@@ -150,6 +165,7 @@ fn sender(section: &Section<'_>, relayed: bool) -> Option<WrittenSender> {
         account: account?,
         phone: phone?,
         webhook_url: webhook_url?,
+        token: token?,
     })
 }
 
@@ -167,15 +183,20 @@ pub(super) fn names(written: &[Written]) -> Vec<&str> {
     if written.is_empty() { vec![DEFAULT_TENANT] } else { written.iter().map(|t| &*t.tenant.name).collect() }
 }
 
-/// The tenants that the program runs on, and where each sender's webhooks go.
-pub(super) fn compile(written: Vec<Written>) -> (Tenants, BTreeMap<String, Uri>) {
-    let (mut all, mut senders, mut webhook_urls) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (tenant, Written { tenant: rules, senders: of_tenant }) in written.into_iter().enumerate() {
+/// The tenants that the program runs on, and what belongs to each sender; a sender's own token prevails over its tenant's, that over the `usual` one.
+pub(super) fn compile(written: Vec<Written>, usual: Option<&Token>) -> Compiled {
+    let (mut all, mut senders) = (Vec::new(), Vec::new());
+    let (mut webhook_urls, mut tokens) = (BTreeMap::new(), BTreeMap::new());
+    for (tenant, Written { tenant: rules, token: of_all, senders: of_tenant }) in
+        written.into_iter().enumerate()
+    {
         all.push(rules);
-        for WrittenSender { phone_number_id, account, phone, webhook_url } in of_tenant {
+        for WrittenSender { phone_number_id, account, phone, webhook_url, token } in of_tenant {
             webhook_urls.extend(webhook_url.map(|url| (phone_number_id.clone(), url)));
+            let token = token.or_else(|| of_all.clone()).or_else(|| usual.cloned());
+            tokens.extend(token.map(|token| (phone_number_id.clone(), token)));
             senders.push(Sender { phone_number_id, account, phone, tenant });
         }
     }
-    (Tenants::new(all, senders), webhook_urls)
+    Compiled { tenants: Tenants::new(all, senders), webhook_urls, tokens }
 }

@@ -547,6 +547,33 @@ fn the_configurations_of_the_corpus_and_the_bench_are_read() {
 }
 
 #[test]
+fn the_nearest_token_counts_and_none_is_shown() {
+    let tenants = "[[tenants]]\nname = 'a'\ntoken = 'OF-A'\n[[tenants.senders]]\nphone_number_id = '1'\n[[tenants.senders]]\nphone_number_id = '2'\ntoken = 'OF-2'\n\
+         [[tenants]]\nname = 'b'\n[[tenants.senders]]\nphone_number_id = '3'\n";
+    let config = written(tenants)
+        .variable("OPTGATE_UPSTREAM__TOKEN", "OF-ALL")
+        .load()
+        .unwrap_or_else(|p| panic!("{p}"));
+    let held = |id: &str| match &config.tokens[id] {
+        crate::upstream::Token::Held(token) => token.danger_reveal().clone(),
+        crate::upstream::Token::File(path) => panic!("{}", path.display()),
+    };
+    assert_eq!(["1", "2", "3"].map(held), ["OF-A", "OF-2", "OF-ALL"]);
+    assert!(!format!("{config:?}").contains("OF-"), "{config:?}");
+    let problems = written("[upstream]\ntoken = 'SECRET'\ntoken_file = '/nowhere/at/all'\n").problems();
+    assert!(problems.iter().all(|p| !p.contains("SECRET")), "{problems:?}");
+    assert!(problems[0].contains("upstream.token_file"), "{problems:?}");
+}
+
+#[test]
+fn a_list_may_not_grow_stale_before_it_is_read_again() {
+    let problems = written("[templates]\nsync_every = \"2h\"\nstale_after = \"2h\"\n").problems();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("templates.stale_after"), "{problems:?}");
+    assert!(config("[templates]\nsync_every = \"0\"\nstale_after = \"1h\"\n").templates.sync_every.is_zero());
+}
+
+#[test]
 fn every_mistake_in_opt_out_words_is_named_with_its_field() {
     for (wrong, field) in [
         ("scope = 'all'", "tenants[0].opt_out.scope"),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::category::{Category, CategorySet};
 use super::chain::{Chain, Content, Salt, Subject};
-use super::event::{Event, EventId, Kind};
+use super::event::{Actor, Event, EventId, Kind};
 use super::recipient::RecipientKey;
 use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
 use super::time::Timestamp;
@@ -156,8 +156,9 @@ impl Dossier {
         }
     }
 
-    /// Granted if and only if the latest grant is later than the latest revoke, and a person's own grant with evidence is later than that person's latest revoke.
+    /// Granted if and only if the latest grant is later than the latest revoke, and a grant by the person's own hand with evidence is later than their latest revoke.
     ///
+    /// The provider speaks for a person who withdraws, and for nobody who agrees: it says no more than that somebody used a switch.
     /// A legacy grant undoes no revoke, whoever said it, and gives way to a grant with evidence, however late it is said to be. A pending grant says something
     /// only where nothing else does.
     fn category_record(&self, category: Category) -> CategoryRecord {
@@ -165,9 +166,8 @@ impl Dossier {
             |e: &Event| e.kind.is_withdrawal() && e.covers(category) && !self.lifted(e, category);
         let revoke = self.latest(standing_revoke);
         let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
-        let persons_grant = self.latest(|e| {
-            self.grants(e, category) && e.actor.speaks_for_person() && e.evidence.is_some() && !e.legacy
-        });
+        let persons_grant = self
+            .latest(|e| self.grants(e, category) && e.actor == Actor::Person && e.is_proven() && !e.legacy);
         let later = |grant: Option<&Event>, revoke: Option<&Event>| {
             revoke.is_none_or(|r| grant.is_some_and(|g| g.effective_at() > r.effective_at()))
         };
@@ -197,7 +197,7 @@ impl Dossier {
             && event
                 .confirms
                 .as_ref()
-                .is_none_or(|first| event.actor.speaks_for_person() && self.asked(first, event, category))
+                .is_none_or(|first| event.actor == Actor::Person && self.asked(first, event, category))
     }
 
     /// Whether the grant of that name is there, pending, of the same identity and no later than its confirmation.
@@ -237,13 +237,13 @@ impl Dossier {
         a.content_id().cmp(&b.content_id()).then_with(|| a.id.cmp(&b.id))
     }
 
-    /// Whether the person took their own revoke back, at the same source and later.
+    /// Whether the person took their own revoke back with evidence: by the same way, at the same source and later.
     fn lifted(&self, revoke: &Event, category: Category) -> bool {
         revoke.kind != Kind::Erase
             && revoke.actor.speaks_for_person()
             && self.events.values().any(|e| {
-                e.kind == Kind::Resume
-                    && e.actor.speaks_for_person()
+                e.can_lift()
+                    && e.actor == revoke.actor
                     && e.covers(category)
                     && e.source == revoke.source
                     && e.effective_at() > revoke.effective_at()
@@ -253,6 +253,11 @@ impl Dossier {
     /// Which of a grant's categories stand granted now that it was learnt; a person's later or own revoke keeps the others from it.
     pub fn granted_of(&self, categories: CategorySet) -> CategorySet {
         self.in_state(State::Granted, categories)
+    }
+
+    /// Which of some categories stand withdrawn.
+    pub fn revoked_of(&self, categories: CategorySet) -> CategorySet {
+        self.in_state(State::Revoked, categories)
     }
 
     /// Which of a grant's categories wait for the person's confirmation.

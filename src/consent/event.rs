@@ -25,7 +25,7 @@ pub enum Kind {
     Grant,
     /// The person (or the business for them) withdrew.
     Revoke,
-    /// The person took their own withdrawal of the same source back; grants nothing new.
+    /// The person took their own withdrawal of the same source back, with evidence; grants nothing new.
     Resume,
     /// The person wrote or called: opens the customer service window, grants nothing.
     Inbound,
@@ -158,7 +158,7 @@ pub struct EventAsWritten {
     /// Other identities of the same person.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
-    /// How a grant came about.
+    /// How a grant or a resume came about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// Whether a grant still waits for the person's confirmation (double opt-in).
@@ -195,7 +195,7 @@ pub struct Event {
     pub source: String,
     /// Other identities of the same person.
     pub links: Vec<Recipient>,
-    /// How a grant came about.
+    /// How a grant or a resume came about.
     pub evidence: Option<Evidence>,
     /// A grant that grants nothing until the person confirms it (double opt-in).
     pub pending: bool,
@@ -229,6 +229,16 @@ impl Event {
         self.categories.is_none_or(|set| set.contains(category))
     }
 
+    /// Whether it says how it came about.
+    pub(super) fn is_proven(&self) -> bool {
+        self.evidence.as_ref().is_some_and(|evidence| !evidence.is_empty())
+    }
+
+    /// Whether it is a resume that can take a withdrawal back: by the person, or by the provider what it told of itself, with evidence.
+    pub fn can_lift(&self) -> bool {
+        self.kind == Kind::Resume && self.actor.speaks_for_person() && self.is_proven()
+    }
+
     /// Whether it is a grant of a category, pending or not.
     pub(super) fn is_grant_of(&self, category: Category) -> bool {
         self.kind == Kind::Grant && self.covers(category)
@@ -251,13 +261,20 @@ impl Event {
             Recipient::Phone(number) => !plan::is_plain(number),
             Recipient::UserId(_) | Recipient::Hashed(_) => false,
         };
-        let event = Self::restore(written, now)?;
+        let mut problems = shape::check_arrival(&written);
+        let event = match Self::restore(written, now) {
+            Ok(event) => event,
+            Err(of_shape) => {
+                problems.extend(of_shape);
+                return Err(problems);
+            }
+        };
         if unclear(&event.recipient) || event.links.iter().any(unclear) {
-            return Err(vec![
+            problems.push(
                 "recipient, links: no possible phone number in plain form; write + and the country calling code, then the number without a trunk prefix (+447911123456, not +4407911123456)".to_owned(),
-            ]);
+            );
         }
-        Ok(event)
+        if problems.is_empty() { Ok(event) } else { Err(problems) }
     }
 
     /// Reads an event that was checked before it was stored; `now` bounds when it can have been received.

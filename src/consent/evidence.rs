@@ -5,6 +5,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
+use super::blank::is_blank;
 use super::category::Category;
 
 /// How one grant came about, in the words that were shown.
@@ -43,6 +44,9 @@ pub struct Evidence {
     /// The page on which it stood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Where the proof itself lies: a message, a recording, a ticket, a scanned form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A field of [`Evidence`].
@@ -68,11 +72,13 @@ pub enum EvidenceField {
     Locale,
     /// [`Evidence::url`].
     Url,
+    /// [`Evidence::reference`].
+    Reference,
 }
 
 impl EvidenceField {
     /// Every field, in the order of the events' documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Channel,
         Self::UserAction,
         Self::NameAndLogoShown,
@@ -83,6 +89,7 @@ impl EvidenceField {
         Self::WordingVersion,
         Self::Locale,
         Self::Url,
+        Self::Reference,
     ];
 
     /// Its name within an event's evidence.
@@ -98,6 +105,7 @@ impl EvidenceField {
             Self::WordingVersion => "wording_version",
             Self::Locale => "locale",
             Self::Url => "url",
+            Self::Reference => "reference",
         }
     }
 }
@@ -105,7 +113,7 @@ impl EvidenceField {
 impl Evidence {
     /// Whether a field says anything; blank text says nothing, and no flag of the evidence counts unless it is true.
     pub fn states(&self, field: EvidenceField) -> bool {
-        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.trim().is_empty());
+        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !is_blank(text));
         match field {
             EvidenceField::Channel => text(&self.channel),
             EvidenceField::UserAction => text(&self.user_action),
@@ -117,6 +125,7 @@ impl Evidence {
             EvidenceField::WordingVersion => text(&self.wording_version),
             EvidenceField::Locale => text(&self.locale),
             EvidenceField::Url => text(&self.url),
+            EvidenceField::Reference => text(&self.reference),
         }
     }
 
@@ -130,8 +139,9 @@ impl Evidence {
             &self.wording_version,
             &self.locale,
             &self.url,
+            &self.reference,
         ];
-        texts.into_iter().flatten().all(|text| text.trim().is_empty())
+        texts.into_iter().flatten().all(|text| is_blank(text))
             && self.name_and_logo_shown.is_none()
             && self.number_confirmed.is_none()
             && self.categories_shown.as_ref().is_none_or(Vec::is_empty)
@@ -179,6 +189,8 @@ mod tests {
             ("{}", true),
             (r#"{"wording":""}"#, true),
             (r#"{"channel":" ","categories_shown":[]}"#, true),
+            (r#"{"wording":"\u200b","reference":"\ufeff"}"#, true),
+            (r#"{"reference":"ticket 17"}"#, false),
             (r#"{"wording":"I agree"}"#, false),
             (r#"{"number_confirmed":true}"#, false),
         ] {

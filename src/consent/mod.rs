@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no async, no provider's wire format. Every other module speaks in these words.
 
+pub mod blank;
 pub mod category;
 pub mod chain;
 pub mod dossier;

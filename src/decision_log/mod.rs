@@ -43,6 +43,7 @@ pub use id::DecisionId;
 pub use kept::{Keep, Revision};
 pub use lane::{Guard, QueueFull, WorkerLog};
 pub use line::KeyedHash;
+pub use output::open;
 
 use crate::consent::Timestamp;
 use crate::metrics::Metrics;

@@ -82,7 +82,8 @@ impl Output {
     }
 }
 
-fn open(sink: &Sink) -> io::Result<File> {
+/// Opens what lines are appended to; a line that was cut short is ended first.
+pub fn open(sink: &Sink) -> io::Result<File> {
     match sink {
         // A copy of the descriptor: the standard library's own handle would buffer by line.
         Sink::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),

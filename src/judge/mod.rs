@@ -167,7 +167,7 @@ impl Judge {
         };
         let tenant = tenants.tenant_of(&send.sender);
         let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
-        let (classified, listed) = self.classify(send, sender);
+        let (classified, listed) = self.classify(send, sender).await;
         let mut decided = self.decide(tenant, &identified, &classified, confirming).await;
         if decided.answers.count > 1 && decided.answers.source == Source::Store {
             // While one of several people was looked up, another may have said no; by now all of them are cached.
@@ -239,10 +239,14 @@ impl Judge {
         Decided { decision, answers, window, policy, at, confirmation }
     }
 
-    fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> (Classified, Option<bool>) {
+    async fn classify(&self, send: &Send<'_>, sender: Option<&Sender>) -> (Classified, Option<bool>) {
         let account = sender.and_then(|s| s.account.as_deref());
         let template = send.payload.template.as_ref();
-        let entry = template.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language));
+        let mut entry = template.map(|t| self.inner.catalogue.entry(account, &t.name, &t.language));
+        if let (Some(CatalogueAnswer::Unknown), Some(t), Some(account)) = (entry, template, account) {
+            // The provider may know it. Boxed: what is known must not pay for what is not.
+            entry = Some(Box::pin(self.inner.catalogue.seek(account, &t.name, &t.language)).await);
+        }
         (classify(send, entry), entry.map(|entry| entry != CatalogueAnswer::Unknown))
     }
 

@@ -89,6 +89,34 @@ label! {
 }
 
 label! {
+    /// How the reading of an account's whole template list went.
+    TemplateSync {
+        /// It was read to its end.
+        Read = "read",
+        /// The account's allowance of calls is used up.
+        Limited = "limited",
+        /// It failed otherwise.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// What came of looking up a template that a send named and nobody knew.
+    TemplateLookup {
+        /// The provider lists it.
+        Found = "found",
+        /// The provider does not list it.
+        NotFound = "not_found",
+        /// The provider gave no list.
+        Failed = "failed",
+        /// A send did not wait for the answer any longer and was judged as marketing.
+        Late = "late",
+        /// The account's allowance, or the gate's own limit, left no room for it.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// The class of an upstream's answer.
     StatusClass {
         /// 1xx.

@@ -25,7 +25,8 @@ use cells::Cells;
 use histogram::Histogram;
 
 pub use labels::{
-    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
+    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, TemplateLookup, TemplateSync,
+    UpstreamFailure, WebhookOutcome,
 };
 
 pub use queue::Delivery;
@@ -58,7 +59,14 @@ struct Hub {
     webhook_items_unreadable: AtomicU64,
     queue: queue::QueueCells,
     propagation: Histogram,
+    template_syncs: [AtomicU64; TemplateSync::ALL.len()],
+    template_lookups: [AtomicU64; TemplateLookup::ALL.len()],
+    /// By account and by who gave the list.
+    template_ages: Mutex<Vec<TemplateAge>>,
 }
+
+/// An account, who gave its template list, and how long ago that list was whole.
+pub type TemplateAge = (String, &'static str, Duration);
 
 impl Metrics {
     /// Cells for every worker (at least one), with tenants in configured order.
@@ -79,6 +87,9 @@ impl Metrics {
             webhook_items_unreadable: AtomicU64::new(0),
             queue: queue::QueueCells::default(),
             propagation: Histogram::default(),
+            template_syncs: Default::default(),
+            template_lookups: Default::default(),
+            template_ages: Mutex::default(),
         }))
     }
 
@@ -143,6 +154,21 @@ impl Metrics {
     /// Counts items of genuine webhooks from which nothing could be learnt.
     pub fn webhook_items_unreadable(&self, items: u32) {
         self.0.webhook_items_unreadable.fetch_add(items.into(), Ordering::Relaxed);
+    }
+
+    /// Counts one reading of an account's template list.
+    pub fn template_sync(&self, how: TemplateSync) {
+        bump(self.0.template_syncs.get(how.index()));
+    }
+
+    /// Counts one look-up of a template, or a send that did not wait for one.
+    pub fn template_lookup(&self, what: TemplateLookup) {
+        bump(self.0.template_lookups.get(what.index()));
+    }
+
+    /// How old each account's template list is now.
+    pub fn set_template_ages(&self, ages: Vec<TemplateAge>) {
+        *self.0.template_ages.lock().unwrap_or_else(PoisonError::into_inner) = ages;
     }
 
     /// Counts a grant without evidence that was taken in from old records, by its tenant's place.

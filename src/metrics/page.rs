@@ -12,7 +12,8 @@ use prometheus_client::registry::Registry;
 use super::cells::Cells;
 use super::histogram::{Histogram, Summed};
 use super::labels::{
-    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, UpstreamFailure, WebhookOutcome,
+    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, TemplateLookup, TemplateSync,
+    UpstreamFailure, WebhookOutcome,
 };
 use super::{Hub, Metrics};
 use crate::consent::Category;
@@ -42,6 +43,7 @@ impl Collector for Metrics {
         page.durations()?;
         page.webhooks()?;
         page.webhook_queue()?;
+        page.templates()?;
         page.health()?;
         page.process()
     }
@@ -193,6 +195,28 @@ impl Page<'_, '_> {
         let help = "Items of genuine webhooks from which nothing could be learnt.";
         let mut family = self.family("optgate_webhook_items_unreadable", help, MetricType::Counter)?;
         plain_counter(&mut family, hub.webhook_items_unreadable.load(Ordering::Relaxed))
+    }
+
+    fn templates(&mut self) -> fmt::Result {
+        let hub = self.hub;
+        let help = "How long ago an account's template list was whole.";
+        let mut family = self.family("optgate_template_catalogue_age_seconds", help, MetricType::Gauge)?;
+        let ages = hub.template_ages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (account, source, age) in &ages {
+            let labels: Labels<'_, 2> = [("account", account), ("source", source)];
+            family.encode_family(&labels)?.encode_gauge(&age.as_secs_f64())?;
+        }
+        let help = "Readings of whole template lists from the provider, by how they went.";
+        let mut family = self.family("optgate_template_syncs", help, MetricType::Counter)?;
+        for (how, count) in TemplateSync::ALL.iter().zip(&hub.template_syncs) {
+            counter(&mut family, &[("result", how.name())], count.load(Ordering::Relaxed))?;
+        }
+        let help = "Look-ups of templates that a send named and nobody knew, by what came of them.";
+        let mut family = self.family("optgate_template_lookups", help, MetricType::Counter)?;
+        for (what, count) in TemplateLookup::ALL.iter().zip(&hub.template_lookups) {
+            counter(&mut family, &[("result", what.name())], count.load(Ordering::Relaxed))?;
+        }
+        Ok(())
     }
 
     fn process(&mut self) -> fmt::Result {

@@ -37,6 +37,10 @@ fn the_page_is_as_documented() {
     metrics.decision_log_dropped(3);
     metrics.legacy_grant(1);
     metrics.auth_failed(AuthFailure::Limited);
+    let age = ("102290129340398".to_owned(), "provider", Duration::from_secs(90));
+    metrics.set_template_ages(vec![age]);
+    metrics.template_sync(TemplateSync::Limited);
+    metrics.template_lookup(TemplateLookup::Found);
     assert_eq!(stable(&metrics.render()), include_str!("golden.txt"));
 }
 

@@ -3,7 +3,7 @@
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::faults::Fault;
+use super::faults::{self, Fault};
 use super::json::{Object, list, success};
 use super::route::World;
 
@@ -19,8 +19,14 @@ GET    /_sandbox/requests[?since=N]  what arrived, as a JSON array; only entries
 DELETE /_sandbox/requests            forgets it
 GET    /_sandbox/count               {\"requests\":n,\"sends\":n}
 GET    /_sandbox/media/{id}          downloads a file (with the access token, as on Meta's host)
-POST   /_sandbox/faults              for tests: {\"action\":A,\"status\":S,\"delay_ms\":D,\"times\":K}
-                                     A = answer, status, close, half_head, half_body or reset
+POST   /_sandbox/faults              for tests: {\"action\":A,\"status\":S,\"code\":C,\"delay_ms\":D,\"times\":K,\"edge\":E}
+                                     A = answer, status, error, close, half_head, half_body or reset
+                                     C = the code of an error, E = messages, message_templates, ...; all if left out
+POST   /_sandbox/limits              {\"calls_per_hour\":200,\"regain_minutes\":1}: what each account may ask of its
+                                     management edges, counted anew; X-Business-Use-Case-Usage tells how much is used
+POST   /_sandbox/templates           {\"name\":N,\"language\":L,\"category\":C,\"correct_category\":C,\"status\":S}: changes
+                                     or adds a template of every account
+DELETE /_sandbox/templates?name=N    takes one away, in every language
 DELETE /_sandbox/faults              answers as usual again
 
 A downloaded file is what was uploaded while it fits into memory (64 MiB together), else as many bytes made up from its id.
@@ -63,7 +69,10 @@ pub(super) fn answer(head: &Parts, body: &[u8], world: &World) -> Control {
         }
         (&Method::POST, "/_sandbox/faults") => match Fault::read(body) {
             Ok(fault) => {
-                world.faults.set(fault);
+                match faults::edge(body) {
+                    Some(edge) => world.faults.set_on(&edge, fault),
+                    None => world.faults.set(fault),
+                }
                 json(success())
             }
             Err(reason) => problem(StatusCode::BAD_REQUEST, reason),
@@ -72,7 +81,20 @@ pub(super) fn answer(head: &Parts, body: &[u8], world: &World) -> Control {
             world.faults.clear();
             json(success())
         }
+        (&Method::POST, "/_sandbox/limits") => done(world.usage.limit(body)),
+        (&Method::POST, "/_sandbox/templates") => done(world.templates.put(body, &world.ids)),
+        (&Method::DELETE, "/_sandbox/templates") => {
+            world.templates.remove(head.uri.query().unwrap_or_default().trim_start_matches("name="));
+            json(success())
+        }
         _ => problem(StatusCode::NOT_FOUND, "see GET /_sandbox"),
+    }
+}
+
+fn done(result: Result<(), &'static str>) -> Control {
+    match result {
+        Ok(()) => Control { status: StatusCode::OK, content_type: "application/json", body: success() },
+        Err(reason) => problem(StatusCode::BAD_REQUEST, reason),
     }
 }
 

@@ -117,6 +117,13 @@ impl GraphError {
         Some(if code >= 130_000 { error.with_details(row.3.unwrap_or(row.2)) } else { error })
     }
 
+    /// The account has made more calls than it may.
+    pub(super) fn account_limited() -> Self {
+        let message =
+            "There have been too many calls to this WhatsApp Business account. Wait a bit and try again.";
+        GraphError::new(400, 80_008, format!("(#80008) {message}"))
+    }
+
     /// The answer to a request that a fault fails with `status`.
     pub(super) fn injected(status: u16) -> Self {
         let (code, message) = match status {

@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::errors::GraphError;
+
 /// What happens instead of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -18,6 +20,8 @@ pub enum Action {
     Answer,
     /// An error envelope with this HTTP status.
     Status(u16),
+    /// The error of Meta's table with this code.
+    Error(u32),
     /// The connection is closed with no answer.
     Close,
     /// The connection is closed after half the answer's head.
@@ -46,11 +50,12 @@ impl Fault {
         let action = match value.get("action").and_then(Value::as_str).unwrap_or("answer") {
             "answer" => Action::Answer,
             "status" => Action::Status(status(&value)?),
+            "error" => Action::Error(code(&value)?),
             "close" => Action::Close,
             "half_head" => Action::HalfHead,
             "half_body" => Action::HalfBody,
             "reset" => Action::Reset,
-            _ => return Err("action is none of answer, status, close, half_head, half_body, reset"),
+            _ => return Err("action is none of answer, status, error, close, half_head, half_body, reset"),
         };
         let delay = value.get("delay_ms").and_then(Value::as_u64).unwrap_or_default();
         let times = value.get("times").and_then(Value::as_u64);
@@ -58,30 +63,53 @@ impl Fault {
     }
 }
 
+/// The edge that a body of `POST /_sandbox/faults` names: requests to others go on as usual.
+pub(super) fn edge(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    value.get("edge").and_then(Value::as_str).map(str::to_owned)
+}
+
+fn code(value: &Value) -> Result<u32, &'static str> {
+    let code = value.get("code").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
+    code.filter(|code| GraphError::listed(*code).is_some()).ok_or("code is none of Meta's error codes")
+}
+
 fn status(value: &Value) -> Result<u16, &'static str> {
     let status = value.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
     status.filter(|status| (200..600).contains(status)).ok_or("status is not between 200 and 599")
 }
 
-/// The fault in force, if any.
+/// The fault in force, if any, and the edge that it is for, if not for all.
 #[derive(Default)]
-pub struct Faults(Mutex<Option<Fault>>);
+pub struct Faults(Mutex<Option<(Fault, Option<String>)>>);
 
 impl Faults {
     /// Sets the fault that strikes from the next request on.
     pub fn set(&self, fault: Fault) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        self.replace(Some((fault, None)));
+    }
+
+    /// The same for requests to one edge, such as `message_templates`.
+    pub fn set_on(&self, edge: &str, fault: Fault) {
+        self.replace(Some((fault, Some(edge.to_owned()))));
     }
 
     /// Answers as usual again.
     pub fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.replace(None);
+    }
+
+    fn replace(&self, fault: Option<(Fault, Option<String>)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// Takes one strike.
-    pub(super) fn strike(&self) -> Option<Fault> {
+    pub(super) fn strike(&self, path: &str) -> Option<Fault> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fault = slot.as_mut()?;
+        let (fault, edge) = slot.as_mut()?;
+        if edge.as_ref().is_some_and(|edge| !path.trim_end_matches('/').ends_with(&format!("/{edge}"))) {
+            return None;
+        }
         if let Some(times) = &mut fault.times {
             let Some(left) = times.checked_sub(1) else {
                 *slot = None;
@@ -89,7 +117,7 @@ impl Faults {
             };
             *times = left;
         }
-        *slot
+        slot.as_ref().map(|(fault, _)| *fault)
     }
 }
 
@@ -109,7 +137,7 @@ impl Sabotage {
             Action::HalfHead => HALF_HEAD,
             Action::HalfBody => HALF_BODY,
             Action::Reset => RESET,
-            Action::Answer | Action::Status(_) | Action::Close => return,
+            Action::Answer | Action::Status(_) | Action::Error(_) | Action::Close => return,
         };
         self.0.store(plan, Ordering::Relaxed);
     }

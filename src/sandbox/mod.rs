@@ -16,7 +16,7 @@
 //!
 //! # Control endpoints, for tests only
 //!
-//! `GET /_sandbox` explains them: `/_sandbox/requests`, `/_sandbox/count`, `/_sandbox/faults`. They are neither journalled nor
+//! `GET /_sandbox` explains them: `/_sandbox/requests`, `/_sandbox/count`, `/_sandbox/faults` and others. They are neither journalled nor
 //! subject to faults. `/_sandbox/media/{id}` stands for Meta's download host and is journalled like any other request.
 
 mod accounts;
@@ -39,6 +39,7 @@ mod server;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::io;
 use std::net::SocketAddr;

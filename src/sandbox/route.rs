@@ -15,6 +15,7 @@ use super::json::{Object, success};
 use super::media::{self, Media, Upload};
 use super::parameters::Parameters;
 use super::templates::Templates;
+use super::usage::Usage;
 use super::{Settings, batch, calls, messages};
 
 /// Everything one sandbox remembers.
@@ -26,6 +27,7 @@ pub(super) struct World {
     pub(super) media: Media,
     pub(super) templates: Templates,
     pub(super) accounts: Accounts,
+    pub(super) usage: Usage,
 }
 
 impl World {
@@ -37,6 +39,7 @@ impl World {
             media: Media::new(settings.media_memory),
             templates: Templates::new(),
             accounts: Accounts::default(),
+            usage: Usage::new(),
             settings,
         })
     }
@@ -178,6 +181,9 @@ fn edge(call: &mut Call<'_>, world: &World, (id, edge): (&str, &str)) -> Outcome
 
 /// The edges that contact nobody.
 fn management(call: &mut Call<'_>, world: &World, (id, edge): (&str, &str)) -> Result<String, GraphError> {
+    if matches!(edge, "message_templates" | "phone_numbers") {
+        world.usage.count(id)?;
+    }
     match (call.method.as_str(), edge) {
         ("GET", "call_permissions") => calls::permissions(call),
         ("POST", "media") => media::upload(call, world),

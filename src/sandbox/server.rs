@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use super::arrival::{Arrival, content_type};
 use super::control;
 use super::errors::GraphError;
-use super::faults::{Action, Fault, Sabotage, Wire};
+use super::faults::{Action, Sabotage, Wire};
 use super::media::Content;
 use super::parameters::Parameters;
-use super::route::{self, Call, Outcome, World, effective, is_version};
+use super::route::{self, Call, Outcome, World, effective, is_version, segments};
 
 const DEFAULT_VERSION: &str = "v26.0";
 
@@ -72,11 +72,12 @@ async fn handle(
     let mut arrival = Arrival::new(&head, &world.media, Arc::clone(&world.journal));
     arrival.receive(body).await.map_err(|_| Abandoned)?;
     let (mut response, sends) = respond(&head, &mut arrival, &world);
-    let fault = world.faults.strike();
-    if let Some(Fault { action: Action::Status(status), .. }) = fault {
-        response = json(&head, &world, Err(GraphError::injected(status)));
+    let fault = world.faults.strike(head.uri.path());
+    if let Some(error) = fault.and_then(|fault| injected(fault.action)) {
+        response = json(&head, &world, Err(error));
     }
-    let answered = fault.is_none_or(|fault| matches!(fault.action, Action::Answer | Action::Status(_)));
+    let answered = fault
+        .is_none_or(|fault| matches!(fault.action, Action::Answer | Action::Status(_) | Action::Error(_)));
     arrival.record(sends, answered.then(|| response.status().as_u16()));
     wait(world.settings.latency).await;
     match fault {
@@ -86,9 +87,22 @@ async fn handle(
             sabotage.arrange(fault.action);
             match fault.action {
                 Action::Close | Action::Reset => Err(Abandoned),
-                Action::Answer | Action::Status(_) | Action::HalfHead | Action::HalfBody => Ok(response),
+                Action::Answer
+                | Action::Status(_)
+                | Action::Error(_)
+                | Action::HalfHead
+                | Action::HalfBody => Ok(response),
             }
         }
+    }
+}
+
+/// The error that a fault answers with.
+fn injected(action: Action) -> Option<GraphError> {
+    match action {
+        Action::Status(status) => Some(GraphError::injected(status)),
+        Action::Error(code) => GraphError::listed(code),
+        Action::Answer | Action::Close | Action::HalfHead | Action::HalfBody | Action::Reset => None,
     }
 }
 
@@ -186,6 +200,10 @@ fn json(head: &Parts, world: &World, reply: Result<String, GraphError>) -> Respo
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
     let request_id = world.ids.trace();
+    let usage = world.usage.header(&segments(head.uri.path()));
+    if let Some(usage) = usage.and_then(|usage| HeaderValue::from_str(&usage).ok()) {
+        headers.insert("x-business-use-case-usage", usage);
+    }
     for (name, value) in [
         ("facebook-api-version", version(head)),
         ("x-fb-request-id", &request_id),

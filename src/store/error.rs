@@ -125,12 +125,14 @@ pub enum StoreError {
     Write(Arc<redb::Error>),
     /// The system gave no randomness.
     Randomness(getrandom::Error),
+    /// Other nodes changed the same all the time.
+    Contended,
 }
 
 impl StoreError {
     /// Whether the same request may succeed once the store can be reached again.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::NotReady | Self::Redis(_))
+        matches!(self, Self::NotReady | Self::Redis(_) | Self::Contended)
     }
 
     /// The warning while the last write stands failed.
@@ -161,6 +163,7 @@ impl fmt::Display for StoreError {
                 "the consent store could not be written and nothing is acknowledged: check the disk's space and health, restart optgate, then repeat the request"
             }
             Self::Randomness(_) => "the system gave no randomness for a new secret: repeat the request",
+            Self::Contended => "other nodes changed the same all the time and nothing was written: repeat the request",
         })
     }
 }
@@ -170,7 +173,12 @@ impl std::error::Error for StoreError {
         match self {
             Self::Read(source) | Self::Write(source) => Some(source.as_ref()),
             Self::Randomness(source) => Some(source),
-            Self::Closed | Self::NotReady | Self::Redis(_) | Self::UnknownTenant | Self::Unreadable => None,
+            Self::Closed
+            | Self::NotReady
+            | Self::Redis(_)
+            | Self::UnknownTenant
+            | Self::Unreadable
+            | Self::Contended => None,
         }
     }
 }

@@ -36,6 +36,12 @@ const SUPERSEDED: Outcome =
 const UNASKED: Outcome = Outcome::Ignored(
     "stored, and grants nothing yet: the pending grant that it confirms is not known, names other categories, or is later than it",
 );
+const NOT_THEIRS: Outcome = Outcome::Ignored(
+    "stored, and lifts nothing: only the person takes a withdrawal back, with evidence, or the provider its own",
+);
+const STILL_WITHDRAWN: Outcome = Outcome::Ignored(
+    "stored, and a withdrawal stands: a resume lifts those of the same source and actor that are older than it",
+);
 /// The answer to an event, other than a revoke, whose links would make a person of too many identities.
 pub(super) const TOO_MANY: Outcome = Outcome::Ignored(
     "nothing was stored: with these links the person would have more than 33 identities; send the event without links, or correct them",
@@ -103,7 +109,18 @@ pub(super) fn learn_unlinked(component: &mut Component, named: &RecipientKey, le
 fn outcome(dossier: &Dossier, event: &Event) -> Outcome {
     match event.kind {
         Kind::Grant => outcome_of_grant(dossier, event),
-        Kind::Revoke | Kind::Resume | Kind::Inbound | Kind::Link | Kind::Erase => Outcome::Applied,
+        Kind::Resume => outcome_of_resume(dossier, event),
+        Kind::Revoke | Kind::Inbound | Kind::Link | Kind::Erase => Outcome::Applied,
+    }
+}
+
+fn outcome_of_resume(dossier: &Dossier, event: &Event) -> Outcome {
+    if !event.can_lift() {
+        NOT_THEIRS
+    } else if dossier.revoked_of(event.categories.unwrap_or(CategorySet::ALL)).is_empty() {
+        Outcome::Applied
+    } else {
+        STILL_WITHDRAWN
     }
 }
 

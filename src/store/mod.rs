@@ -314,11 +314,24 @@ impl ConsentStore {
         }
     }
 
-    /// Keeps an account's template list, in place of the one before.
-    pub async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
+    /// Keeps an account's template list if the stored one is still `before`; gives whether it was.
+    pub async fn swap_templates(
+        &self,
+        account: &str,
+        before: Option<Vec<u8>>,
+        list: Vec<u8>,
+    ) -> Result<bool, StoreError> {
         match &self.inner.backend {
-            Backend::Embedded(store) => store.put_templates(account, list).await,
-            Backend::Redis(store) => store.put_templates(account, list).await,
+            Backend::Embedded(store) => store.swap_templates(account, before, list).await,
+            Backend::Redis(store) => store.swap_templates(account, before, list).await,
+        }
+    }
+
+    /// An account's template list.
+    pub async fn template_list(&self, account: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.template_list(account).await,
+            Backend::Redis(store) => store.template_list(account).await,
         }
     }
 

@@ -1,93 +1,75 @@
 //! The catalogue arranged for lookups by borrowed names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::Accounts;
-use crate::consent::Category;
+use super::account::AccountList;
+use super::entry::stricter;
+use crate::consent::{Category, Timestamp};
 use crate::wire::classify::TemplateEntry;
-use crate::wire::cloud::templates::ListedTemplate;
 
 type Map<V> = HashMap<Box<str>, V, ahash::RandomState>;
-/// By name, then by language.
-type Names = Map<Map<TemplateEntry>>;
 
-/// Templates by account, name and language, and over all accounts.
-#[derive(Default)]
-pub(super) struct Index {
-    accounts: Map<Names>,
-    anywhere: Names,
+/// What the gate knows of one account, and how it is judged now.
+pub(super) struct Kept {
+    pub(super) list: Arc<AccountList>,
+    /// By name, then by language.
+    names: Map<Map<Known>>,
+    /// How many templates are known, languages counted singly.
+    pub(super) count: usize,
+    /// When this will be judged otherwise by itself.
+    pub(super) changes_at: Option<Timestamp>,
 }
 
-impl Index {
-    pub(super) fn of(accounts: &Accounts) -> Self {
-        let mut index = Self::default();
-        for (account, list) in accounts {
-            let names = index.accounts.entry(account.as_str().into()).or_default();
-            for template in &list.templates {
-                add(names, template);
-                add(&mut index.anywhere, template);
-            }
+#[derive(Clone, Copy)]
+struct Known {
+    entry: TemplateEntry,
+    stale: bool,
+}
+
+impl Kept {
+    pub(super) fn of(list: Arc<AccountList>, now: Timestamp, stale_after: Option<Duration>) -> Self {
+        let mut names = Map::<Map<Known>>::default();
+        let mut count = 0;
+        for row in list.rows(now, stale_after) {
+            count += 1;
+            let known = Known { entry: row.entry, stale: row.stale };
+            names.entry(row.name.into()).or_default().insert(row.language.into(), known);
         }
-        index
+        let changes_at = list.changes_at(now, stale_after);
+        Self { list, names, count, changes_at }
+    }
+
+    fn known(&self, name: &str, language: &str) -> Option<Known> {
+        self.names.get(name)?.get(language).copied()
+    }
+}
+
+/// Templates by account, name and language.
+#[derive(Default)]
+pub(super) struct Index(HashMap<String, Arc<Kept>, ahash::RandomState>);
+
+impl Index {
+    pub(super) fn of(accounts: &BTreeMap<String, Arc<Kept>>) -> Self {
+        Self(accounts.iter().map(|(account, kept)| (account.clone(), Arc::clone(kept))).collect())
     }
 
     pub(super) fn entry(&self, account: Option<&str>, name: &str, language: &str) -> Option<TemplateEntry> {
-        let names = match account {
-            Some(account) => self.accounts.get(account)?,
-            None => &self.anywhere,
-        };
-        names.get(name)?.get(language).copied()
-    }
-}
-
-fn add(names: &mut Names, template: &ListedTemplate) {
-    let languages = names.entry(template.name.as_str().into()).or_default();
-    let ListedTemplate { category, correct_category, asks_to_call, .. } = *template;
-    let entry = TemplateEntry { category, correct_category, asks_to_call };
-    languages
-        .entry(template.language.as_str().into())
-        .and_modify(|known| *known = stricter(*known, entry))
-        .or_insert(entry);
-}
-
-/// What both entries ask for: marketing where either is marketing, else every category that either names.
-///
-/// An entry has room for two categories, and beside marketing a template has only utility and authentication to choose from.
-fn stricter(one: TemplateEntry, other: TemplateEntry) -> TemplateEntry {
-    let named = [Some(one.category), one.correct_category, Some(other.category), other.correct_category];
-    let mut named: Vec<Category> = named.into_iter().flatten().collect();
-    named.sort_unstable();
-    named.dedup();
-    let (category, correct_category) = match named.as_slice() {
-        [only] => (*only, None),
-        [Category::Authentication, Category::Utility] => (Category::Utility, Some(Category::Authentication)),
-        _ => (Category::Marketing, None),
-    };
-    TemplateEntry { category, correct_category, asks_to_call: one.asks_to_call || other.asks_to_call }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(category: Category, correct_category: Option<Category>) -> TemplateEntry {
-        TemplateEntry { category, correct_category, asks_to_call: false }
-    }
-
-    #[test]
-    fn two_entries_of_one_template_ask_for_what_both_ask() {
-        use Category::{Authentication, Marketing, Utility};
-        for (one, other, both) in [
-            (entry(Utility, None), entry(Utility, None), entry(Utility, None)),
-            (entry(Utility, None), entry(Marketing, None), entry(Marketing, None)),
-            (entry(Utility, Some(Marketing)), entry(Utility, None), entry(Marketing, None)),
-            (entry(Utility, None), entry(Authentication, None), entry(Utility, Some(Authentication))),
-            (entry(Utility, Some(Authentication)), entry(Marketing, None), entry(Marketing, None)),
-        ] {
-            assert_eq!(stricter(one, other), both);
-            assert_eq!(stricter(other, one), both);
-            let calling = TemplateEntry { asks_to_call: true, ..other };
-            assert_eq!(stricter(one, calling), TemplateEntry { asks_to_call: true, ..both });
+        match account {
+            Some(account) => {
+                let known = self.0.get(account)?.known(name, language)?;
+                (!known.stale).then_some(known.entry)
+            }
+            None => {
+                self.0.values().filter_map(|kept| kept.known(name, language)).map(counted).reduce(stricter)
+            }
         }
     }
+}
+
+/// What is stale is marketing wherever it stands.
+fn counted(known: Known) -> TemplateEntry {
+    let marketing = TemplateEntry { category: Category::Marketing, ..known.entry };
+    if known.stale { marketing } else { known.entry }
 }

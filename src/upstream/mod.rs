@@ -8,6 +8,7 @@ mod connect;
 pub mod headers;
 pub mod origin;
 mod pool;
+mod reading;
 
 use std::io;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use hyper::client::conn::http1::SendRequest;
 
 pub use body::{Arriving, Outgoing, Progress};
 pub use origin::Origin;
+pub use reading::{Read, ReadFailure, Reader, Token};
 
 use crate::net::ClientTls;
 use crate::policy::{Clearance, Denial};

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::answer::{self, Answer};
 use super::forward::of_the_webhook;
 use super::queue::pack;
-use super::{Relay, learn};
+use super::{Relay, learn, templates};
 use crate::metrics::WebhookOutcome;
 use crate::store::queue::Put;
 use crate::wire::webhook::{self, Handshake, Reading, SIGNATURE_HEADER};
@@ -55,7 +55,11 @@ async fn deliver(relay: &Relay, parts: &Parts, body: Incoming) -> WebhookOutcome
     }
     let Some(reading) = webhook::read(&body) else { return WebhookOutcome::Unreadable };
     relay.metrics.webhook_items_unreadable(reading.unreadable);
-    if let Err(error) = learn::learn(relay, &reading).await {
+    let learnt = match learn::learn(relay, &reading).await {
+        Ok(()) => templates::learn(relay, &reading).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = learnt {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "what a webhook tells could not be stored; the provider will send it again"

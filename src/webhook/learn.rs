@@ -6,6 +6,7 @@ use aws_lc_rs::digest;
 
 use super::Relay;
 use crate::consent::dossier::Provenance;
+use crate::consent::evidence::Evidence;
 use crate::consent::tenant::Tenants;
 use crate::consent::words::{OptOut, SAID, Wish};
 use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
@@ -63,29 +64,37 @@ impl Told<'_> {
         if inbound.opens_window {
             lessons.extend(self.event(Kind::Inbound, Actor::Person, (WEBHOOK, format!("w-{id}"))));
         }
-        let wishes: Vec<Wish> = inbound.texts.iter().filter_map(|text| opt_out.words.wish(text)).collect();
+        let said = inbound.texts.iter().filter_map(|text| Some((opt_out.words.wish(text)?, text)));
+        let wishes: Vec<(Wish, &String)> = said.collect();
         // A button whose payload says one thing and whose title another: the stop counts.
-        let wish = wishes.iter().find(|wish| **wish == Wish::Stop).or(wishes.first());
-        let (kind, name, categories) = match wish {
-            Some(Wish::Stop) => (Kind::Revoke, "stop", opt_out.scope.categories()),
+        let wish = wishes.iter().find(|(wish, _)| *wish == Wish::Stop).or(wishes.first());
+        let (kind, name, categories, evidence) = match wish {
+            Some((Wish::Stop, _)) => (Kind::Revoke, "stop", opt_out.scope.categories(), None),
             // It lifts whatever a word stopped, by whatever scope, and grants nothing.
-            Some(Wish::Resume) => (Kind::Resume, "resume", None),
+            Some((Wish::Resume, text)) => (Kind::Resume, "resume", None, Some(asked_for(inbound, text))),
             None => return lessons,
         };
         let said = self.event(kind, Actor::Person, (SAID, format!("w-{id}-{name}")));
-        lessons.extend(said.map(|lesson| about(lesson, categories)));
+        lessons.extend(said.map(|lesson| proven(about(lesson, categories), evidence)));
         lessons
     }
 
     /// The switch for marketing messages in the person's own app.
     fn preference(&self, wish: Wish) -> Vec<Lesson> {
-        let (kind, name) = match wish {
-            Wish::Stop => (Kind::Revoke, "stop"),
-            Wish::Resume => (Kind::Resume, "resume"),
+        let (kind, name, evidence) = match wish {
+            Wish::Stop => (Kind::Revoke, "stop", None),
+            Wish::Resume => (Kind::Resume, "resume", Some(self.switched())),
         };
         let id = format!("p-{}-{name}", self.notice.at.as_secs_u32());
         let told = self.event(kind, Actor::Provider, (PREFERENCE, id));
-        told.map(|lesson| about(lesson, Some(CategorySet::of(Category::Marketing)))).into_iter().collect()
+        let marketing = |lesson| about(lesson, Some(CategorySet::of(Category::Marketing)));
+        told.map(|lesson| proven(marketing(lesson), evidence)).into_iter().collect()
+    }
+
+    /// How the person took a stop back in their own app.
+    fn switched(&self) -> Evidence {
+        let reference = Some(format!("webhook user_preferences of {}", self.notice.at));
+        Evidence { reference, ..in_chat("pressed_button") }
     }
 
     /// A failed marketing template tells that the person had used that switch.
@@ -135,6 +144,22 @@ impl Told<'_> {
             legacy: false,
         }
     }
+}
+
+/// How the person took a stop back by a message: in its words, and by the hash of its id, which holds their number.
+fn asked_for(inbound: &Inbound, text: &str) -> Evidence {
+    let action = if inbound.pressed { "pressed_button" } else { "texted_keyword" };
+    let reference = Some(format!("message with the id of sha256 {}...", short(&inbound.id)));
+    Evidence { wording: Some(text.to_owned()), reference, ..in_chat(action) }
+}
+
+fn in_chat(action: &str) -> Evidence {
+    let (channel, user_action) = (Some("whatsapp".to_owned()), Some(action.to_owned()));
+    Evidence { channel, user_action, ..Evidence::default() }
+}
+
+fn proven((event, provenance): Lesson, evidence: Option<Evidence>) -> Lesson {
+    (Event { evidence, ..event }, provenance)
 }
 
 fn about((event, provenance): Lesson, categories: Option<CategorySet>) -> Lesson {

@@ -8,6 +8,7 @@ mod forward;
 mod handler;
 mod learn;
 mod queue;
+mod templates;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::net::ClientTls;
 use crate::store::ConsentStore;
 use crate::store::queue::Queue;
+use crate::templates::Catalogue;
 use crate::wire::webhook::Secrets;
 
 pub use answer::Answer;
@@ -50,6 +52,7 @@ pub struct Relay {
     store: ConsentStore,
     /// Knows the tenants of today.
     judge: Judge,
+    catalogue: Catalogue,
     metrics: Metrics,
     clock: Clock,
     /// Where webhooks wait for their bots, if they do.
@@ -66,6 +69,8 @@ pub struct Ground {
     pub store: ConsentStore,
     /// The judge of sends, which knows the tenants.
     pub judge: Judge,
+    /// The template catalogue.
+    pub catalogue: Catalogue,
     /// Where webhooks are counted.
     pub metrics: Metrics,
     /// What time it is.
@@ -77,13 +82,14 @@ pub struct Ground {
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, metrics, clock, queue } = ground;
+        let Ground { store, judge, catalogue, metrics, clock, queue } = ground;
         let bots = Bots::new(&settings.tls);
         Self {
             settings,
             bots,
             store,
             judge,
+            catalogue,
             metrics,
             clock,
             queue,

@@ -183,6 +183,26 @@ fn a_new_certificate_is_taken_up_at_sighup_and_a_bad_one_is_not() {
 }
 
 #[test]
+fn a_new_certificate_is_taken_up_when_its_files_change_and_a_bad_one_is_not() {
+    let mut stage = Stage::set().serve("");
+    let theirs = authority("new ones");
+    stage.write("new.pem", &theirs.pem());
+    let gate = stage.gate.take().unwrap();
+    stage.issue("gate", &theirs);
+    let new = ["--admin-ca", "new.pem"];
+    let list = ["templates", "list"];
+    eventually("the new certificate is shown", || {
+        Some(()).filter(|()| stage.run(&new, &list).status.success())
+    });
+    assert!(!stage.run(&OURS, &list).status.success());
+    stage.write("gate.pem", "nonsense");
+    eventually("the bad file is reported", || {
+        Some(()).filter(|()| gate.stderr().join("\n").contains("stay in use"))
+    });
+    assert!(stage.run(&new, &list).status.success());
+}
+
+#[test]
 fn a_file_that_will_not_do_is_named_with_its_flag() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("empty.pem"), "").unwrap();

@@ -157,6 +157,9 @@ fn random_event(dice: &mut Dice, n: usize) -> Value {
     if dice.roll(2) == 0 {
         event["id"] = json!(format!("e-{n}"));
     }
+    if kind == "resume" {
+        event["evidence"] = json!({ "channel": "whatsapp", "user_action": "texted_keyword", "wording": "START", "reference": format!("message {n}") });
+    }
     if matches!(kind, "grant" | "revoke" | "resume") && (kind == "grant" || dice.roll(2) == 0) {
         let shown: BTreeSet<&str> = (0..=dice.roll(4)).map(|_| dice.one_of(&CATEGORIES)).collect();
         event["categories"] = json!(shown);
@@ -219,7 +222,9 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
 }
 
 fn toml(tenants: usize, store: &str) -> String {
-    let tenants: String = (0..tenants).map(|n| format!("[[tenants]]\nname = \"t{n}\"\n")).collect();
+    let rules = |n: usize| if n.is_multiple_of(2) { "strict" } else { "general" };
+    let tenant = |n| format!("[[tenants]]\nname = \"t{n}\"\nopt_in_rules = {:?}\n", rules(n));
+    let tenants: String = (0..tenants).map(tenant).collect();
     format!("{tenants}{store}")
 }
 

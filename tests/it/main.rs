@@ -16,6 +16,7 @@
 mod admin_tls;
 mod audit;
 mod base_path;
+mod catalogue;
 mod cli;
 mod clients;
 mod config;

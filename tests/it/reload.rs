@@ -26,6 +26,16 @@ fn edit(gate: &Gate, toml: &str) {
     eventually("the file is noticed", || (attempts(gate) > before).then_some(()));
 }
 
+/// Puts another file in its place and waits until the gate has tried it.
+#[track_caller]
+fn replace(gate: &Gate, toml: &str) {
+    let before = attempts(gate);
+    let next = gate.folder().join("next.toml");
+    fs::write(&next, toml).unwrap();
+    fs::rename(&next, gate.config()).unwrap();
+    eventually("the file is noticed", || (attempts(gate) > before).then_some(()));
+}
+
 fn attempts(gate: &Gate) -> usize {
     gate.count("optgate_config_reloads_total", &[])
 }
@@ -55,7 +65,7 @@ fn a_tenant_comes_and_goes(configure: impl FnOnce(GateBuilder) -> GateBuilder) {
     assert_eq!(send(&mut client, SENDER, ANN).status, 200);
     assert_eq!(gate.count("optgate_decisions_total", &["tenant=\"globex\"", "decision=\"allow\""]), 1);
     // Gone: its sends are refused and the admin API knows it no more.
-    edit(gate, &first);
+    replace(gate, &first);
     refusal(403, 10, "caller_not_permitted").assert(&send(&mut client, "77", ANN));
     assert_eq!(gate.admin("GET", "/v1/tenants/globex/recipients/%2B15550000001", "", b"").status, 404);
     // Back: what was agreed to still holds.
@@ -97,6 +107,52 @@ fn a_token_that_is_removed_stops_working_and_a_new_one_works() {
     assert_eq!(ask("new"), 404, "nothing is known of her yet, and the token may ask");
     edit(gate, &(first + GLOBEX + &entry("newer")));
     assert_eq!((ask("new"), ask("newer")), (401, 404));
+}
+
+/// Whoever writes a file may die or find the disk full at the end of any line.
+#[test]
+fn a_file_that_was_cut_off_is_not_taken_until_somebody_says_that_it_is_meant_so() {
+    let scene = Scene::agreed();
+    let gate = &scene.gate;
+    let first = config(gate);
+    let confined = format!(
+        "\n[[admin.tokens]]\nname = \"crm\"\nsha256 = {:?}\nscopes = [\"consent:read\"]\ntenants = [\"globex\"]\n",
+        sha256(b"crm")
+    );
+    let whole = first.clone() + GLOBEX + &confined;
+    replace(gate, &whole);
+    let mut client = gate.connect();
+    gate.apply(&[of_tenant("globex", grant(ANN, &["service"]))]);
+    let served = |client: &mut Client| assert_eq!(send(client, "77", ANN).status, 200);
+    served(&mut client);
+    let ask = |tenant: &str| {
+        let target = format!("/v1/tenants/{tenant}/recipients/%2B15550000001");
+        request(gate.admin_addr(), "GET", &target, &[("Authorization", "Bearer crm")], b"").status
+    };
+    assert_eq!((ask("globex"), ask("default")), (200, 403));
+    // Without its last line the token would be confined no more; without its last lines there would be neither token nor tenant.
+    let line_ends: Vec<usize> =
+        whole.match_indices('\n').map(|(at, _)| at + 1).filter(|at| *at > first.len()).collect();
+    for cut in line_ends.iter().rev().skip(1).copied().chain([first.len(), whole.len() - 1, whole.len() - 3])
+    {
+        edit(gate, &whole[..cut]);
+        let warnings = readyz(gate)["warnings"].to_string();
+        assert!(warnings.contains("looks half-written") && warnings.contains("SIGHUP"), "{cut}: {warnings}");
+        served(&mut client);
+        assert_eq!((ask("globex"), ask("default")), (200, 403), "{cut}");
+    }
+    assert!(gate.stderr().join("\n").contains("looks half-written"));
+    assert_eq!(gate.count("optgate_config_reloads_total", &["result=\"ok\""]), 1);
+    // As it stands, it is meant so.
+    fs::write(gate.config(), &first).unwrap();
+    let before = gate.count("optgate_config_reloads_total", &["result=\"ok\""]);
+    gate.signal("HUP");
+    eventually("the operator's word is taken", || {
+        (gate.count("optgate_config_reloads_total", &["result=\"ok\""]) > before).then_some(())
+    });
+    refusal(403, 10, "caller_not_permitted").assert(&send(&mut client, "77", ANN));
+    assert_eq!(ask("globex"), 401);
+    assert_eq!(readyz(gate)["warnings"], json!([]));
 }
 
 #[test]

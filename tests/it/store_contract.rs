@@ -5,6 +5,7 @@ mod clauses;
 mod erasing;
 pub(crate) mod events;
 mod hashing;
+mod order;
 
 use bench::Bench;
 
@@ -13,6 +14,7 @@ mod all {
     pub(super) use super::clauses::*;
     pub(super) use super::erasing::*;
     pub(super) use super::hashing::*;
+    pub(super) use super::order::*;
 }
 
 /// Makes every clause a test of a kind of store.
@@ -40,6 +42,8 @@ macro_rules! holds_for {
 holds_for!(
     what_was_agreed_is_found_and_the_rest_is_absent,
     any_order_of_events_gives_the_same_record,
+    random_events_in_every_order_and_twice_give_the_record_that_follows,
+    nobody_but_the_person_takes_a_withdrawal_back,
     a_repeated_event_is_already_known,
     a_person_withdraws_under_every_identity_and_grants_cross_observed_links_only,
     identities_linked_through_a_third_share_withdrawals,

@@ -38,9 +38,9 @@ struct Listed {
     /// The category that the provider announced it will become.
     #[schema(value_type = Option<String>)]
     correct_category: Option<Category>,
-    /// When the account's list was last replaced.
+    /// When it was last listed so, by the provider or the operator.
     as_of: Timestamp,
-    /// How old the list was at the decision; absent if it has been replaced since.
+    /// How old that was at the decision; absent if it has been listed anew since.
     age_seconds: Option<u64>,
 }
 
@@ -72,14 +72,14 @@ fn listed(control: &Control, line: &Line) -> Vec<Listed> {
     let accounts = control.catalogue.accounts();
     let mut found = Vec::new();
     for (account, list) in accounts.iter().filter(|(account, _)| own.is_none_or(|own| own == *account)) {
-        for template in list.templates.iter().filter(|t| t.name == *name && t.language == *language) {
+        let rows = control.catalogue.rows(list).into_iter();
+        for row in rows.filter(|row| row.name == *name && row.language == *language) {
             found.push(Listed {
                 account: account.clone(),
-                category: template.category,
-                correct_category: template.correct_category,
-                as_of: list.replaced_at,
-                age_seconds: (list.replaced_at <= line.time)
-                    .then(|| line.time.since(list.replaced_at).as_secs()),
+                category: row.entry.category,
+                correct_category: row.entry.correct_category,
+                as_of: row.as_of,
+                age_seconds: (row.as_of <= line.time).then(|| line.time.since(row.as_of).as_secs()),
             });
         }
     }
@@ -105,7 +105,9 @@ fn note(control: &Control, line: &Line, category: Category, listed: &[Listed]) -
             let named =
                 template.as_ref().map(|(name, language)| format!(" {name} ({language})")).unwrap_or_default();
             let reason = match account(control, line) {
-                Some(account) => format!("did not stand in the list of account {account}"),
+                Some(account) => format!(
+                    "did not stand in the list of account {account}, or what is known of it was too old"
+                ),
                 None => "did not stand in the catalogue, and the sender has no account configured".to_owned(),
             };
             let since = if listed.is_empty() { "" } else { "; it does now" };

@@ -58,6 +58,42 @@ async fn an_array_is_taken_item_by_item() {
 }
 
 #[tokio::test]
+async fn an_array_of_which_nothing_is_taken_in_is_a_problem_that_lists_everything() {
+    let plane = plane().await;
+    let bad = [
+        event("15550000001", "revoke", ""),
+        "7".to_owned(),
+        event(NUMBER, "inbound", "").replace("person", "system"),
+    ];
+    for path in ["/v1/events", "/v1/events?dry_run=true"] {
+        let reply = plane.call("POST", path, ROOT, format!("[{}]", bad.join(","))).await;
+        let says = reply.problem(422);
+        let problems: Vec<&str> =
+            reply.json["problems"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for (problem, begins) in problems.iter().zip(["line 1: recipient: ", "line 2: ", "line 3: actor: "]) {
+            assert!(problem.starts_with(begins), "{problems:?}");
+        }
+        assert_eq!(
+            (problems.len(), &reply.json["rejected"], &reply.json["applied"]),
+            (3, &3.into(), &0.into()),
+            "{says}"
+        );
+        assert_eq!(reply.json["results"].as_array().unwrap().len(), 3);
+        assert!(!says.contains("15550000001 "), "{says}");
+    }
+    assert_eq!(plane.get(PATH).await.status, 404);
+    // One that is taken in, or is known already, makes it a success with rejections.
+    let some = |first: String| format!("[{first},{}]", bad.join(","));
+    for (path, counted) in
+        [("/v1/events?dry_run=true", "valid"), ("/v1/events", "applied"), ("/v1/events", "ignored")]
+    {
+        let reply = plane.call("POST", path, ROOT, some(grant(NUMBER, "utility"))).await;
+        assert_eq!((reply.status.as_u16(), &reply.json["rejected"]), (200, &3.into()), "{}", reply.text);
+        assert_eq!(reply.json[counted], 1, "{}", reply.text);
+    }
+}
+
+#[tokio::test]
 async fn where_there_are_several_tenants_an_event_must_name_its_own() {
     let plane = Plane::start(&["acme", "globex"], vec![]).await;
     let says = plane.call("POST", "/v1/events", ROOT, grant(NUMBER, "utility")).await.problem(422);
@@ -161,9 +197,8 @@ async fn a_failing_store_is_told_with_what_was_settled_before() {
 #[tokio::test]
 async fn an_actor_that_claims_to_be_the_provider_makes_no_link_an_observed_one() {
     let plane = plane().await;
-    let provider = grant(NUMBER, "utility").replace("\"person\"", "\"provider\"");
-    let linked = provider.replacen('{', r#"{"links":["US.1349"],"#, 1);
-    plane.tell(&[linked]).await;
+    let linked = event(NUMBER, "link", r#","links":["US.1349"]"#).replace("\"person\"", "\"provider\"");
+    plane.tell(&[linked, grant(NUMBER, "utility")]).await;
     let other = plane.get("/v1/tenants/acme/recipients/US.1349").await;
     assert_eq!(other.json["categories"]["utility"]["state"], "none", "{}", other.text);
     plane.tell(&[event(NUMBER, "revoke", "")]).await;

@@ -63,6 +63,59 @@ async fn every_look_up_and_write_leaves_a_line_that_names_nobody() {
     }
 }
 
+/// Who asks, with which token, for what; the action, status and outcome of its line, and whom it names.
+type Asked<'a> = (&'a str, &'a str, &'a str, String, &'a str, u16, &'a str, Option<&'a str>);
+
+#[tokio::test]
+async fn exports_histories_receipts_and_erasures_are_logged_under_the_tokens_name() {
+    let crm = Token { name: "crm".into(), ..token("a-secret-of-the-crm", &[Scope::Admin], None) };
+    let reader = Token { name: "reader".into(), ..token("a-readers", &[Scope::ConsentRead], Some(vec![1])) };
+    let plane = Plane::start(&["acme", "globex"], vec![crm, reader]).await;
+    plane
+        .tell(&[grant(NUMBER, "utility").replacen('{', r#"{"tenant":"acme","links":["US.1349"],"#, 1)])
+        .await;
+    let [history, receipt] = ["history", "receipt"].map(|what| format!("{PATH}/{what}"));
+    let stranger = |path: &str| path.replace("0001", "0002");
+    let secret = "a-secret-of-the-crm";
+    let asked: [Asked<'_>; 13] = [
+        ("crm", secret, "GET", history.clone(), "showHistory", 200, "done", Some(NUMBER)),
+        ("crm", secret, "GET", stranger(&history), "showHistory", 404, "not_found", Some("+15550000002")),
+        ("crm", secret, "GET", receipt.clone(), "issueReceipt", 200, "done", Some(NUMBER)),
+        ("crm", secret, "GET", stranger(&receipt), "issueReceipt", 404, "not_found", Some("+15550000002")),
+        ("crm", secret, "GET", "/v1/export?tenant=acme".into(), "export", 200, "done", None),
+        ("crm", secret, "GET", "/v1/export?tenant=nobody".into(), "export", 404, "not_found", None),
+        ("reader", "a-readers", "GET", history.clone(), "showHistory", 403, "forbidden", None),
+        ("reader", "a-readers", "GET", receipt.clone(), "issueReceipt", 403, "forbidden", None),
+        ("reader", "a-readers", "GET", "/v1/export?tenant=acme".into(), "export", 403, "forbidden", None),
+        ("reader", "a-readers", "DELETE", PATH.into(), "eraseRecipient", 403, "forbidden", None),
+        ("crm", secret, "DELETE", stranger(PATH), "eraseRecipient", 404, "not_found", Some("+15550000002")),
+        ("crm", secret, "DELETE", PATH.into(), "eraseRecipient", 200, "done", Some(NUMBER)),
+        ("crm", secret, "GET", "/v1/audit/verify?tenant=acme".into(), "verifyAudit", 200, "done", None),
+    ];
+    for (name, secret, verb, path, action, status, outcome, concerns) in asked {
+        let before = plane.access_log().len();
+        let reply = plane.call(verb, &path, secret, "").await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.text);
+        let lines = plane.access_log();
+        let [line] = &lines[before..] else { panic!("{path}: {lines:?}") };
+        let told = [&line["token"], &line["action"], &line["outcome"]].map(|value| value.as_str().unwrap());
+        assert_eq!(told, [name, action, outcome], "{path}");
+        assert_eq!(line["status"], status);
+        assert_eq!(line["request"].as_str(), reply.headers["optgate-request-id"].to_str().ok());
+        let hash = concerns.and_then(|who| {
+            plane.control.log.hash().recipient(&crate::consent::Recipient::parse(who).unwrap())
+        });
+        assert_eq!(line["recipient_hash"].as_str(), hash.as_deref(), "{path}");
+        if status == 200 {
+            assert_eq!(line["tenant"], "acme", "{path}");
+        }
+    }
+    let text = std::fs::read_to_string(plane.folder.path().join("access.log")).unwrap();
+    for private in ["555000000", "1349", secret, "a-readers", "I agree"] {
+        assert!(!text.contains(private), "{private}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn the_access_log_holds_no_number_and_no_token() {
     let named = Token { name: "crm".into(), ..token("a-secret-of-the-crm", &[Scope::Admin], None) };
@@ -103,7 +156,7 @@ async fn a_batch_names_everybody_by_tenant_in_lines_of_bounded_length() {
 async fn without_its_line_no_answer_is_given() {
     let plane = plane().await;
     plane.call("POST", "/v1/events", ROOT, grant(NUMBER, "utility")).await;
-    let full = AccessLog::open(AccessSink::File("/dev/full".into())).unwrap();
+    let full = AccessLog::open(decision_log::Sink::File("/dev/full".into())).unwrap();
     let mut control = plane.control.clone();
     control.guards = Guards::new(full);
     let socket = crate::net::bind("127.0.0.1:0".parse().unwrap()).unwrap();

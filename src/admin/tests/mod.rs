@@ -95,7 +95,7 @@ impl Plane {
         };
         let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
-        let catalogue = Catalogue::new(store.clone(), clock.clone());
+        let catalogue = Catalogue::new(store.clone(), clock.clone(), crate::templates::Settings::default());
         catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
         let judge_settings = judge::Settings {
@@ -116,7 +116,7 @@ impl Plane {
         let log = DecisionLog::open(log_settings, metrics.clone()).unwrap();
         let readiness = Readiness::default();
         readiness.enter(Phase::Serving);
-        let access = AccessLog::open(AccessSink::File(folder.path().join("access.log"))).unwrap();
+        let access = AccessLog::open(decision_log::Sink::File(folder.path().join("access.log"))).unwrap();
         let guards = Guards::new(access);
         let audit_settings = crate::audit::Settings {
             seed: None,

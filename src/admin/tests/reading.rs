@@ -140,8 +140,9 @@ async fn a_list_replaces_the_one_before_and_a_bad_one_changes_nothing() {
     assert!(told.contains("\\\"category\\\" stands twice"), "{told}");
     plane.call("PUT", "/v1/templates/a%2Fb", ROOT, list(one)).await.problem(400);
     let listed = plane.get("/v1/templates").await;
-    let expected = serde_json::json!([{ "account": ACCOUNT, "replaced_at": NOW.to_string(), "templates": [
-        { "name": "order_update", "language": "en_US", "category": "utility", "correct_category": null, "status": "APPROVED", "asks_to_call": false }] }]);
+    let expected = serde_json::json!([{ "account": ACCOUNT, "replaced_at": NOW.to_string(), "synced_at": null, "templates": [
+        { "name": "order_update", "language": "en_US", "category": "utility", "correct_category": null, "announced": null, "status": "APPROVED",
+          "quality": null, "source": "operator", "as_of": NOW.to_string(), "stale": false, "asks_to_call": false }] }]);
     assert_eq!(listed.json["accounts"], expected);
     plane.call("PUT", &path, ROOT, list("")).await;
     assert_eq!(plane.get("/v1/templates").await.json["accounts"][0]["templates"], serde_json::json!([]));

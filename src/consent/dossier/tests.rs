@@ -24,7 +24,7 @@ fn event(kind: Kind, at: u64, actor: Actor) -> Event {
         actor,
         source: "website".into(),
         links: vec![],
-        evidence: (kind == Kind::Grant).then_some(evidence),
+        evidence: matches!(kind, Kind::Grant | Kind::Resume).then_some(evidence),
         pending: false,
         confirms: None,
         legacy: false,
@@ -56,7 +56,7 @@ fn state(events: &[Event]) -> State {
 #[test]
 fn the_latest_word_counts_and_the_revoke_wins_a_tie() {
     type Row = (&'static [(Kind, u64, Actor)], State);
-    use Actor::{Operator, Person, Provider};
+    use Actor::{Operator, Person, Provider, System};
     use Kind::{Grant, Resume, Revoke};
     let table: &[Row] = &[
         (&[], State::Unstated),
@@ -79,6 +79,15 @@ fn the_latest_word_counts_and_the_revoke_wins_a_tie() {
         (&[(Grant, 5, Person), (Resume, 10, Person), (Revoke, 20, Person)], State::Revoked),
         (&[(Grant, 5, Person), (Revoke, 10, Operator), (Resume, 20, Person)], State::Revoked),
         (&[(Grant, 5, Person), (Revoke, 10, Person), (Resume, 20, Operator)], State::Revoked),
+        (&[(Grant, 5, Person), (Revoke, 10, Person), (Resume, 20, System)], State::Revoked),
+        // The provider withdraws for the person and takes back what it said itself; it agrees to nothing for them.
+        (&[(Grant, 5, Person), (Revoke, 10, Provider), (Resume, 20, Provider)], State::Granted),
+        (&[(Grant, 5, Person), (Revoke, 10, Person), (Resume, 20, Provider)], State::Revoked),
+        (&[(Grant, 5, Person), (Revoke, 10, Provider), (Resume, 20, Person)], State::Revoked),
+        (&[(Revoke, 10, Person), (Grant, 20, Provider)], State::Revoked),
+        (&[(Revoke, 10, Provider), (Grant, 20, Provider)], State::Revoked),
+        (&[(Revoke, 10, Provider), (Grant, 20, Person)], State::Granted),
+        (&[(Revoke, 10, Operator), (Grant, 20, Provider)], State::Granted),
     ];
     for (events, expected) in table {
         let events: Vec<Event> = events.iter().map(|(k, t, a)| event(*k, *t, *a)).collect();
@@ -106,6 +115,15 @@ fn a_resume_lifts_only_revokes_of_its_own_source() {
         state(&[event(Kind::Grant, 5, Actor::Person), event(Kind::Revoke, 10, Actor::Person), resume]),
         State::Revoked
     );
+}
+
+#[test]
+fn a_resume_without_evidence_lifts_nothing() {
+    for evidence in [None, Some(Evidence::default())] {
+        let resume = Event { evidence, ..event(Kind::Resume, 20, Actor::Person) };
+        let events = [event(Kind::Grant, 5, Actor::Person), event(Kind::Revoke, 10, Actor::Person), resume];
+        assert_eq!(state(&events), State::Revoked);
+    }
 }
 
 #[test]
@@ -145,6 +163,7 @@ fn a_pending_grant_waits_for_the_person_and_overrides_nothing() {
         (vec![Event { categories: utility, ..pending("a", 10) }, confirming("a", 20)], State::Pending),
         (vec![event(Grant, 10, Person), confirming(&event(Grant, 10, Person).id.0, 20)], State::Granted),
         (vec![pending("a", 10), Event { actor: Operator, ..confirming("a", 20) }], State::Pending),
+        (vec![pending("a", 10), Event { actor: Actor::Provider, ..confirming("a", 20) }], State::Pending),
         // A grant that is not pending confirms by itself; a pending one never takes a grant back.
         (vec![pending("a", 10), event(Grant, 20, Person)], State::Granted),
         (vec![event(Grant, 10, Person), pending("a", 20)], State::Granted),
@@ -364,12 +383,23 @@ fn erasing_a_person_leaves_a_chain_that_can_be_followed_and_no_word_of_theirs() 
 fn any_event() -> impl Strategy<Value = Event> {
     let kinds =
         prop::sample::select(vec![Kind::Grant, Kind::Grant, Kind::Revoke, Kind::Resume, Kind::Inbound]);
-    let actors = prop::sample::select(vec![Actor::Person, Actor::Operator, Actor::Provider]);
+    let actors = prop::sample::select(vec![
+        Actor::Person,
+        Actor::Person,
+        Actor::Operator,
+        Actor::Provider,
+        Actor::System,
+    ]);
     let shapes = prop::sample::select(vec![Shape::Full, Shape::Pending, Shape::Confirms, Shape::Legacy]);
     let name = || prop::sample::select(vec!["a", "b", "c"]);
-    (kinds, 1u64..6, actors, shapes, prop::option::of(name()), name()).prop_map(
-        |(k, t, a, shape, own, first)| {
+    let origins = (prop::bool::weighted(0.8), prop::sample::select(vec!["website", "website", "whatsapp"]));
+    (kinds, 1u64..6, actors, shapes, prop::option::of(name()), name(), origins).prop_map(
+        |(k, t, a, shape, own, first, (proven, source))| {
             let mut event = shaped(event(k, t, a), shape, first);
+            event.source = source.to_owned();
+            if k == Kind::Resume && !proven {
+                (event.evidence, event.id.0) = (None, format!("{}-unproven", event.id.0));
+            }
             if let Some(own) = own {
                 event.id = EventId(own.into());
             }
@@ -408,7 +438,29 @@ fn said(dossier: &Dossier) -> Record {
     record
 }
 
+/// Whether it is a withdrawal of the person's own or an act that can undo one: everything else must leave it as it is.
+fn is_own(event: &Event) -> bool {
+    let own = event.actor == Actor::Person && event.evidence.is_some();
+    match event.kind {
+        // What somebody else asked, the person confirms.
+        Kind::Grant => event.pending || (own && !event.legacy),
+        // The provider takes back what it told of itself.
+        Kind::Resume => event.actor.speaks_for_person() && event.evidence.is_some(),
+        Kind::Revoke => event.actor.speaks_for_person(),
+        Kind::Inbound | Kind::Link | Kind::Erase => true,
+    }
+}
+
 proptest! {
+    #[test]
+    fn nothing_but_the_persons_own_acts_undoes_what_they_withdrew(events in prop::collection::vec(any_event(), 0..9)) {
+        let own: Vec<Event> = events.iter().filter(|event| is_own(event)).cloned().collect();
+        // Withdrawn by what they and the provider said: whatever anybody else adds, nothing is granted.
+        if state(&own) == State::Revoked {
+            prop_assert_eq!(state(&events), State::Revoked, "{:?}", events);
+        }
+    }
+
     #[test]
     fn any_order_and_any_repeats_give_the_same_dossier(
         events in prop::collection::vec(any_event(), 0..7).prop_flat_map(|e| (Just(e.clone()), Just([e.clone(), e].concat()).prop_shuffle()))

@@ -1,11 +1,37 @@
 //! What each kind of event asks of the fields: whether it can be an event at all, not whether a grant keeps the opt-in rules.
 
-use super::{EventAsWritten, EventId, Kind};
+use super::{Actor, EventAsWritten, EventId, Kind};
+use crate::consent::blank::is_blank;
 use crate::consent::evidence::Evidence;
 use crate::consent::time::Timestamp;
 
 /// How far ahead of our clock an event may claim to have happened before it is refused.
 pub(super) const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// What is asked of an event that arrives, and not of one that was stored before it was asked.
+pub(super) fn check_arrival(written: &EventAsWritten) -> Vec<String> {
+    let blank =
+        |text: &Option<String>| text.as_deref().is_some_and(|text| !text.trim().is_empty() && is_blank(text));
+    let by_business = written.actor.is_some_and(|actor| !actor.speaks_for_person());
+    let by_another = written.actor.is_some_and(|actor| actor != Actor::Person);
+    [
+        (blank(&written.source), "source: shows nothing; write the system or page it came from, such as website"),
+        (blank(&written.confirms), "confirms: shows nothing; write the id of the pending grant, or leave it out"),
+        (
+            written.kind == Some(Kind::Inbound) && by_business,
+            "actor: only the person writes to you; write person, or provider where the provider tells of it: what your own side does opens no customer service window",
+        ),
+        (
+            // The business confirming for them is told of by the shape.
+            written.confirms.is_some() && by_another && !by_business,
+            "confirms: only the person confirms; write what they did with \"actor\":\"person\", or leave the field out",
+        ),
+    ]
+    .into_iter()
+    .filter(|(wrong, _)| *wrong)
+    .map(|(_, what)| what.to_owned())
+    .collect()
+}
 
 /// What a kind asks of an event beyond the fields that all share.
 pub(super) fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, problems: &mut Vec<String>) {

@@ -83,6 +83,34 @@ fn only_a_legacy_grant_may_be_without_evidence_and_only_a_grant_may_be_one() {
 }
 
 #[test]
+fn only_the_person_or_the_provider_for_them_opens_a_window() {
+    let inbound = r#"{"recipient":"US.1","kind":"inbound","occurred_at":"2026-01-31T09:30:00Z","actor":"person","source":"bot"}"#;
+    for (actor, taken) in [("person", true), ("provider", true), ("operator", false), ("system", false)] {
+        let told = Event::check(written(&inbound.replace("\"person\"", &format!("{actor:?}"))), NOW);
+        assert_eq!(told.is_ok(), taken, "{actor}");
+        if let Err(problems) = told {
+            assert!(problems.len() == 1 && problems[0].starts_with("actor: "), "{problems:?}");
+        }
+    }
+}
+
+#[test]
+fn text_that_shows_nothing_is_missing() {
+    let unseen = GRANT.replace(r#""source":"website""#, r#""source":"\u200b\ufeff""#);
+    let problems = Event::check(written(&unseen), NOW).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].starts_with("source: "), "{problems:?}");
+    let unseen = GRANT.replace(r#""channel":"website","wording":"I agree""#, r#""wording":"\u200b""#);
+    let problems = Event::check(written(&unseen), NOW).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].starts_with("evidence: "), "{problems:?}");
+    for actor in ["operator", "provider"] {
+        let confirming =
+            GRANT.replace(r#""actor":"person""#, &format!(r#""confirms":"e1","actor":{actor:?}"#));
+        let problems = Event::check(written(&confirming), NOW).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("only the person confirms"), "{problems:?}");
+    }
+}
+
+#[test]
 fn an_event_cannot_be_received_before_it_happened() {
     let early = GRANT.replace(r#""actor""#, r#""received_at":"2024-01-01T00:00:00Z","actor""#);
     assert_eq!(Event::check(written(&early), NOW).unwrap().received_at, NOW);

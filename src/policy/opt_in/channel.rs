@@ -1,34 +1,90 @@
-//! Where people agree: the channels of the rules, and what is no channel of its own but a way into a chat.
+//! Where people agree, and what they can do there.
 
+use crate::consent::blank::is_invisible;
 use crate::consent::evidence::Evidence;
+use unicode_normalization::UnicodeNormalization;
 
-/// The third-party channels.
-pub(super) const THIRD_PARTY: [&str; 7] = ["website", "app", "email", "sms", "phone", "in_person", "paper"];
+/// One channel.
+pub(super) struct Channel {
+    /// Its word in `evidence.channel`.
+    pub(super) name: &'static str,
+    /// Whether it is one beside WhatsApp, as the guidelines ask.
+    pub(super) third_party: bool,
+    /// What a person who agrees can do there; a box on paper is ticked, no button of it is pressed.
+    pub(super) actions: &'static [&'static str],
+}
 
-/// What else Meta's present rule takes.
-const IN_CHAT: [&str; 6] = ["whatsapp", "ivr", "qr_code", "click_to_chat", "social", "other"];
+/// Every channel. The rules name them in this order.
+pub(super) const CHANNELS: [Channel; 13] = [
+    third_party("website", &["checked_box", "pressed_button", "signed", "filled_form"]),
+    third_party("app", &["checked_box", "pressed_button", "signed", "filled_form"]),
+    // An email is answered as well, in words.
+    third_party("email", &ACTIONS),
+    third_party("sms", &["said_yes", "texted_keyword"]),
+    // Or a key of the telephone.
+    third_party("phone", &["pressed_button", "said_yes"]),
+    // On a screen at the counter, on a form, or aloud.
+    third_party("in_person", &["checked_box", "pressed_button", "signed", "said_yes", "filled_form"]),
+    third_party("paper", &["checked_box", "signed", "filled_form"]),
+    other("whatsapp", &["checked_box", "pressed_button", "said_yes", "texted_keyword", "filled_form"]),
+    other("ivr", &["pressed_button", "said_yes"]),
+    other("qr_code", &["checked_box", "pressed_button", "texted_keyword", "filled_form"]),
+    other("click_to_chat", &["pressed_button", "said_yes", "texted_keyword"]),
+    other("social", &["checked_box", "pressed_button", "said_yes", "texted_keyword", "filled_form"]),
+    other("other", &ACTIONS),
+];
 
 /// Active opt-ins: what a person does who agrees. A pre-ticked box and silence are none.
-const ACTIONS: [&str; 6] =
+pub(super) const ACTIONS: [&str; 6] =
     ["checked_box", "pressed_button", "signed", "said_yes", "texted_keyword", "filled_form"];
 
-/// Hosts that do nothing but open a chat; their subdomains too.
-const CHAT_HOSTS: [&str; 5] = ["wa.me", "wa.link", "whatsapp.com", "whatsapp.net", "m.me"];
+/// WhatsApp as it is written in scripts that put no space between words, or that have no capital letters to tell a name by.
+const IN_OTHER_SCRIPTS: [&str; 12] = [
+    "واتساب",
+    "واتس اب",
+    "واتس آب",
+    "וואטסאפ",
+    "ווטסאפ",
+    "व्हाट्सएप",
+    "व्हाट्सऐप",
+    "ватсап",
+    "вотсап",
+    "вацап",
+    "왓츠앱",
+    "ワッツアップ",
+];
+
+const fn third_party(name: &'static str, actions: &'static [&'static str]) -> Channel {
+    Channel { name, third_party: true, actions }
+}
+
+const fn other(name: &'static str, actions: &'static [&'static str]) -> Channel {
+    Channel { name, third_party: false, actions }
+}
+
+fn of(evidence: &Evidence) -> Option<&'static Channel> {
+    CHANNELS.iter().find(|channel| evidence.channel.as_deref() == Some(channel.name))
+}
 
 pub(super) fn is_third_party(evidence: &Evidence) -> bool {
-    names_one_of(evidence.channel.as_deref(), &THIRD_PARTY)
+    of(evidence).is_some_and(|channel| channel.third_party)
 }
 
 pub(super) fn is_known(evidence: &Evidence) -> bool {
-    is_third_party(evidence) || names_one_of(evidence.channel.as_deref(), &IN_CHAT)
+    of(evidence).is_some()
 }
 
 pub(super) fn is_active(evidence: &Evidence) -> bool {
-    names_one_of(evidence.user_action.as_deref(), &ACTIONS)
+    evidence.user_action.as_deref().is_some_and(|action| ACTIONS.contains(&action))
 }
 
-fn names_one_of(word: Option<&str>, words: &[&str]) -> bool {
-    word.is_some_and(|word| words.contains(&word))
+/// Whether a person can do there what they are said to have done; of words that mean nothing other rules tell.
+pub(super) fn is_possible(evidence: &Evidence) -> bool {
+    let action = evidence.user_action.as_deref().filter(|action| ACTIONS.contains(action));
+    match (of(evidence), action) {
+        (Some(channel), Some(action)) => channel.actions.contains(&action),
+        (_, None) | (None, _) => true,
+    }
 }
 
 /// Whether nothing could be shown beside the words: they were spoken, or stood on paper.
@@ -40,33 +96,29 @@ pub(super) fn shows_nothing(evidence: &Evidence) -> bool {
     }
 }
 
-/// Whether the person only followed a link into a chat.
-pub(super) fn is_click_to_chat(evidence: &Evidence) -> bool {
-    let plain = |text: &str| text.trim().to_ascii_lowercase().replace(['-', ' '], "_");
-    let by_name = evidence.channel.as_deref().map(plain).is_some_and(|name| {
-        matches!(name.as_str(), "click_to_chat" | "click_to_whatsapp" | "chat_link" | "wa.me" | "ctwa")
-    });
-    by_name || evidence.url.as_deref().is_some_and(opens_a_chat)
-}
-
-fn opens_a_chat(url: &str) -> bool {
-    // Browsers drop these wherever they stand.
-    let url = url.replace(['\t', '\n', '\r'], "").trim().to_ascii_lowercase().replace('\\', "/");
-    let (scheme, rest) = match url.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
-        Some(_) | None => ("", url.as_str()),
+/// Whether the wording names WhatsApp, as a word of its own and not as a part of an address.
+pub(super) fn names_whatsapp(wording: &str) -> bool {
+    let shown: String = wording.nfkc().filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase).collect();
+    let named = |name: &str| {
+        shown.match_indices(name).any(|(at, _)| {
+            let before = shown.get(..at).and_then(|text| text.chars().next_back());
+            let mut after = shown.get(at + name.len()..).unwrap_or_default().chars();
+            stands_before(before) && stands_behind(after.next(), after.next())
+        })
     };
-    if scheme.contains("whatsapp") || (scheme == "intent" && rest.contains("whatsapp")) {
-        return true;
-    }
-    let authority = rest.trim_start_matches('/').split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    let host = host.trim_end_matches('.');
-    let of = |known: &str| host == known || host.strip_suffix(known).is_some_and(|sub| sub.ends_with('.'));
-    CHAT_HOSTS.into_iter().any(of)
+    ["whatsapp", "whats app", "what's app"].into_iter().any(named)
+        || IN_OTHER_SCRIPTS.into_iter().any(|name| shown.contains(&name.nfkc().collect::<String>()))
 }
 
-/// Whether what stands before a colon is a scheme, and not a host before its port.
-fn is_scheme(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-".contains(&b))
+fn stands_before(c: Option<char>) -> bool {
+    c.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '.' | '/' | '@' | '_' | ':' | '&' | '='))
+}
+
+fn stands_behind(c: Option<char>, next: Option<char>) -> bool {
+    match c {
+        None => true,
+        // The end of a sentence, not of a label.
+        Some('.' | ':') => next.is_none_or(|next| !next.is_alphanumeric() && next != '/'),
+        Some(c) => !c.is_alphanumeric() && !matches!(c, '/' | '@' | '_' | '='),
+    }
 }

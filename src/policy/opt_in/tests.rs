@@ -7,22 +7,14 @@ use crate::consent::{Category, Timestamp};
 const GRANTED: CategorySet = CategorySet::of(Category::Marketing).with(Category::Utility);
 
 /// Evidence that keeps every rule of both sets, in a channel of its own.
-fn whole(channel: &str) -> Evidence {
-    let spoken = channel == "phone";
-    let printed = channel == "paper";
+fn whole(at: &str) -> Evidence {
+    let shown = !matches!(at, "phone" | "paper");
+    let action =
+        channel::CHANNELS.iter().find(|channel| channel.name == at).map(|channel| channel.actions[0]);
     Evidence {
-        channel: Some(channel.into()),
-        user_action: Some(
-            if spoken {
-                "said_yes"
-            } else if printed {
-                "signed"
-            } else {
-                "checked_box"
-            }
-            .into(),
-        ),
-        name_and_logo_shown: (!spoken && !printed).then_some(true),
+        channel: Some(at.into()),
+        user_action: Some(action.unwrap_or("checked_box").into()),
+        name_and_logo_shown: shown.then_some(true),
         number_confirmed: Some(true),
         categories_shown: Some(vec![Category::Utility, Category::Marketing, Category::Call]),
         business_named: Some("Acme".into()),
@@ -31,8 +23,28 @@ fn whole(channel: &str) -> Evidence {
     }
 }
 
+/// The channels of both sets, or those of the strict one alone.
+fn channels(third_party: bool) -> Vec<&'static str> {
+    let wanted = channel::CHANNELS.iter().filter(|channel| channel.third_party == third_party);
+    wanted.map(|channel| channel.name).collect()
+}
+
+fn claim(evidence: &Evidence) -> Claim<'_> {
+    Claim {
+        kind: Kind::Grant,
+        actor: Some(Actor::Person),
+        granted: GRANTED,
+        source: Some("website"),
+        evidence,
+    }
+}
+
+fn names_of(rules: OptInRules, claim: &Claim<'_>) -> Vec<&'static str> {
+    broken(rules, claim).into_iter().map(|rule| rule.name).collect()
+}
+
 fn names(rules: OptInRules, evidence: &Evidence) -> Vec<&'static str> {
-    broken(rules, &Claim::new(GRANTED, evidence)).into_iter().map(|rule| rule.name).collect()
+    names_of(rules, &claim(evidence))
 }
 
 const STRICT: OptInRules = OptInRules::Strict;
@@ -42,13 +54,15 @@ type Change = fn(&mut Evidence);
 
 #[test]
 fn whole_evidence_keeps_every_rule_in_every_channel() {
-    for channel in channel::THIRD_PARTY {
-        assert!(names(STRICT, &whole(channel)).is_empty(), "{channel}");
-        assert!(names(GENERAL, &whole(channel)).is_empty(), "{channel}");
+    assert_eq!(channels(true), ["website", "app", "email", "sms", "phone", "in_person", "paper"]);
+    for at in channels(true) {
+        assert!(names(STRICT, &whole(at)).is_empty(), "{at}");
+        assert!(names(GENERAL, &whole(at)).is_empty(), "{at}");
     }
-    for channel in ["whatsapp", "ivr", "qr_code", "click_to_chat", "social", "other"] {
-        assert!(names(GENERAL, &whole(channel)).is_empty(), "{channel}");
-        assert!(names(STRICT, &whole(channel)).contains(&"third_party_channel"), "{channel}");
+    assert_eq!(channels(false), ["whatsapp", "ivr", "qr_code", "click_to_chat", "social", "other"]);
+    for at in channels(false) {
+        assert!(names(GENERAL, &whole(at)).is_empty(), "{at}");
+        assert!(names(STRICT, &whole(at)).contains(&"third_party_channel"), "{at}");
     }
 }
 
@@ -65,12 +79,18 @@ const BREAKS: &[(&str, Change, &[&str], &[&str])] = &[
     ("one type", |e| e.categories_shown = Some(vec![Category::Utility]), &["categories_shown"], &[]),
     ("nameless", |e| e.business_named = None, &["business_named"], &["business_named"]),
     ("blank name", |e| e.business_named = Some("  ".into()), &["business_named"], &["business_named"]),
+    (
+        "unseen name",
+        |e| e.business_named = Some("\u{200b}\u{2060}".into()),
+        &["business_named"],
+        &["business_named"],
+    ),
     ("a chat link", |e| e.url = Some("https://wa.me/15550783881".into()), &["no_click_to_chat"], &[]),
 ];
 
 #[test]
 fn each_rule_is_broken_alone_in_every_channel() {
-    for at in channel::THIRD_PARTY {
+    for at in channels(true) {
         for (what, change, strict, general) in BREAKS {
             let mut evidence = whole(at);
             change(&mut evidence);
@@ -88,7 +108,7 @@ fn each_rule_is_broken_alone_in_every_channel() {
 #[test]
 fn the_logo_is_asked_where_it_can_be_shown_and_the_name_in_words_where_it_cannot() {
     let shown = ["website", "app", "email", "sms", "in_person"];
-    for at in channel::THIRD_PARTY {
+    for at in channels(true) {
         for stated in [None, Some(false)] {
             let evidence = Evidence { name_and_logo_shown: stated, ..whole(at) };
             let expected: &[&str] = if shown.contains(&at) { &["name_and_logo_shown"] } else { &[] };
@@ -98,7 +118,8 @@ fn the_logo_is_asked_where_it_can_be_shown_and_the_name_in_words_where_it_cannot
         let unnamed = Evidence { wording: Some("I agree to receive offers from Acme".into()), ..whole(at) };
         let expected: &[&str] = if shown.contains(&at) { &[] } else { &["whatsapp_named"] };
         assert_eq!(names(STRICT, &unnamed), expected, "{at}");
-        for nothing in [None, Some(" ".to_owned())] {
+        for nothing in [None, Some(" ".to_owned()), Some("\u{200b}".to_owned()), Some("\u{3164}".to_owned())]
+        {
             let wordless = Evidence { wording: nothing, ..whole(at) };
             assert!(names(STRICT, &wordless).contains(&"wording_kept"), "{at}");
             assert!(names(GENERAL, &wordless).is_empty(), "{at}");
@@ -111,20 +132,62 @@ fn the_logo_is_asked_where_it_can_be_shown_and_the_name_in_words_where_it_cannot
 }
 
 #[test]
-fn every_active_opt_in_counts_in_every_channel_and_no_other_word_does() {
-    for at in channel::THIRD_PARTY {
-        for action in ["checked_box", "pressed_button", "signed", "said_yes", "texted_keyword", "filled_form"]
-        {
+fn an_action_counts_where_it_can_be_done_and_no_other_word_does() {
+    for at in channels(true).into_iter().chain(channels(false)) {
+        let possible = channel::CHANNELS.iter().find(|channel| channel.name == at).unwrap().actions;
+        for action in channel::ACTIONS {
             let evidence = Evidence { user_action: Some(action.into()), ..whole(at) };
-            assert!(
-                names(STRICT, &evidence).is_empty() && names(GENERAL, &evidence).is_empty(),
-                "{at} {action}"
-            );
+            let expected: &[&str] = if possible.contains(&action) { &[] } else { &["possible_action"] };
+            assert_eq!(names(GENERAL, &evidence), expected, "{at} {action}");
+            let mut strict = names(STRICT, &evidence);
+            strict.retain(|name| *name != "third_party_channel" && *name != "no_click_to_chat");
+            assert_eq!(strict, expected, "{at} {action}");
         }
         for action in ["", "Checked_box", "checked box", "messaged_us", "opened_chat", "none"] {
             let evidence = Evidence { user_action: Some(action.into()), ..whole(at) };
-            assert_eq!(names(STRICT, &evidence), ["active_opt_in"], "{at} {action}");
+            assert!(names(STRICT, &evidence).contains(&"active_opt_in"), "{at} {action}");
             assert_eq!(names(GENERAL, &evidence), ["active_opt_in"], "{at} {action}");
+        }
+    }
+    // A sheet of paper has no button, so that nobody gets around the logo by naming it.
+    let paper = Evidence { user_action: Some("pressed_button".into()), ..whole("paper") };
+    assert_eq!(names(STRICT, &paper), ["possible_action"]);
+}
+
+#[test]
+fn under_the_strict_rules_only_the_person_agrees() {
+    let evidence = whole("website");
+    for actor in [None, Some(Actor::Operator), Some(Actor::System), Some(Actor::Provider)] {
+        let claim = Claim { actor, ..claim(&evidence) };
+        assert_eq!(names_of(STRICT, &claim), ["person_acted"], "{actor:?}");
+        assert!(names_of(GENERAL, &claim).is_empty(), "{actor:?}");
+    }
+}
+
+#[test]
+fn spoken_or_on_paper_whatsapp_is_named_as_a_word() {
+    for (wording, named) in [
+        ("May Acme write to you on WhatsApp?", true),
+        ("WHATSAPP: yes please", true),
+        ("Nachrichten per Whats App, bitte", true),
+        ("Ich möchte WhatsApp-Nachrichten von Acme.", true),
+        ("Offers on WhatsApp.", true),
+        ("Acme's WhatsApp's updates", true),
+        ("offers on Ｗｈａｔｓ\u{200b}Ａｐｐ", true),
+        ("أوافق على استلام الرسائل عبر واتساب", true),
+        ("Согласен получать сообщения в Ватсап", true),
+        ("May Acme write to you?", false),
+        ("Sign up at acme.example/whatsapp", false),
+        ("Write to whatsapp@acme.example", false),
+        ("See whatsapp.com for more", false),
+        ("Offers from NotWhatsApp", false),
+        ("Offers from Whatsapple", false),
+        ("You have whats appropriate", false),
+    ] {
+        for at in ["phone", "paper"] {
+            let evidence = Evidence { wording: Some(wording.into()), ..whole(at) };
+            let expected: &[&str] = if named { &[] } else { &["whatsapp_named"] };
+            assert_eq!(names(STRICT, &evidence), expected, "{at}: {wording}");
         }
     }
 }
@@ -151,6 +214,31 @@ fn links_into_a_chat_are_no_opt_in_however_they_are_written() {
         "whatsapp-consumer://send",
         "intent://send/1#Intent;scheme=whatsapp;end",
         "https://m.me/acme",
+        // However the host is spelled.
+        "https://w\u{200b}a.me/1",
+        "https://ｗａ．ｍｅ/1",
+        "https://wa。me/1",
+        "https://%77a.me/1",
+        "https://wa%2Eme/1",
+        "https://%2577a.me/1",
+        "https://WA.ME../1",
+        "https://acme.example@wa.me/1",
+        "https://acme.example:secret@API.WhatsApp.com./send",
+        "HTTPS://Chat.WhatsApp.COM/abc",
+        "\u{feff}https://wa.me/1",
+        "wa.me:443/1",
+        // Whoever leads there.
+        "https://l.wl.co/l?u=https%3A%2F%2Facme.example",
+        "https://l.whatsapp.com/?u=x",
+        "https://l.facebook.com/l.php?u=https%3A%2F%2Fwa.me%2F15550783881&h=x",
+        "https://www.google.com/url?q=https://api.whatsapp.com/send?phone=1",
+        "https://l.facebook.com/l.php?u=https%3A%2F%2Fl.instagram.com%2F%3Fu%3Dhttps%253A%252F%252Fwa.me%252F1",
+        "https://href.li/?https://wa.me/1",
+        "https://go.wa.link/acme",
+        "https://bit.ly/3xYz",
+        "https://tinyurl.com/acme",
+        "android-app://com.whatsapp/send",
+        "intent:#Intent;package=com.whatsapp;end",
     ] {
         let evidence = Evidence { url: Some(url.into()), ..whole("website") };
         assert_eq!(names(STRICT, &evidence), ["no_click_to_chat"], "{url}");
@@ -162,6 +250,13 @@ fn links_into_a_chat_are_no_opt_in_however_they_are_written() {
         "acme.example:8443/wa.me",
         "https://notwa.me/",
         "https://whatsapp.com.acme.example/",
+        "https://wa.me.acme.example/",
+        "https://wl.company.example/",
+        "https://wa.me@acme.example/",
+        "https://www.google.com/maps?q=whatsapp",
+        "mailto:whatsapp@acme.example",
+        "not a link",
+        "https://",
         "app://opt-in",
         "",
     ] {
@@ -170,8 +265,15 @@ fn links_into_a_chat_are_no_opt_in_however_they_are_written() {
     }
     for name in ["click_to_chat", "Click-to-chat", "click to chat", "wa.me", "ctwa"] {
         let evidence = Evidence { channel: Some(name.into()), ..whole("website") };
-        assert_eq!(names(STRICT, &evidence), ["third_party_channel", "no_click_to_chat"], "{name}");
+        assert!(names(STRICT, &evidence).starts_with(&["third_party_channel", "no_click_to_chat"]), "{name}");
     }
+    // Nor is one in another field.
+    let evidence = whole("website");
+    let claim = Claim { source: Some("https://wa.me/15550783881"), ..claim(&evidence) };
+    assert_eq!(names_of(STRICT, &claim), ["no_click_to_chat"]);
+    let evidence =
+        Evidence { wording: Some("https://wa.me/15550783881?text=yes".into()), ..whole("website") };
+    assert_eq!(names(STRICT, &evidence), ["no_click_to_chat"]);
 }
 
 #[test]
@@ -197,11 +299,13 @@ fn nothing_at_all_breaks_every_rule_that_asks_for_something() {
 fn every_rule_names_its_source_its_field_and_a_remedy() {
     for (at, rule) in RULES.iter().enumerate() {
         assert!(RULES.iter().skip(at + 1).all(|other| other.name != rule.name), "{}", rule.name);
-        assert!(rule.source.starts_with("Meta, Get opt-in for WhatsApp"));
-        assert!(rule.asked_by(STRICT) || rule.asked_by(GENERAL));
-        let fields: Vec<_> =
-            rule.field.split(", ").map(|field| field.strip_prefix("evidence.").unwrap()).collect();
-        assert!(fields.iter().all(|name| EvidenceField::ALL.iter().any(|field| field.name() == *name)));
+        let of_grants = rule.asked_by(STRICT) || rule.asked_by(GENERAL);
+        assert!(of_grants || rule.asked_of_resumes());
+        assert_eq!(rule.source.starts_with("Meta, Get opt-in for WhatsApp"), of_grants);
+        let of_evidence = |name: &str| EvidenceField::ALL.iter().any(|field| field.name() == name);
+        let known =
+            |field: &str| field == "actor" || field.strip_prefix("evidence.").is_some_and(of_evidence);
+        assert!(rule.field.split(", ").all(known), "{}", rule.field);
         assert!(rule.problem().ends_with(&format!("[{}]", rule.name)) && rule.remedy.len() > 40);
     }
 }
@@ -214,7 +318,29 @@ fn the_operators_guide_has_every_rule_in_its_table() {
         let row = guide.lines().find(|line| line.starts_with(&format!("| `{}` | ", rule.name))).unwrap();
         assert_eq!(row.contains("strict"), rule.asked_by(STRICT), "{row}");
         assert_eq!(row.contains("general"), rule.asked_by(GENERAL), "{row}");
+        assert_eq!(
+            row.contains("| resume |") || row.contains(", resume |"),
+            rule.asked_of_resumes(),
+            "{row}"
+        );
         assert!(rule.field.split(", ").all(|field| row.contains(&format!("`{field}`"))), "{row}");
+    }
+}
+
+#[test]
+fn the_operators_guide_says_what_can_be_done_where() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/OPERATING.md")).unwrap();
+    let code = |word: &&str| format!("`{word}`");
+    for channel in &channel::CHANNELS {
+        let row = |line: &&str| {
+            line.split(" | ")
+                .next()
+                .is_some_and(|cell| cell.starts_with("| `") && cell.contains(&code(&channel.name)))
+        };
+        let row = guide.lines().find(row).unwrap_or_else(|| panic!("{}", channel.name));
+        for action in channel::ACTIONS {
+            assert_eq!(row.contains(&code(&action)), channel.actions.contains(&action), "{row}: {action}");
+        }
     }
 }
 
@@ -223,6 +349,7 @@ fn grant(evidence: Option<Evidence>) -> EventAsWritten {
         kind: Some(Kind::Grant),
         categories: Some(GRANTED.iter().collect()),
         occurred_at: Some(Timestamp::from_secs(1_000)),
+        actor: Some(Actor::Person),
         evidence,
         ..EventAsWritten::default()
     }
@@ -242,6 +369,58 @@ fn a_grant_is_admitted_as_it_is_or_refused_with_every_broken_rule() {
     assert_eq!(admit(&tenant, &mut grant(None)).unwrap_err().len(), 7);
     let mut revoke = EventAsWritten { kind: Some(Kind::Revoke), ..grant(None) };
     admit(&tenant, &mut revoke).unwrap();
+}
+
+#[test]
+fn a_resume_says_how_the_person_asked_for_it_under_both_sets_of_rules() {
+    let asked = Evidence {
+        channel: Some("phone".into()),
+        user_action: Some("said_yes".into()),
+        reference: Some("call 4711".into()),
+        ..Evidence::default()
+    };
+    let words = Evidence { reference: None, wording: Some("START".into()), ..asked.clone() };
+    let in_chat = Evidence {
+        channel: Some("whatsapp".into()),
+        user_action: Some("texted_keyword".into()),
+        ..words.clone()
+    };
+    for rules in [STRICT, GENERAL] {
+        let tenant = Tenant { opt_in_rules: rules, double_opt_in: true, ..Tenant::named("acme") };
+        let resume = |evidence: Option<&Evidence>| EventAsWritten {
+            kind: Some(Kind::Resume),
+            categories: None,
+            ..grant(evidence.cloned())
+        };
+        for evidence in [&asked, &words, &in_chat] {
+            let mut written = resume(Some(evidence));
+            admit(&tenant, &mut written).unwrap();
+            assert_eq!((written.pending, written.expires_at), (None, None), "it is no grant");
+        }
+        let broken = |evidence: Option<&Evidence>, actor| {
+            let problems =
+                admit(&tenant, &mut EventAsWritten { actor, ..resume(evidence) }).err().unwrap_or_default();
+            problems
+                .iter()
+                .map(|p| p.rsplit_once('[').unwrap().1.trim_end_matches(']').to_owned())
+                .collect::<Vec<_>>()
+        };
+        let person = Some(Actor::Person);
+        assert_eq!(broken(None, person), ["known_channel", "active_opt_in", "asked_to_resume"]);
+        assert_eq!(broken(None, Some(Actor::Provider)).len(), 3);
+        // What the business writes lifts nothing and is only stored.
+        assert!(
+            broken(None, Some(Actor::Operator)).is_empty() && broken(None, Some(Actor::System)).is_empty()
+        );
+        for (change, expected) in [
+            (Evidence { channel: None, ..asked.clone() }, "known_channel"),
+            (Evidence { user_action: Some("silence".into()), ..asked.clone() }, "active_opt_in"),
+            (Evidence { user_action: Some("signed".into()), ..asked.clone() }, "possible_action"),
+            (Evidence { reference: Some("\u{200b}".into()), ..asked.clone() }, "asked_to_resume"),
+        ] {
+            assert_eq!(broken(Some(&change), person), [expected]);
+        }
+    }
 }
 
 #[test]

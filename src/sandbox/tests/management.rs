@@ -201,3 +201,49 @@ async fn answers_carry_metas_headers() {
         assert!(answer.headers.contains_key(name), "{name}");
     }
 }
+
+#[tokio::test]
+async fn an_account_has_an_allowance_and_is_told_how_much_is_used() {
+    let sandbox = started().await;
+    let limits = json("/_sandbox/limits", r#"{"calls_per_hour":2,"regain_minutes":7}"#);
+    assert_eq!(ask(&sandbox, limits).await.status, 200);
+    let list = || bare(Method::GET, &format!("/v23.0/{ACCOUNT}/message_templates"));
+    let usage = |answer: &Answer| -> Value {
+        serde_json::from_slice(answer.headers["x-business-use-case-usage"].as_bytes()).unwrap()
+    };
+    for (percent, regain, status) in [(50, 0, 200), (100, 0, 200), (150, 7, 400)] {
+        let answer = ask(&sandbox, list()).await;
+        assert_eq!(answer.status, status);
+        let told = &usage(&answer)[ACCOUNT][0];
+        assert_eq!(
+            (&told["call_count"], &told["estimated_time_to_regain_access"]),
+            (&percent.into(), &regain.into())
+        );
+    }
+    assert_eq!(ask(&sandbox, list()).await.error().1, 80_008);
+    let other = ask(&sandbox, bare(Method::GET, "/v23.0/7/message_templates")).await;
+    assert_eq!(other.status, 200, "another account has its own");
+    assert_eq!(ask(&sandbox, json("/_sandbox/limits", "{}")).await.status, 400);
+}
+
+#[tokio::test]
+async fn templates_change_as_a_test_says_and_faults_strike_the_edge_that_they_name() {
+    let sandbox = started().await;
+    let template = r#"{"name":"hello_world","language":"en_US","category":"utility","correct_category":"MARKETING","status":"PAUSED"}"#;
+    assert_eq!(ask(&sandbox, json("/_sandbox/templates", template)).await.status, 200);
+    let list = listed(&sandbox, "?name=hello_world&fields=category,correct_category,status").await;
+    let row = &list["data"][0];
+    assert_eq!(
+        (&row["category"], &row["correct_category"], &row["status"]),
+        (&"UTILITY".into(), &"MARKETING".into(), &"PAUSED".into())
+    );
+    let away = bare(Method::DELETE, "/_sandbox/templates?name=hello_world");
+    assert_eq!(ask(&sandbox, away).await.status, 200);
+    assert!(names(&listed(&sandbox, "?name=hello_world").await).is_empty());
+    let fault = r#"{"action":"error","code":80007,"edge":"message_templates"}"#;
+    assert_eq!(ask(&sandbox, json("/_sandbox/faults", fault)).await.status, 200);
+    let list = bare(Method::GET, &format!("/v23.0/{ACCOUNT}/message_templates?limit=1"));
+    assert_eq!(ask(&sandbox, list).await.error().1, 80_007);
+    let number = bare(Method::GET, "/v23.0/106540352242922?fields=id");
+    assert_eq!(ask(&sandbox, number).await.status, 200);
+}

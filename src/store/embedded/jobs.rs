@@ -18,14 +18,17 @@ pub(super) type Named = (Vec<String>, Arc<[Terms]>);
 /// The tenants' numbers, and those of their wordings.
 pub(super) type Numbered = (Vec<TenantId>, AllNumbers);
 
+/// An account, its template list as it should stand, and as it is to be.
+pub(super) type Swapped = (String, Option<Vec<u8>>, Vec<u8>);
+
 /// One thing for the writer to do.
 pub(super) enum Job {
     /// Learn events.
     Apply(Ask<Vec<Lesson>, Vec<Outcome>>),
     /// Erase somebody.
     Erase(Ask<erasure::Wanted, Erasure>),
-    /// Keep an account's template list.
-    Templates(Ask<(String, Vec<u8>), ()>),
+    /// Keep an account's template list in place of the one before, if that is still there.
+    Templates(Ask<Swapped, bool>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
     /// Reserve the confirmation of a stop.

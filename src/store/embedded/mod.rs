@@ -124,8 +124,18 @@ impl Embedded {
         *self.cleaning.borrow() == cleaning::State::Clean
     }
 
-    pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
-        self.ask((account.to_owned(), list), Job::Templates).await
+    pub(super) async fn swap_templates(
+        &self,
+        account: &str,
+        before: Option<Vec<u8>>,
+        list: Vec<u8>,
+    ) -> Result<bool, StoreError> {
+        self.ask((account.to_owned(), before, list), Job::Templates).await
+    }
+
+    pub(super) async fn template_list(&self, account: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let account = account.to_owned();
+        self.read(move |snapshot| snapshot.template_list(&account)).await
     }
 
     /// The numbers of tenants and of their wordings; those that have none yet get one.

@@ -317,6 +317,11 @@ impl Snapshot {
         Ok(found)
     }
 
+    pub(super) fn template_list(&self, account: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let templates = self.transaction.open_table(TEMPLATES).map_err(read_failed)?;
+        Ok(templates.get(account).map_err(read_failed)?.map(|list| list.value().to_vec()))
+    }
+
     pub(super) fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let templates = self.transaction.open_table(TEMPLATES).map_err(read_failed)?;
         let rows = templates.iter().map_err(read_failed)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::thread;
 
 use arc_swap::ArcSwapOption;
-use redb::{Database, WriteTransaction};
+use redb::{Database, ReadableTable, WriteTransaction};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 
@@ -170,9 +170,13 @@ impl Writer {
                         ask.input.iter().map(|lesson| batch.learn(lesson)).collect::<Result<_, _>>()?;
                 }
                 Job::Templates(ask) => {
-                    let (account, list) = &ask.input;
+                    let (account, before, list) = &ask.input;
                     let mut templates = transaction.open_table(TEMPLATES).map_err(write_failed)?;
-                    templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                    let stored = templates.get(account.as_str()).map_err(write_failed)?;
+                    ask.output = stored.map(|list| list.value().to_vec()) == *before;
+                    if ask.output {
+                        templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
+                    }
                 }
                 Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {

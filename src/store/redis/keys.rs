@@ -16,7 +16,8 @@ pub(super) const ERASURES: &str = "og:erasures:{og}";
 /// Accounts to template lists.
 pub(super) const TEMPLATES: &str = "og:templates:{og}";
 /// Counts changes of the template lists, under the tracked prefix so that every node hears of them.
-pub(super) const TEMPLATES_CHANGED: &str = "og:c:{og.templates}";
+/// It stands in the slot of the lists, so that one script changes both.
+pub(super) const TEMPLATES_CHANGED: &str = "og:c:{og}.templates";
 /// Ids to events whose writing to several keys is not finished.
 pub(super) const INTENTS: &str = "og:intents:{og}";
 /// Written before WAIT, so that replicas that have it have everything before it.

@@ -16,6 +16,7 @@ mod recall;
 mod rows;
 mod scan;
 mod script;
+mod templates;
 mod tenants;
 mod tracking;
 mod upkeep;
@@ -186,33 +187,6 @@ impl Redis {
         wanted: impl Fn(&RecipientKey) -> bool + Send,
     ) -> Result<Vec<RecipientKey>, StoreError> {
         scan::find(&self.control().await?, tenant, limit, wanted).await
-    }
-
-    pub(super) async fn put_templates(&self, account: &str, list: Vec<u8>) -> Result<(), StoreError> {
-        let connection = self.control().await?;
-        let mut set = redis::cmd("HSET");
-        set.arg(keys::TEMPLATES).arg(account).arg(list);
-        ask(&connection, &set, PATIENCE).await?;
-        let mut changed = redis::cmd("INCR");
-        changed.arg(keys::TEMPLATES_CHANGED);
-        ask(&connection, &changed, PATIENCE).await?;
-        Ok(())
-    }
-
-    pub(super) async fn templates(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let mut all = redis::cmd("HGETALL");
-        all.arg(keys::TEMPLATES);
-        let Value::Map(lists) = ask(&self.control().await?, &all, PATIENCE).await? else {
-            return Err(StoreError::Unreadable);
-        };
-        let list = |(account, list): &(Value, Value)| {
-            let account = String::from_utf8(door::bytes(account)?.to_vec()).ok()?;
-            Some((account, door::bytes(list)?.to_vec()))
-        };
-        let mut lists: Vec<_> =
-            lists.iter().map(list).collect::<Option<_>>().ok_or(StoreError::Unreadable)?;
-        lists.sort();
-        Ok(lists)
     }
 
     /// Gives tenants that have none yet their numbers.

@@ -20,6 +20,8 @@ pub struct ListedTemplate {
     pub correct_category: Option<Category>,
     /// `APPROVED` and the like.
     pub status: Option<String>,
+    /// `GREEN` and the like.
+    pub quality: Option<String>,
     /// Whether one of its components asks for the permission to call.
     pub asks_to_call: bool,
 }
@@ -51,7 +53,8 @@ fn shape() -> Vec<String> {
     vec!["not a template list: write {\"data\": [...]} as GET /{account}/message_templates answers it, or the array alone".to_owned()]
 }
 
-fn template(item: &Value) -> Result<ListedTemplate, String> {
+/// Reads one item of a list.
+pub(super) fn template(item: &Value) -> Result<ListedTemplate, String> {
     let text = |field: &str| item.get(field).and_then(Value::as_str).filter(|t| !t.is_empty());
     let required = |field: &str, such_as: &str| {
         text(field).ok_or_else(|| format!("{field}: missing; write a string such as {such_as}"))
@@ -65,12 +68,18 @@ fn template(item: &Value) -> Result<ListedTemplate, String> {
     }
     Ok(ListedTemplate {
         name: name.to_owned(),
-        language: required("language", "\"en_US\"")?.replace('-', "_"),
+        language: in_the_spelling_of_sends(required("language", "\"en_US\"")?),
         category: category_from_provider(required("category", "\"UTILITY\"")?),
         correct_category: text("correct_category").map(category_from_provider),
         status: text("status").map(str::to_owned),
+        quality: item.pointer("/quality_score/score").and_then(Value::as_str).map(str::to_owned),
         asks_to_call: item.get("components").is_some_and(asks_to_call),
     })
+}
+
+/// Lists and webhooks write `en-US` here and there, sends must write `en_US`.
+pub fn in_the_spelling_of_sends(language: &str) -> String {
+    language.replace('-', "_")
 }
 
 /// Whether anything within the components says that it is a request for the permission to call, whatever its letter case.

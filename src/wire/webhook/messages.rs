@@ -50,7 +50,12 @@ pub(super) fn read_calls(sender: &str, value: &Value, reading: &mut Reading) {
     for call in items(value, "calls") {
         let by_person = text(call, "direction").is_none_or(|direction| direction == "USER_INITIATED");
         if by_person && text(call, "event") == Some("connect") {
-            let what = |id: &str| Inbound { id: id.to_owned(), opens_window: true, texts: Vec::new() };
+            let what = |id: &str| Inbound {
+                id: id.to_owned(),
+                opens_window: true,
+                texts: Vec::new(),
+                pressed: false,
+            };
             take(sender, told(call, value, |call| Some(What::Inbound(what(text(call, "id")?)))), reading);
         }
     }
@@ -109,6 +114,7 @@ fn inbound(message: &Value, value: &Value) -> Told {
             id: text(message, "id")?.to_owned(),
             opens_window,
             texts: texts(message),
+            pressed: matches!(text(message, "type"), Some("button" | "interactive")),
         }))
     })
 }

@@ -7,6 +7,7 @@ mod handshake;
 mod json;
 mod messages;
 mod signature;
+mod templates;
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ use crate::consent::{Category, E164, Recipient, Timestamp, UserId};
 
 pub use handshake::{Handshake, handshake};
 pub use signature::{HEADER as SIGNATURE_HEADER, Secrets};
+pub use templates::{TemplateNews, TemplateNotice};
 
 use json::{items, text};
 
@@ -72,6 +74,8 @@ pub struct Inbound {
     pub opens_window: bool,
     /// Each text that may be the whole of what the person said: the message, or the payload and title of the button pressed.
     pub texts: Vec<String>,
+    /// Whether the texts are those of a button.
+    pub pressed: bool,
 }
 
 /// How far a message that was sent has come.
@@ -92,6 +96,8 @@ pub struct Status {
 pub struct Reading {
     /// What is to be learnt, in the order told.
     pub notices: Vec<Notice>,
+    /// The same about accounts' templates.
+    pub templates: Vec<TemplateNotice>,
     /// The phone number ids that it was told to, each once: their bots get it.
     pub senders: Vec<String>,
     /// The accounts that it was told to, each once.
@@ -116,10 +122,17 @@ pub fn read(body: &[u8]) -> Option<Reading> {
     let payload: Value = serde_json::from_slice(body).ok()?;
     let mut reading = Reading::default();
     for entry in items(&payload, "entry") {
-        note(&mut reading.accounts, text(entry, "id"));
+        let account = text(entry, "id");
+        note(&mut reading.accounts, account);
         for change in items(entry, "changes") {
             let Some(value) = change.get("value") else { continue };
-            read_change(text(change, "field").unwrap_or_default(), value, &mut reading);
+            match (text(change, "field").unwrap_or_default(), account) {
+                (field, Some(account)) if templates::is_about(field) => {
+                    let told_by = (account, templates::moment(entry, "time"));
+                    templates::read(field, told_by, value, &mut reading);
+                }
+                (field, _) => read_change(field, value, &mut reading),
+            }
         }
     }
     payload.get("entry").map(|_| reading)

@@ -39,8 +39,12 @@ fn texts_of(kind: &str, content: &str) -> (bool, Vec<String>) {
 fn a_message_names_its_person_by_all_their_identities() {
     for field in ["messages", "standby"] {
         let heard = notices(field, &message("text", r#","text":{"body":"Hi"}"#));
-        let what =
-            What::Inbound(Inbound { id: "wamid.A".into(), opens_window: true, texts: vec!["Hi".into()] });
+        let what = What::Inbound(Inbound {
+            id: "wamid.A".into(),
+            opens_window: true,
+            texts: vec!["Hi".into()],
+            pressed: false,
+        });
         let at = Timestamp::from_secs(1_731_705_721);
         let sender = "106540352242922".to_owned();
         assert_eq!(heard, [Notice { sender, at, person: person("16505551234", "US.1349", ""), what }]);

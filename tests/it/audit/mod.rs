@@ -5,6 +5,7 @@ mod raw;
 
 use std::time::Duration;
 
+use base64::Engine;
 use optgate::consent::chain::Salt;
 use optgate::consent::dossier::Dossier;
 use optgate::consent::event::EventAsWritten;
@@ -391,13 +392,70 @@ fn a_receipt_is_believed_offline_and_a_changed_one_is_not() {
             (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
         };
         let (code, out, err) = check(&["receipt.json", "--key", "audit.pub"]);
-        assert!(code == 0 && out.starts_with("valid: signed with key") && err.is_empty(), "{out}{err}");
-        let (code, _, err) = check(&["receipt.json"]);
-        assert!(code == 0 && err.contains("anybody could have put there"), "{err}");
+        assert!(
+            code == 0 && out.starts_with("valid: signed with the trusted key") && err.is_empty(),
+            "{out}{err}"
+        );
+        let public = std::fs::read(gate.folder().join("audit.pub")).unwrap();
+        let in_base64 =
+            base64::engine::general_purpose::STANDARD.encode(hex::decode(public.trim_ascii()).unwrap());
+        assert_eq!(check(&["receipt.json", "--key", &in_base64]).0, 0);
         let (code, out, err) = check(&["edited.json", "--key", "audit.pub"]);
         assert!(code == 1 && out.is_empty() && err.contains("changed after it was signed"), "{out}{err}");
         assert_eq!(check(&["receipt.json", "--key", &"00".repeat(32)]).0, 1);
         assert_eq!(check(&["nowhere.json"]).0, 1);
+        assert_eq!(check(&["receipt.json", "--key", "audit.pub", "--key-from-gate"]).0, 2);
+        let (code, out, _) = check(&["receipt.json", "--key-from-gate"]);
+        assert!(code == 1 && !out.contains("valid"), "no gate, no key: {out}");
+        assert_eq!(run(gate, &["audit", "verify-receipt", "receipt.json", "--key-from-gate"]).0, 0);
+    }
+}
+
+/// The receipt as somebody else would make it: other words, their own key, and everything in it agrees.
+fn forge(receipt: &Value) -> Value {
+    let signer = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let mut forged = receipt.clone();
+    forged["categories"]["marketing"]["state"] = json!("granted");
+    let public = aws_lc_rs::signature::KeyPair::public_key(&signer);
+    forged["key"]["public"] = json!(hex::encode(public.as_ref()));
+    forged["key"]["id"] = json!(optgate::audit::key_id(public.as_ref().try_into().unwrap()));
+    forged.as_object_mut().unwrap().remove("signature");
+    // Canonical as it is: serde_json keeps the keys of objects sorted.
+    forged["signature"] = json!(hex::encode(signer.sign(forged.to_string().as_bytes())));
+    forged
+}
+
+#[test]
+fn a_receipt_that_somebody_signed_with_a_key_of_their_own_is_not_believed() {
+    let desk = Desk::embedded();
+    let gate = desk.gate();
+    fill(gate);
+    let (_, receipt) = run(gate, &["audit", "receipt", &format!("+{BEN}")]);
+    let forged = forge(&serde_json::from_str(&receipt).unwrap());
+    std::fs::write(gate.folder().join("genuine.json"), &receipt).unwrap();
+    std::fs::write(gate.folder().join("forged.json"), forged.to_string()).unwrap();
+    std::fs::write(gate.folder().join("audit.pub"), run(gate, &["audit", "key"]).1).unwrap();
+    for (file, arguments, expected) in [
+        ("genuine.json", &["--key", "audit.pub"][..], 0),
+        ("genuine.json", &["--key-from-gate"], 0),
+        ("genuine.json", &[], 3),
+        ("forged.json", &["--key", "audit.pub"], 1),
+        ("forged.json", &["--key-from-gate"], 1),
+        // Nothing in the file itself tells it from the genuine one, so nobody is told that it is valid.
+        ("forged.json", &[], 3),
+    ] {
+        let command = [&["audit", "verify-receipt", file], arguments].concat();
+        let (code, printed) = run(gate, &command);
+        assert_eq!(code, expected, "{file} {arguments:?}: {printed}");
+        assert_eq!(printed.contains("valid: "), expected == 0, "{printed}");
+        if expected == 3 {
+            let id = if file == "forged.json" { &forged["key"]["id"] } else { &Value::Null };
+            assert!(printed.contains("NOT verified") && printed.contains("--key"), "{printed}");
+            assert!(printed.contains(id.as_str().unwrap_or_default()), "which key signed: {printed}");
+        }
+        let (code, printed) = run(gate, &[&["--json"][..], &command].concat());
+        let told: Value = serde_json::from_str(printed.lines().next().unwrap()).unwrap();
+        assert_eq!((code, &told["valid"]), (expected, &json!(expected == 0)), "{printed}");
     }
 }
 

@@ -485,9 +485,19 @@ pub(super) async fn secrets_are_made_once_and_survive(bench: &Bench) {
 
 pub(super) async fn templates_survive_and_replace_each_other(bench: &Bench) {
     let store = bench.open().await;
-    store.put_templates("102290129340398", b"first".to_vec()).await.unwrap();
-    store.put_templates("202290129340398", b"other".to_vec()).await.unwrap();
-    store.put_templates("102290129340398", b"second".to_vec()).await.unwrap();
+    let swap = async |account: &str, before: Option<&str>, list: &str| {
+        let before = before.map(|list| list.as_bytes().to_vec());
+        store.swap_templates(account, before, list.as_bytes().to_vec()).await.unwrap()
+    };
+    assert!(swap("102290129340398", None, "first").await);
+    assert!(swap("202290129340398", None, "other").await);
+    assert!(swap("102290129340398", Some("first"), "second").await);
+    // Whoever did not see what stands there writes nothing.
+    assert!(!swap("102290129340398", None, "third").await);
+    assert!(!swap("102290129340398", Some("first"), "third").await);
+    assert!(!swap("302290129340398", Some(""), "third").await);
+    assert_eq!(store.template_list("102290129340398").await.unwrap().as_deref(), Some(&b"second"[..]));
+    assert_eq!(store.template_list("302290129340398").await.unwrap(), None);
     store.close().await;
     let kept = bench.open().await.templates().await.unwrap();
     assert_eq!(

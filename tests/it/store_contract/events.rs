@@ -2,7 +2,9 @@
 
 use optgate::consent::dossier::Provenance;
 use optgate::consent::event::EventAsWritten;
-use optgate::consent::{Category, Event, Lookup, Recipient, RecipientKey, Standing, Timestamp, Validity};
+use optgate::consent::{
+    Actor, Category, Event, Lookup, Recipient, RecipientKey, Standing, Timestamp, Validity,
+};
 use optgate::store::{ConsentStore, Incoming, Outcome, StoreError};
 
 use super::bench::ACME;
@@ -21,7 +23,7 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 }
 
 /// An event in the making; `at` counts seconds from an arbitrary start.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Told {
     written: EventAsWritten,
     tenant: usize,
@@ -33,7 +35,7 @@ fn told(kind: &str, recipient: &str, at: u64) -> Told {
         "recipient": recipient, "kind": kind, "actor": "person", "source": "website",
         "occurred_at": Timestamp::from_secs(BASE + at).to_string(), "id": format!("{kind}-{at}"),
     });
-    if kind == "grant" {
+    if matches!(kind, "grant" | "resume") {
         json["evidence"] =
             serde_json::json!({"channel": "website", "wording": "I agree to a secret wording"});
     }
@@ -70,7 +72,23 @@ impl Told {
     }
 
     pub(crate) fn by_operator(mut self) -> Self {
-        self.written.actor = Some(optgate::consent::Actor::Operator);
+        self.written.actor = Some(Actor::Operator);
+        self
+    }
+
+    pub(crate) fn by(mut self, actor: Actor) -> Self {
+        self.written.actor = Some(actor);
+        self
+    }
+
+    /// Without saying how it came about; a store takes what it is given.
+    pub(crate) fn unproven(mut self) -> Self {
+        self.written.evidence = None;
+        self
+    }
+
+    pub(crate) fn from(mut self, source: &str) -> Self {
+        self.written.source = Some(source.to_owned());
         self
     }
 
@@ -92,6 +110,15 @@ impl Told {
     pub(crate) fn observed(mut self) -> Self {
         self.provenance = Provenance::Observed;
         self
+    }
+
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        serde_json::json!(self.written.kind) == kind
+    }
+
+    /// The event in JSON, for messages of tests.
+    pub(crate) fn says(&self) -> String {
+        serde_json::json!(self.written).to_string()
     }
 
     /// The same event about somebody else.

@@ -7,6 +7,7 @@ mod nodes;
 mod queue;
 mod relay;
 mod sdk;
+mod templates;
 mod words;
 
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use divan::{Bencher, black_box};
 use http::Request;
 use http::request::Parts;
 use optgate::consent::record::{Slot, State};
-use optgate::consent::{Category, CategorySet, E164, GateRecord, Lookup, Timestamp, Validity, plan};
+use optgate::consent::{Category, CategorySet, E164, GateRecord, Lookup, Quality, Timestamp, Validity, plan};
 use optgate::policy::facts::SenderScope;
 use optgate::policy::{Addressee, Confirmation, Facts, Policy, Settings, WindowKnowledge, decide};
 use optgate::wire::classify::{CatalogueAnswer, TemplateEntry, classify};
@@ -98,6 +98,7 @@ fn decide_one_grant(bencher: Bencher) {
             &Facts {
                 now: Timestamp::from_secs(1_790_000_000),
                 sender: SenderScope::Permitted,
+                quality: Quality::Green,
                 addressee: Addressee::People { lookups: black_box(&lookups), ambiguous: false },
                 needs: CategorySet::of(Category::Utility),
                 headline: Category::Utility,
@@ -127,6 +128,7 @@ fn all_stages_but_the_lookup(bencher: Bencher) {
         let facts = Facts {
             now: Timestamp::from_secs(1_790_000_000),
             sender: SenderScope::Permitted,
+            quality: Quality::Green,
             addressee: Addressee::People { lookups: &lookups, ambiguous: false },
             needs: classified.needs,
             headline: classified.headline,

@@ -16,6 +16,7 @@ pub mod net;
 pub mod policy;
 pub mod proxy;
 pub mod sandbox;
+pub mod senders;
 pub mod store;
 pub mod templates;
 pub mod upstream;

@@ -24,7 +24,10 @@ pub(super) struct Forgotten {
     tenant: String,
     /// Since when what is left of the person refuses everything.
     erased_at: Timestamp,
-    /// Under how many identities they were known; 0 if they had been erased before.
+    /// What they were before: `known`, `erased`, or `unknown` if nothing was known about them.
+    #[schema(example = "known")]
+    was: &'static str,
+    /// Under how many identities they were known; 0 if they had been erased before, or were unknown.
     identities: usize,
     /// How many events were taken out.
     events: usize,
@@ -38,6 +41,7 @@ pub(super) fn described() -> Description {
     Description::of("Forget a person, under every identity that is linked, and go on refusing them")
         .in_path("tenant", ("The tenant's name", "default"))
         .in_path("recipient", ("+E.164, its + written as %2B, or a BSUID", "+15550000001"))
+        .at_length("Whoever is unknown is refused from now on as well: what they agreed to earlier does not count if it is imported later.")
         .answers::<Forgotten>(200, "They are erased, or were before")
         .faults(&[Fault::Unreadable, Fault::NotFound, Fault::TenantForbidden, Fault::StoreUnavailable])
 }
@@ -62,13 +66,11 @@ pub(super) async fn erase(
         Residue::UnusedPages => "unused_pages",
         Residue::ServerFiles => "server_files",
     };
-    match erasure {
-        Erasure::Unknown => Err(nothing_known()),
-        Erasure::Before { at } => {
-            Ok(Json(Forgotten { tenant, erased_at: at, identities: 0, events: 0, residue }))
-        }
-        Erasure::Now { at, identities, events } => {
-            Ok(Json(Forgotten { tenant, erased_at: at, identities, events, residue }))
-        }
-    }
+    let (was, erased_at, identities, events) = match erasure {
+        Erasure::Unknown => return Err(nothing_known()),
+        Erasure::Ahead { at } => ("unknown", at, 0, 0),
+        Erasure::Before { at } => ("erased", at, 0, 0),
+        Erasure::Now { at, identities, events } => ("known", at, identities, events),
+    };
+    Ok(Json(Forgotten { tenant, erased_at, was, identities, events, residue }))
 }

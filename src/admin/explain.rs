@@ -35,6 +35,8 @@ pub(super) const EVENT: &Fields = &[
     ("pending", "true or false"),
     ("confirms", "text, the id of the pending grant that this one confirms"),
     ("legacy", "true or false"),
+    ("observed", "true or false"),
+    ("hash_key", "text, as an export writes it"),
 ];
 
 /// The fields of an event's evidence.
@@ -175,7 +177,8 @@ mod tests {
         let whole = r#"{"id":"a","tenant":"t","recipient":"+15550000001","kind":"grant","categories":["call"],"occurred_at":"2026-01-31T09:30:00Z",
             "received_at":"2026-01-31T09:30:00Z","expires_at":"2026-01-31T09:30:00Z","actor":"person","source":"s","links":["US.1"],
             "evidence":{"channel":"c","user_action":"u","name_and_logo_shown":true,"number_confirmed":true,"categories_shown":[],"business_named":"b",
-            "wording":"w","wording_version":"1","locale":"en","url":"u","reference":"r"},"pending":true,"confirms":"b","legacy":true}"#;
+            "wording":"w","wording_version":"1","locale":"en","url":"u","reference":"r"},"pending":true,"confirms":"b","legacy":true,
+            "observed":true,"hash_key":"k"}"#;
         let event: EventAsWritten = read(whole.as_bytes(), EVENT).unwrap();
         let again = serde_json::to_value(&event).unwrap();
         for (object, fields) in [(&again, EVENT), (&again["evidence"], EVIDENCE)] {

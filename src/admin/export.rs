@@ -3,7 +3,6 @@
 //! A page of people is read when the one before it has been taken, so that a slow reader costs no memory. The last line says that it is the last: whoever
 //! does not find it was cut off.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,11 +22,12 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Control;
 use super::caller::Caller;
+use super::exported;
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
+use crate::consent::RecipientKey;
 use crate::consent::dossier::Dossier;
 use crate::consent::event::EventAsWritten;
-use crate::consent::{Actor, Kind, Recipient, RecipientKey, Timestamp};
 use crate::store::{ConsentStore, StoreError};
 
 /// How many people are read at once.
@@ -36,8 +36,6 @@ const PAGE: usize = 200;
 const AHEAD: usize = 2;
 /// How the last line begins; an import passes over it.
 const END: &[u8] = b"{\"export\":";
-/// The id of an event that stands for links whose own event is gone.
-const LINKS_ID: &str = "export-links";
 
 /// Whether a line is the end of an export.
 pub(super) fn is_end(line: &[u8]) -> bool {
@@ -60,7 +58,8 @@ struct ExportedLines(String);
 pub(super) fn described() -> Description {
     Description::of("Every consent event")
         .at_length(
-            "One event a line, as `POST /v1/events` takes them, streamed. The last line is `{\"export\":\"complete\",\"events\":n}`; \
+            "One event a line, as `POST /v1/events` takes them, streamed, tombstones of erased people first. Beside hashes stands under which key they \
+             were made (`hash_key`), so that another store does not take them for its own. The last line is `{\"export\":\"complete\",\"events\":n}`; \
              an answer without it was cut off.",
         )
         .in_query("tenant", "Only this tenant; without it all that the token may touch", ObjectBuilder::new().schema_type(Type::String))
@@ -158,15 +157,11 @@ impl Export {
     ) -> Result<Vec<u8>, StoreError> {
         let control = Arc::clone(&self.control);
         let name = control.tenants.all().get(tenant).map(|tenant| tenant.name.as_str());
+        let hash_key = store.hash_key(tenant)?;
         let mut lines = Vec::new();
         for (key, dossier) in dossiers {
-            // What crossed a link is exported with the person whose event it is.
-            for event in dossier.own_history(key) {
-                self.write(&event.as_written(name), &mut lines);
-            }
-            let lost = lost_links(store, tenant, key, dossier).await?;
-            if let (Some(own), false) = (key.recipient(), lost.is_empty()) {
-                self.write(&link(name, &own, &lost), &mut lines);
+            for event in exported::of_person(store, tenant, (key, dossier)).await? {
+                self.write(&exported::marked(event, name, &hash_key), &mut lines);
             }
         }
         Ok(lines)
@@ -177,47 +172,5 @@ impl Export {
             lines.push(b'\n');
             self.events = self.events.saturating_add(1);
         }
-    }
-}
-
-/// Links that no event tells of any more: of inbound events only the latest is kept, and an earlier one may have named somebody.
-///
-/// Told once, from the side that comes first.
-async fn lost_links(
-    store: &ConsentStore,
-    tenant: usize,
-    key: &RecipientKey,
-    dossier: &Dossier,
-) -> Result<Vec<Recipient>, StoreError> {
-    let told = links_told(key, dossier);
-    let mut lost = Vec::new();
-    for (other, _) in dossier.links().filter(|(other, _)| *other > key && !told.contains(*other)) {
-        let others = store.dossier(tenant, other).await?;
-        if !others.is_some_and(|others| links_told(other, &others).contains(key)) {
-            lost.extend(other.recipient());
-        }
-    }
-    Ok(lost)
-}
-
-/// Whom a person's own events name.
-fn links_told(key: &RecipientKey, dossier: &Dossier) -> BTreeSet<RecipientKey> {
-    let own = dossier.history().into_iter().filter(|event| event.recipient.key() == *key);
-    own.flat_map(|event| event.links.iter().map(Recipient::key)).collect()
-}
-
-fn link(tenant: Option<&str>, own: &Recipient, others: &[Recipient]) -> EventAsWritten {
-    EventAsWritten {
-        id: Some(LINKS_ID.to_owned()),
-        tenant: tenant.map(str::to_owned),
-        recipient: own.danger_string(),
-        kind: Some(Kind::Link),
-        // The same in every export, so that a repeat is one.
-        occurred_at: Some(Timestamp::EPOCH),
-        received_at: Some(Timestamp::EPOCH),
-        actor: Some(Actor::System),
-        source: Some("export".to_owned()),
-        links: others.iter().map(Recipient::danger_string).collect(),
-        ..EventAsWritten::default()
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use tokio::task::JoinHandle;
 
 use super::Control;
+use super::auth::Scope;
 use super::caller::{Caller, Touched, Upshot};
 use super::explain;
 use super::lines::MAX_LINE;
@@ -27,6 +28,9 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const IN_FLIGHT: usize = 4;
 /// After so many lines others on this thread have their turn.
 const TURN: u64 = 128;
+
+/// Why somebody may not say that a link was seen on the wire.
+const OBSERVED: &str = "observed: an export says so of links that the provider showed; a token needs the scope admin to write it, because grants cross such a link: leave it out";
 
 /// How a run of events is to be taken.
 #[derive(Clone, Debug)]
@@ -122,11 +126,17 @@ impl<'a> Ingest<'a> {
         if let Some(rules) = tenant.as_ref().ok().and_then(|place| self.control.tenants.all().get(*place)) {
             problems.extend(opt_in::admit(rules, &mut written).err().unwrap_or_default());
         }
-        // What reaches us here was told to us: even "provider" as the actor makes no link an observed one.
-        let provenance = Provenance::Declared;
+        // What reaches us here was told to us: even "provider" as the actor makes no link an observed one. An export that is taken in again may say so.
+        let observed = written.observed == Some(true);
+        if observed && !self.caller.holds(Scope::Admin) {
+            problems.push(OBSERVED.to_owned());
+        }
+        let provenance = if observed { Provenance::Observed } else { Provenance::Declared };
+        let hash_key = written.hash_key.take();
         match (tenant, Event::check(written, self.control.clock.now())) {
             (Ok(tenant), Ok(event)) => {
-                problems.extend(self.control.store.objection(&event).map(str::to_owned));
+                let objection = self.control.store.objection(tenant, &event, hash_key.as_deref());
+                problems.extend(objection.map(str::to_owned));
                 if problems.is_empty() { Ok(Incoming { tenant, event, provenance }) } else { Err(problems) }
             }
             (Err(_), Ok(_)) => Err(problems),

@@ -24,6 +24,8 @@ mod events;
 mod explain;
 mod history;
 mod export;
+mod exported;
+mod hash_key;
 mod failures;
 mod guard;
 mod ingest;
@@ -37,6 +39,7 @@ mod recipients;
 mod reloading;
 mod repeats;
 mod route;
+mod senders;
 mod status;
 mod tally;
 mod templates;
@@ -60,6 +63,7 @@ use crate::consent::tenant::Tenants;
 use crate::decision_log::DecisionLog;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::store::queue::Queue;
 use crate::templates::Catalogue;
@@ -86,6 +90,8 @@ pub struct Control {
     pub catalogue: Catalogue,
     /// The judge that the proxy asks as well, so that a check shows what would happen.
     pub judge: Judge,
+    /// What is known of the numbers that send.
+    pub senders: Senders,
     /// The page of metrics.
     pub metrics: Metrics,
     /// The recent decisions.
@@ -153,6 +159,9 @@ fn routes() -> Vec<Route> {
         Route::new("export", (Get, "/v1/export"), export::stream, export::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
+        Route::new("exportKey", (Get, "/v1/export/key"), hash_key::show, hash_key::described)
+            .needs(Scope::Admin)
+            .looks_up(),
         Route::new("check", (Post, "/v1/check"), check::post, check::described)
             .needs(Scope::ConsentRead)
             .looks_up(),
@@ -179,6 +188,10 @@ fn routes() -> Vec<Route> {
         )
         .needs(Scope::Admin)
         .writes(),
+        Route::new("listSenders", (Get, "/v1/senders"), senders::list, senders::listing)
+            .needs(Scope::DecisionsRead),
+        Route::new("showSender", (Get, "/v1/senders/{sender}"), senders::show, senders::showing)
+            .needs(Scope::DecisionsRead),
         Route::new("showDecision", (Get, "/v1/decisions/{id}"), decisions::show, decisions::described)
             .needs(Scope::DecisionsRead)
             .looks_up(),

@@ -93,7 +93,8 @@ pub(super) fn replacing() -> Description {
     let example = json!({ "data": [{ "name": "order_update", "language": "en_US", "category": "UTILITY", "status": "APPROVED" }] });
     Description::of("Replace an account's template list")
         .at_length(
-            "The list as `GET /{account}/message_templates` of the provider answers it, or its array alone.",
+            "The list as `GET /{account}/message_templates` of the provider answers it, or its array alone. Where the gate reads the account from the provider as well, \
+             the stricter of the two counts; an empty list takes the imported one away.",
         )
         .in_path("account", ("The WhatsApp Business account id", "102290129340398"))
         .takes::<AnyObject>(example)

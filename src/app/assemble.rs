@@ -10,12 +10,14 @@ use super::AppError;
 use crate::admin::{self, AccessLog, AdminTls, Scope, Scopes};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
+use crate::consent::redact::Redacted;
 use crate::consent::tenant::{Sending, Tenants};
 use crate::decision_log::{self, RECENT_DEFAULT};
 use crate::judge;
 use crate::net::guard::GuardPatience;
 use crate::net::{ClientTls, ConnectionSettings, ServerTlsFiles, TlsSettings};
 use crate::proxy;
+use crate::senders::{self, Senders};
 use crate::store::queue::Queue;
 use crate::store::{self, ConsentStore, StoreError};
 use crate::templates::{self, Tokens};
@@ -48,6 +50,7 @@ pub(super) fn store(config: &Config) -> Result<store::Settings, AppError> {
         tenants: config.tenants.all().iter().map(|t| t.name.clone()).collect(),
         terms: config.tenants.all().iter().map(|t| t.terms.clone()).collect(),
         form: store::Form::asked(config.privacy.hash_recipients),
+        recipients_key: config.privacy.recipients_key_file.as_deref().map(recipients_key).transpose()?,
     })
 }
 
@@ -95,6 +98,16 @@ pub(super) fn audit(config: &Config) -> Result<audit::Settings, AppError> {
     })
 }
 
+/// A key as `optgate consent key` prints it.
+fn recipients_key(path: &Path) -> Result<Redacted<[u8; 32]>, AppError> {
+    const WRONG: &str = "[privacy] recipients_key_file could not be read: it must hold 64 hexadecimal digits, as `openssl rand -hex 32` makes them";
+    let content = std::fs::read(path).map_err(|e| AppError::Files(WRONG, e))?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(content.trim_ascii(), &mut key)
+        .map_err(|_| AppError::Files(WRONG, std::io::ErrorKind::InvalidData.into()))?;
+    Ok(Redacted::new(key))
+}
+
 fn hashed_file(path: &Path, wrong: &'static str) -> Result<[u8; 32], AppError> {
     let content = std::fs::read(path).map_err(|e| AppError::Files(wrong, e))?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.trim_ascii());
@@ -138,7 +151,7 @@ pub(super) fn decision_log(config: &Config, hash_key: Option<[u8; 32]>) -> decis
     }
 }
 
-pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
+pub(super) fn judge(config: &Config, tenants: Arc<Tenants>, senders: Senders) -> judge::Settings {
     judge::Settings {
         tenants,
         bare_numbers: match config.proxy.bare_numbers {
@@ -146,6 +159,17 @@ pub(super) fn judge(config: &Config, tenants: Arc<Tenants>) -> judge::Settings {
             config::BareNumbers::International => BareNumbers::International,
         },
         relay: config.webhook.is_some(),
+        senders,
+    }
+}
+
+/// How senders are watched.
+pub(super) fn senders(config: &Config) -> senders::Settings {
+    senders::Settings {
+        messages_per_day: config.senders.messages_per_day,
+        settle: config.senders.settle,
+        poll_every: config.senders.poll_every,
+        tokens: config.tokens.clone(),
     }
 }
 

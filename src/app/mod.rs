@@ -28,6 +28,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::{self, BindError, Drained, TlsError};
 use crate::policy::{self, Mode, Policy};
+use crate::senders::{self, Poller};
 use crate::store::{ConsentStore, Fence, OpenError, StoreError};
 use crate::templates::{self, Catalogue, Provider};
 use crate::upstream::Reader;
@@ -36,6 +37,9 @@ use crate::webhook;
 
 /// How long the decision log may take to write what is queued, once everything has drained.
 const LOG_FLUSH: Duration = Duration::from_secs(10);
+
+/// How long what is known of senders may take to be written at the end.
+const KEEPING: Duration = Duration::from_secs(2);
 
 /// Why the gate could not start or run.
 #[derive(Debug)]
@@ -150,8 +154,21 @@ pub async fn run(
     tokio::spawn(follower.run());
     let audit = Audit::new(store.clone(), assemble::audit(&config)?, clock.clone());
     tokio::spawn(audit.clone().run());
+    let upstream = assemble::upstream(&config)?;
+    let ground = senders::Ground {
+        store: store.clone(),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+        tenants: Arc::clone(&tenants),
+    };
+    let (senders, recorders, keeper) = senders::open(assemble::senders(&config), ground, workers);
+    senders.brake(config.policy.sender_health);
+    let (keeping_ends, keeping_end) = tokio::sync::oneshot::channel();
+    let keeping = tokio::spawn(keeper.run(keeping_end));
+    let polling =
+        Poller::new(&senders, Reader::new(upstream.clone())).map(|poller| tokio::spawn(poller.run()));
     let judge = Judge::new(
-        assemble::judge(&config, Arc::clone(&tenants)),
+        assemble::judge(&config, Arc::clone(&tenants), senders.clone()),
         Policy::new(config.policy.clone()),
         store.clone(),
         catalogue.clone(),
@@ -160,14 +177,13 @@ pub async fn run(
 
     log.note_policy(&judge.policy(), clock.now());
     let tokens = assemble::tokens(&config, &tenants, || ensure_admin_token(&config.data_dir))?;
-    let upstream = assemble::upstream(&config)?;
     let provider = Provider::new(
         Reader::new(upstream.clone()),
         clock.clone(),
         config.templates.retry,
         assemble::template_tokens(&config),
     );
-    let keeping = tokio::spawn(templates::keep(catalogue.clone(), provider, metrics.clone()));
+    let cataloguing = tokio::spawn(templates::keep(catalogue.clone(), provider, metrics.clone()));
     let sockets = net::bind_shared(config.proxy.listen, workers).map_err(AppError::Bind)?;
     let admin_socket = net::bind(config.admin.listen).map_err(AppError::Bind)?;
     let admin_tls = assemble::admin_tls(&config)?;
@@ -193,7 +209,8 @@ pub async fn run(
     let readiness = Readiness::default();
     let mut threads = Vec::new();
     let (fence, sentries) = Fence::around(sockets.len());
-    for (index, (socket, sentry)) in sockets.into_iter().zip(sentries).enumerate() {
+    for (index, ((socket, sentry), recorder)) in sockets.into_iter().zip(sentries).zip(recorders).enumerate()
+    {
         let seat = worker::Seat {
             socket,
             settings: assemble::proxy(&config),
@@ -203,6 +220,7 @@ pub async fn run(
             upstream: upstream.clone(),
             log: log.worker().map_err(AppError::System)?,
             metrics: metrics.worker(index),
+            recorder,
             drain: drain.clone(),
             sentry,
         };
@@ -213,6 +231,7 @@ pub async fn run(
         let ground = webhook::Ground {
             store: store.clone(),
             judge: judge.clone(),
+            senders: senders.clone(),
             catalogue: catalogue.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -234,6 +253,7 @@ pub async fn run(
         store: store.clone(),
         catalogue,
         judge,
+        senders,
         metrics: metrics.clone(),
         log: log.clone(),
         audit,
@@ -278,7 +298,13 @@ pub async fn run(
         thread.end();
     }
     reloading.abort();
-    keeping.abort();
+    cataloguing.abort();
+    if let Some(polling) = polling {
+        polling.abort();
+    }
+    // Nothing is sent any more: what the workers told is written before the store is let go of.
+    drop(keeping_ends);
+    let _ = tokio::time::timeout(KEEPING, keeping).await;
     drop(admin_end);
     let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
     let flushed = log.close(LOG_FLUSH);

@@ -174,6 +174,8 @@ impl Reloader {
         self.control.audit.name_tenants(names.clone());
         self.control.metrics.set_tenants(names);
         self.desk.reopen(Control { tenants: Arc::clone(&tenants), ..self.control.clone() }, tokens);
+        self.control.senders.serve(&tenants);
+        self.control.senders.brake(config.policy.sender_health);
         self.control.judge.serve(tenants);
         self.control.catalogue.read_with(assemble::template_tokens(&config));
         self.enforce(&config);

@@ -78,7 +78,8 @@ impl Watch {
             self.fresh = Some(content);
             return None;
         }
-        let replaced = self.place().is_some() && self.place() != self.file;
+        // A file that was away is written anew, and may not be whole either.
+        let replaced = self.place().is_some() && self.file.is_some() && self.place() != self.file;
         (self.known, self.fresh, self.file) = (content, None, self.place());
         Some(if replaced { Change::Replaced } else { Change::InPlace })
     }
@@ -169,6 +170,8 @@ mod tests {
         fs::rename(&next, &data).unwrap();
         assert_eq!(noticed(), replaced);
         fs::remove_file(&path).unwrap();
+        assert_eq!(noticed(), Some(Change::InPlace));
+        fs::write(&path, "anew").unwrap();
         assert_eq!(noticed(), Some(Change::InPlace));
     }
 }

@@ -16,6 +16,7 @@ use crate::judge::Judge;
 use crate::metrics::WorkerMetrics;
 use crate::net::{Accepted, ConnectionSettings, Drain, Ending, Listener, serve_connection};
 use crate::proxy::{self, Budget, Worker};
+use crate::senders::Recorder;
 use crate::store::Sentry;
 use crate::upstream::{self, Upstream};
 
@@ -29,6 +30,7 @@ pub(super) struct Seat {
     pub(super) upstream: upstream::Settings,
     pub(super) log: WorkerLog,
     pub(super) metrics: WorkerMetrics,
+    pub(super) recorder: Recorder,
     pub(super) drain: Drain,
     /// Stands among the worker's tasks, so that a withdrawal can wait for what was permitted before it.
     pub(super) sentry: Sentry,
@@ -68,8 +70,19 @@ pub(super) fn spawn(index: usize, seat: Seat) -> io::Result<Running> {
 
 /// Takes connections until the drain begins.
 async fn accept(seat: Seat) -> io::Result<()> {
-    let Seat { socket, settings, connection, max_connections, judge, upstream, log, metrics, drain, sentry } =
-        seat;
+    let Seat {
+        socket,
+        settings,
+        connection,
+        max_connections,
+        judge,
+        upstream,
+        log,
+        metrics,
+        recorder,
+        drain,
+        sentry,
+    } = seat;
     tokio::task::spawn_local(sentry.stand());
     let listener = Listener::register(socket, max_connections)?;
     let worker = Rc::new(Worker {
@@ -79,6 +92,7 @@ async fn accept(seat: Seat) -> io::Result<()> {
         upstream: Upstream::new(upstream),
         log,
         metrics,
+        recorder,
         drain: drain.clone(),
     });
     let connections = drain.clone();

@@ -7,6 +7,7 @@
 
 mod canonical;
 mod checkpoint;
+mod graves;
 mod key;
 pub mod receipt;
 mod sums;
@@ -42,7 +43,7 @@ pub struct Settings {
     pub seed: Option<[u8; 32]>,
     /// How often; `None` is only when asked.
     pub every: Option<Duration>,
-    /// How far in the past a checkpoint speaks: longer than any write takes and than any two nodes' clocks differ.
+    /// How far in the past a checkpoint of a store that several nodes write speaks: longer than any write takes and than any two nodes' clocks differ.
     pub grace: Duration,
     /// The tenants' names, in the order in which the store knows them; [`Audit::name_tenants`] adds to it.
     pub tenants: Vec<String>,
@@ -132,20 +133,40 @@ impl Audit {
 
     /// The newest checkpoint of a tenant that this key signed.
     pub(crate) async fn newest(&self, tenant: usize) -> Result<Option<Checkpoint>, StoreError> {
-        let signer = self.signer().await?;
+        let (signer, store) = (self.signer().await?, &self.inner.store);
         let stored = self.stored(tenant).await?;
         let read = stored.iter().rev().filter_map(|(_, bytes)| Checkpoint::decode(bytes));
-        Ok(read.into_iter().find(|checkpoint| checkpoint.is_signed_by(signer)))
+        let newest = read.into_iter().find(|checkpoint| checkpoint.is_signed_by(signer));
+        if let Some(newest) = &newest {
+            store.stamp_after(newest.moment());
+        }
+        Ok(newest)
     }
 
-    /// States what stood a moment ago, signs it and keeps it; gives the one before if nothing has changed since.
+    /// The moment that a checkpoint made now speaks about: whatever was stamped until then can be read, and nothing is stamped so any more.
+    async fn moment(&self, tenant: usize) -> Result<u32, StoreError> {
+        let Inner { store, settings, clock, .. } = &*self.inner;
+        let newest = self.newest(tenant).await?.map_or(0, |newest| newest.moment());
+        let now = clock.now().as_secs_u32();
+        let past = now.saturating_sub(u32::try_from(settings.grace.as_secs()).unwrap_or(u32::MAX));
+        store.stamp_after(past);
+        if !store.settled().await? {
+            return Ok(past);
+        }
+        // Behind the newest one, though the clock be set back or both fall into one second.
+        let next = now.max(newest.saturating_add(1));
+        store.stamp_after(next);
+        // Again, for what was stamped in between.
+        store.settled().await?;
+        Ok(next)
+    }
+
+    /// States what stands, or stood a moment ago where several nodes write, signs it and keeps it; gives the one before if nothing has changed since.
     ///
     /// Reads every recipient of the tenant, in memory that grows by some 16 bytes for each.
     pub async fn checkpoint(&self, tenant: usize) -> Result<Made, StoreError> {
-        let Inner { settings, clock, .. } = &*self.inner;
         let signer = self.signer().await?;
-        let grace = u32::try_from(settings.grace.as_secs()).unwrap_or(u32::MAX);
-        let at = clock.now().as_secs_u32().saturating_sub(grace);
+        let at = self.moment(tenant).await?;
         let mut tally = Tally::new(signer.multiset(), vec![at]);
         let mut walk = self.walk(tenant).await?;
         while let Some(rows) = walk.next(&mut tally).await? {
@@ -191,6 +212,10 @@ impl Audit {
 
     /// Makes checkpoints as often as was asked for, for as long as the store is open; of several nodes mostly one does the work.
     pub async fn run(self) {
+        // Also learns, before much is written, up to where the checkpoints speak; a store that is away is asked again with the next one.
+        for tenant in 0..self.inner.tenants.load().len() {
+            let _ = self.newest(tenant).await;
+        }
         let Some(every) = self.inner.settings.every else { return };
         loop {
             tokio::time::sleep(every.min(AGAIN)).await;

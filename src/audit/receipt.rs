@@ -11,8 +11,8 @@ use super::Audit;
 use super::canonical::{canonical, canonical_without};
 use super::checkpoint::Checkpoint;
 use super::key::{PublicKey, Signer, is_signed, key_id};
-use crate::consent::chain::{Content, GENESIS, Hash, Link, Matter, Subject, commit, head};
-use crate::consent::dossier::Dossier;
+use crate::consent::chain::{Content, GENESIS, Hash, Link, Matter, commit, head};
+use crate::consent::dossier::{Dossier, Role};
 use crate::consent::record::{Judged, Record};
 use crate::consent::{Category, GateRecord, Lookup, Recipient, Validity};
 use crate::store::StoreError;
@@ -78,7 +78,7 @@ fn standing(dossier: &Dossier, judged: &Judged<'_>) -> Map<String, Value> {
     let record = dossier.record();
     let mut members = Map::new();
     members.insert("categories".to_owned(), categories(&record, judged));
-    members.insert("events".to_owned(), events(dossier, &record));
+    members.insert("events".to_owned(), events(dossier));
     let last = dossier.chain().numbered().last();
     let chain = last.map(|(seq, entry)| json!({ "entries": seq, "head": hex::encode(entry.head) }));
     members.insert("chain".to_owned(), chain.unwrap_or(Value::Null));
@@ -95,21 +95,17 @@ fn categories(record: &Record, judged: &Judged<'_>) -> Value {
     Value::Object(Category::ALL.into_iter().map(of).collect())
 }
 
-/// The events that the categories rest on, as they were committed to.
-fn events(dossier: &Dossier, record: &Record) -> Value {
-    let rests_on = |subject: &Subject| match subject {
-        Subject::Event { id, .. } => {
-            record.categories.iter().any(|category| category.event.as_ref() == Some(id))
-        }
-        Subject::Link { .. } => false,
-    };
+/// The events without which nobody could tell why the categories stand as they do, each with its part in that, as they were committed to.
+fn events(dossier: &Dossier) -> Value {
+    let basis = dossier.basis();
     let mut before = GENESIS;
     let mut events = Vec::new();
     for (seq, entry) in dossier.chain().numbered() {
         if let Content::Known { subject, text, salt } = &entry.content
-            && rests_on(subject)
+            && let Some(parts) = basis.get(subject)
         {
             events.push(json!({
+                "standing": parts_of(parts),
                 "event": serde_json::from_str::<Value>(text).unwrap_or_default(),
                 "text": text,
                 "entry": {
@@ -122,6 +118,13 @@ fn events(dossier: &Dossier, record: &Record) -> Value {
         before = entry.head;
     }
     Value::Array(events)
+}
+
+/// By category, what an event has to do with it.
+fn parts_of(parts: &[(Category, Role)]) -> Value {
+    Value::Object(
+        parts.iter().map(|(category, role)| (category.name().to_owned(), role.name().into())).collect(),
+    )
 }
 
 /// The newest checkpoint and which entry of this chain it covers.
@@ -280,6 +283,66 @@ mod tests {
         // Printing and reading it again, keys in another order, changes nothing.
         let again: Value = serde_json::from_str(&serde_json::to_string_pretty(&receipt).unwrap()).unwrap();
         assert!(check(&again, None).is_ok());
+    }
+
+    fn told(id: &str, kind: &str, at: u64, more: Value) -> Event {
+        let mut written = json!({
+            "id": id, "recipient": "+15550000001", "kind": kind, "categories": ["marketing"], "actor": "person", "source": "website",
+            "occurred_at": Timestamp::from_secs(at), "received_at": Timestamp::from_secs(at + 1),
+        });
+        if matches!(kind, "grant" | "resume") {
+            written["evidence"] = json!({ "channel": "website", "wording": "I agree" });
+        }
+        let Value::Object(more) = more else { panic!("no object") };
+        written.as_object_mut().unwrap().extend(more);
+        let written: EventAsWritten = serde_json::from_value(written).unwrap();
+        Event::check(written, NOW).unwrap()
+    }
+
+    /// The events of a receipt, each with what it has to do with marketing.
+    fn parts(events: Vec<Event>) -> Vec<(String, String)> {
+        let mut dossier = Dossier::default();
+        for event in events {
+            dossier.learn(event);
+        }
+        dossier.seal(NOW, || Ok::<_, ()>([9; 16])).unwrap();
+        let events = super::events(&dossier);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let part = |event: &Value| (text(&event["event"]["id"]), text(&event["standing"]["marketing"]));
+        events.as_array().unwrap().iter().map(part).collect()
+    }
+
+    #[test]
+    fn a_receipt_holds_what_was_lifted_and_what_was_confirmed_with_the_part_of_each() {
+        let (grant, revoke) = (told("grant", "grant", 10, json!({})), told("stop", "revoke", 20, json!({})));
+        let resume = told("resume", "resume", 30, json!({}));
+        let pending = told("asked", "grant", 40, json!({"pending": true}));
+        let confirmation = told("said", "grant", 50, json!({"confirms": "asked"}));
+        let first = |n| {
+            vec![grant.clone(), revoke.clone(), resume.clone(), pending.clone(), confirmation.clone()][..n]
+                .to_vec()
+        };
+        for (events, expected) in [
+            (first(1), vec![("grant", "in_force")]),
+            (first(2), vec![("stop", "in_force")]),
+            (first(3), vec![("grant", "in_force"), ("stop", "lifted"), ("resume", "lifts")]),
+            (
+                first(4),
+                vec![("grant", "in_force"), ("stop", "lifted"), ("resume", "lifts"), ("asked", "waiting")],
+            ),
+            // What was lifted before the person agreed anew changes nothing any more.
+            (first(5), vec![("asked", "confirmed"), ("said", "in_force")]),
+            (vec![pending.clone()], vec![("asked", "waiting")]),
+            (vec![revoke.clone(), resume.clone()], vec![("stop", "lifted"), ("resume", "lifts")]),
+            (
+                vec![told("other", "revoke", 20, json!({"source": "phone"})), resume],
+                vec![("other", "in_force")],
+            ),
+        ] {
+            let told: Vec<_> = parts(events);
+            let told: Vec<_> = told.iter().map(|(id, part)| (id.as_str(), part.as_str())).collect();
+            assert_eq!(told, expected);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::checkpoint::Checkpoint;
+use super::graves::REVIVED;
 use super::sums::{Tally, Total};
 use super::walk::Read;
 use super::{Audit, Signer};
@@ -22,7 +23,7 @@ const STEP: u64 = 10_000;
 /// One sign of tampering. Names people by keyed hashes only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `unreadable`, `chain`, `unchained`, `gate_record`, `checkpoint` or `sums`.
+    /// `unreadable`, `chain`, `unchained`, `gate_record`, `tombstone`, `tombstones`, `checkpoint` or `sums`.
     pub kind: &'static str,
     /// The tenant's name.
     pub tenant: String,
@@ -109,10 +110,20 @@ impl Audit {
         let checkpoints = verification.checkpoints(self.stored(tenant).await?).await;
         let moments = checkpoints.iter().map(Checkpoint::moment).collect();
         let mut tally = Tally::new(signer.multiset(), moments);
+        let graves = self.graves(tenant).await?;
+        if let Some(text) = graves.miscounted() {
+            let finding = verification.finding("tombstones", text);
+            verification.found(finding).await;
+        }
         let mut walk = self.walk(tenant).await?;
         while let Some(rows) = walk.next(&mut tally).await? {
             for read in rows {
                 verification.row(&read).await;
+                if graves.revived(self, tenant, &read).await? {
+                    let finding = verification.finding("tombstone", REVIVED);
+                    let recipient = Some(read.hash.danger_string());
+                    verification.found(Finding { recipient, ..finding }).await;
+                }
             }
         }
         verification.gates_without_dossier(self, tenant).await?;

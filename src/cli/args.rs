@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 use super::audit::AuditCommand;
-use super::consent::{ExportArgs, GrantArgs, ImportArgs, RevokeArgs, ShowArgs};
+use super::consent::{ExportArgs, GrantArgs, ImportArgs, ResumeArgs, RevokeArgs, ShowArgs};
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
+use super::senders::SendersArgs;
 use super::webhooks::WebhooksCommand;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
@@ -22,7 +23,7 @@ use super::webhooks::WebhooksCommand;
         optgate demo                                    see it work: a send refused, a grant, the same send delivered\n  \
         optgate serve --config optgate.toml             run the gate\n  \
         optgate consent show +15550000001               what a person agreed to\n\n\
-        Exit codes: 0 done, 1 failed or partly rejected, 2 wrong usage, 78 the configuration has problems."
+        Exit codes: 0 done, 1 failed or partly rejected, 2 wrong usage, 3 a receipt whose key nobody vouches for, 78 the configuration has problems."
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -74,6 +75,8 @@ pub(super) enum Command {
     /// Prove what the record says, and that nobody changed it.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Show the numbers that send: whether their webhooks come, and how WhatsApp rates them.
+    Senders(SendersArgs),
     /// Ask how a send would be judged, without sending it.
     Check(CheckArgs),
     /// Show a decision and what it rested on: the consent event, the template's category, the policy.
@@ -116,12 +119,15 @@ pub(super) struct ServeArgs {
     optgate consent history +15550000001\n  \
     optgate consent erase +15550000001\n  \
     optgate consent import opt-ins.csv\n  \
-    optgate consent export -o consent.ndjson")]
+    optgate consent export -o consent.ndjson\n  \
+    optgate consent key > recipients.key")]
 pub(super) enum ConsentCommand {
     /// Record that a person agreed.
     Grant(Box<GrantArgs>),
     /// Record that a person withdrew.
     Revoke(RevokeArgs),
+    /// Record that a person took their own withdrawal back.
+    Resume(Box<ResumeArgs>),
     /// Show how a person stands.
     Show(ShowArgs),
     /// Show everything that was learnt about a person, with evidence.
@@ -132,6 +138,14 @@ pub(super) enum ConsentCommand {
     Import(ImportArgs),
     /// Write every event to a file that imports back.
     Export(ExportArgs),
+    /// Print the key of the store's hashes, for another store that is to understand them.
+    #[command(
+        after_help = "Examples:\n  optgate consent key > recipients.key\n  optgate --json consent key\n\n\
+        An export holds erased people, and with hash_recipients everybody, as keyed hashes. A store that was made with this key in \
+        [privacy] recipients_key_file, and with the same tenants in the same order, takes them in; any other rejects them. Whoever has \
+        the key can try numbers against hashes: keep it as you keep the store."
+    )]
+    Key,
 }
 
 #[derive(Debug, Subcommand)]

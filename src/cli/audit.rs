@@ -40,7 +40,7 @@ pub(super) enum AuditCommand {
     /// Sign what every history is now, without waiting for the next checkpoint.
     #[command(
         after_help = "Examples:\n  optgate audit checkpoint\n  optgate --json audit checkpoint --tenant acme\n\n\
-        A checkpoint speaks about the moment [audit] grace_seconds ago, so that writes under way do not matter."
+        With Redis a checkpoint speaks about the moment [audit] grace_seconds ago, so that writes under way at other gates do not matter."
     )]
     Checkpoint(TenantArgs),
     /// Print a signed receipt of how a person stands and what that rests on.

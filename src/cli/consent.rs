@@ -1,4 +1,4 @@
-//! `optgate consent grant|revoke|show`: one event recorded, one record shown.
+//! `optgate consent grant|revoke|resume|show`: one event recorded, one record shown.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -121,6 +121,23 @@ pub(super) struct RevokeArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
+    optgate consent resume +15550000001 --source phone --channel phone --user-action said_yes --reference 'call 4711'\n  \
+    optgate consent resume +15550000001 --category marketing --source website --channel website --user-action pressed_button \\\n    \
+      --wording 'Write to me again on WhatsApp'\n\n\
+    It lifts the person's own withdrawals of the same --source and grants nothing new: an earlier grant stands again. It needs \
+    evidence of how the person asked for it.")]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    event: EventArgs,
+    /// Of what the person took their withdrawal back; of everything if left out.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = category)]
+    category: Vec<Category>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
     optgate consent show +15550000001\n  \
     optgate --json consent show US.13491208655302741918 --tenant acme")]
 pub(super) struct ShowArgs {
@@ -173,8 +190,8 @@ pub(super) struct ImportArgs {
     optgate consent export -o consent.ndjson\n  \
     optgate consent export --tenant acme --format csv > acme.csv\n\n\
     Every event with its evidence, as import takes them. The last line of NDJSON says that the export is whole; one that is cut off \
-    fails, and leaves no file. A link that the provider had shown comes back as one that you told of: withdrawals cross it, grants \
-    do not until the provider shows it again.")]
+    fails, and leaves no file. A link that the provider showed comes back as such, if the token that imports has the scope admin. \
+    Hashes (of erased people, and of everybody with hash_recipients) are understood by stores with the same key only: optgate consent key --help.")]
 pub(super) struct ExportArgs {
     /// The business; all that the token may read if left out.
     #[arg(long, value_name = "NAME")]
@@ -225,6 +242,11 @@ pub(super) fn grant(args: GrantArgs, global: &Global) -> Result<ExitCode, Failur
 
 pub(super) fn revoke(args: RevokeArgs, global: &Global) -> Result<ExitCode, Failure> {
     record(&args.event.event(Kind::Revoke, args.category), global)
+}
+
+pub(super) fn resume(args: ResumeArgs, global: &Global) -> Result<ExitCode, Failure> {
+    let evidence = Some(args.evidence.evidence()).filter(|evidence| !evidence.is_empty());
+    record(&EventAsWritten { evidence, ..args.event.event(Kind::Resume, args.category) }, global)
 }
 
 impl EventArgs {

@@ -17,7 +17,8 @@ use crate::consent::tenant::ONLY_TENANT;
     optgate consent erase +15550000001\n  \
     optgate --json consent erase US.13491208655302741918 --tenant acme --yes\n\n\
     Takes out everything about the person, under every linked identity: events, evidence, links, windows. What is left is a keyed hash that \
-    refuses every send until the person agrees again; it names nobody. Erasing again changes nothing.")]
+    refuses every send until the person agrees again; it names nobody, and somebody of whom nothing is known gets one too. Erasing again \
+    changes nothing.")]
 pub(super) struct EraseArgs {
     /// +E.164 or a business-scoped user id.
     #[arg(value_name = "RECIPIENT")]
@@ -56,10 +57,16 @@ fn confirmed() -> Result<bool, Failure> {
 }
 
 fn readable(answer: &Value) -> String {
-    let mut text = if answer.get("identities").and_then(Value::as_u64) == Some(0) {
-        format!("erased before, at {}\n", shown(answer, "erased_at"))
-    } else {
-        format!("erased: {} events of {} identities\n", shown(answer, "events"), shown(answer, "identities"))
+    let mut text = match answer.get("was").and_then(Value::as_str) {
+        Some("erased") => format!("erased before, at {}\n", shown(answer, "erased_at")),
+        Some("unknown") => "nothing was known about them; they are refused from now on\n".to_owned(),
+        Some(_) | None => {
+            format!(
+                "erased: {} events of {} identities\n",
+                shown(answer, "events"),
+                shown(answer, "identities")
+            )
+        }
     };
     match answer.get("residue").and_then(Value::as_str) {
         Some("unused_pages") => text += "the store's file is being written anew without them\n",
@@ -77,14 +84,15 @@ mod tests {
 
     #[test]
     fn an_answer_says_what_went_and_what_is_left() {
-        let answer = |identities: u64, residue: &str| {
+        let answer = |was: &str, residue: &str| {
             readable(
-                &serde_json::json!({"erased_at": "2026-01-31T09:30:00Z", "identities": identities, "events": 3, "residue": residue}),
+                &serde_json::json!({"erased_at": "2026-01-31T09:30:00Z", "was": was, "identities": 2, "events": 3, "residue": residue}),
             )
         };
-        assert_eq!(answer(2, "none"), "erased: 3 events of 2 identities\n");
-        assert_eq!(answer(0, "none"), "erased before, at 2026-01-31T09:30:00Z\n");
-        assert!(answer(1, "unused_pages").contains("being written anew"));
-        assert!(answer(1, "server_files").contains("BGREWRITEAOF"));
+        assert_eq!(answer("known", "none"), "erased: 3 events of 2 identities\n");
+        assert_eq!(answer("erased", "none"), "erased before, at 2026-01-31T09:30:00Z\n");
+        assert!(answer("unknown", "none").starts_with("nothing was known"));
+        assert!(answer("known", "unused_pages").contains("being written anew"));
+        assert!(answer("known", "server_files").contains("BGREWRITEAOF"));
     }
 }

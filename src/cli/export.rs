@@ -14,7 +14,7 @@ use super::client::{Client, segment};
 use super::consent::{ExportArgs, Format};
 use super::failure::Failure;
 use super::import::{COLUMNS, Cell};
-use super::output::{create_private, print_json};
+use super::output::{create_private, print, print_json, shown};
 
 /// Longer than any event can be.
 const MAX_LINE: u64 = 1 << 20;
@@ -49,6 +49,13 @@ pub(super) fn run(args: &ExportArgs, global: &Global) -> Result<ExitCode, Failur
             return Err(failure);
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `optgate consent key`
+pub(super) fn key(global: &Global) -> Result<ExitCode, Failure> {
+    let key = Client::new(global)?.get("/v1/export/key")?;
+    if global.json { print_json(&key) } else { print(&(shown(&key, "recipients_key") + "\n")) }?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,6 +21,7 @@ mod history;
 mod import;
 mod output;
 pub mod sandbox;
+mod senders;
 mod serve;
 mod templates;
 mod token;
@@ -58,15 +59,18 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Sandbox(args) => Ok(sandbox::run(args.listen)),
         Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
+        Command::Consent(ConsentCommand::Resume(args)) => consent::resume(*args, global),
         Command::Consent(ConsentCommand::Show(args)) => consent::show(&args, global),
         Command::Consent(ConsentCommand::History(args)) => history::run(&args, global),
         Command::Consent(ConsentCommand::Erase(args)) => erase::run(&args, global),
         Command::Consent(ConsentCommand::Export(args)) => export::run(&args, global),
+        Command::Consent(ConsentCommand::Key) => export::key(global),
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
         Command::Templates(TemplatesCommand::List) => templates::list(global),
         Command::Webhooks(command) => webhooks::run(&command, global),
         Command::Audit(command) => audit::run(&command, global),
+        Command::Senders(args) => senders::run(&args, global),
         Command::Check(args) => check::run(&args, global),
         Command::Explain(args) => explain::run(&args, global),
         Command::Token(TokenCommand::New(args)) => token::new(&args, global),

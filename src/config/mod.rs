@@ -24,7 +24,7 @@ pub use problem::{Place, Problem, Problems};
 pub use redis_url::{RedisAddress, Topology};
 pub use settings::{
     Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
-    OnFull, Privacy, Proxy, Relay, Scope, Store, StoreKind, Templates, Upstream, Webhook,
+    OnFull, Privacy, Proxy, Relay, Scope, Senders, Store, StoreKind, Templates, Upstream, Webhook,
 };
 
 use layer::{Entry, Node, Table};

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::consent::redact::Redacted;
-use crate::policy::settings::{Groups, ServiceWindow, Steering};
+use crate::policy::settings::{Groups, SenderHealth, ServiceWindow, Steering};
 use crate::policy::{self, FailureStance, Mode};
 
 use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
     Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat,
-    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Templates, Upstream, Webhook,
+    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Senders, Templates, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Compiled, Unique};
@@ -44,6 +44,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
     let policy = root.table("policy", policy);
     let webhook = root.optional_table("webhook", webhook);
     let templates = root.table("templates", templates);
+    let senders = root.table("senders", senders);
     let log = root.table("log", log);
     let callers =
         "remove [[callers]]: until then every caller's own Authorization travels on to the provider";
@@ -73,6 +74,7 @@ pub(super) fn config(root: &Section<'_>) -> Option<Config> {
         tenants: tenants.hearing(opt_out?.unwrap_or_default()),
         webhook_urls,
         templates: templates?,
+        senders: senders?,
         tokens,
         log: log?,
         origin: Origin::default(),
@@ -233,7 +235,12 @@ fn audit(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Audit> {
 fn privacy(section: &Section<'_>) -> Option<Privacy> {
     let key_file = section.optional("key_file", readable_file);
     let hash_recipients = section.value("hash_recipients", switch);
-    Some(Privacy { key_file: key_file?, hash_recipients: hash_recipients? })
+    let recipients_key_file = section.optional("recipients_key_file", readable_file);
+    Some(Privacy {
+        key_file: key_file?,
+        hash_recipients: hash_recipients?,
+        recipients_key_file: recipients_key_file?,
+    })
 }
 
 fn decision_log(section: &Section<'_>) -> Option<DecisionLog> {
@@ -265,6 +272,8 @@ fn policy(section: &Section<'_>) -> Option<policy::Settings> {
     let groups = section.value("groups", one_of([("refuse", Groups::Refuse), ("permit", Groups::Permit)]));
     let windows = [("auto", ServiceWindow::Auto), ("required", ServiceWindow::Required)];
     let service_window = section.value("service_window", one_of(windows));
+    let brakes = [SenderHealth::Refuse, SenderHealth::Warn, SenderHealth::Off].map(|b| (b.name(), b));
+    let sender_health = section.value("sender_health", one_of(brakes));
     let kill_switch = section.value("kill_switch", categories);
     Some(policy::Settings {
         mode: mode?,
@@ -272,6 +281,7 @@ fn policy(section: &Section<'_>) -> Option<policy::Settings> {
         steering: steering?,
         groups: groups?,
         service_window: service_window?,
+        sender_health: sender_health?,
         kill_switch: kill_switch?,
     })
 }
@@ -303,6 +313,17 @@ fn templates(section: &Section<'_>) -> Option<Templates> {
         section.reject("stale_after", Wrong::new(wrong, "write several times sync_every"));
     }
     Some(Templates { sync_every, stale_after, lookup_wait: lookup_wait?, retry: retry? })
+}
+
+fn senders(section: &Section<'_>) -> Option<Senders> {
+    let poll_every = section.value("poll_seconds", seconds(0..=DAY_S));
+    let messages_per_day = section.value("messages_per_day", count(0..=1_000_000_000));
+    let settle = section.value("settle_seconds", seconds(1..=3600));
+    Some(Senders {
+        poll_every: poll_every?,
+        messages_per_day: u64::try_from(messages_per_day?).unwrap_or(u64::MAX),
+        settle: settle?,
+    })
 }
 
 /// What may wait unless something else is written: days of a busy number's webhooks, and no danger to a server's memory.

@@ -48,6 +48,8 @@ pub struct Config {
     pub templates: Templates,
     /// The tokens with which the gate itself reads from the provider, by phone number id.
     pub tokens: BTreeMap<String, Token>,
+    /// The watch over the numbers that send.
+    pub senders: Senders,
     /// The program's own log.
     pub log: Log,
     /// Where all of it came from.
@@ -245,6 +247,8 @@ pub struct Privacy {
     pub key_file: Option<PathBuf>,
     /// Whether the store keeps recipients as keyed hashes only.
     pub hash_recipients: bool,
+    /// The key of the hashes that a store keeps; `None` makes one with the store.
+    pub recipients_key_file: Option<PathBuf>,
 }
 
 /// `[decision_log]`
@@ -300,6 +304,17 @@ pub struct Webhook {
     pub relay: Relay,
     /// How much may wait in the queue, dead letters included.
     pub queue_max_bytes: u64,
+}
+
+/// `[senders]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Senders {
+    /// How often the provider is asked how each number is doing; zero is never.
+    pub poll_every: Duration,
+    /// For how many messages a day it is remembered that they were sent; 0 remembers none.
+    pub messages_per_day: u64,
+    /// How long a status waits for all nodes to tell of their messages.
+    pub settle: Duration,
 }
 
 /// `[templates]`

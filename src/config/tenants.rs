@@ -10,7 +10,7 @@ use crate::consent::evidence::EvidenceField;
 use crate::consent::tenant::{DEFAULT_TENANT, OptInRules, Sender, Tenant, Tenants};
 use crate::consent::terms::{MAX_WORDINGS, Terms, Wording};
 use crate::consent::words::OptOut;
-use crate::consent::{E164, Timestamp};
+use crate::consent::{E164, Pulse, Timestamp};
 use crate::upstream::Token;
 
 use super::section::{Section, Wrong};
@@ -195,7 +195,7 @@ pub(super) fn compile(written: Vec<Written>, usual: Option<&Token>) -> Compiled 
             webhook_urls.extend(webhook_url.map(|url| (phone_number_id.clone(), url)));
             let token = token.or_else(|| of_all.clone()).or_else(|| usual.cloned());
             tokens.extend(token.map(|token| (phone_number_id.clone(), token)));
-            senders.push(Sender { phone_number_id, account, phone, tenant });
+            senders.push(Sender { phone_number_id, account, phone, tenant, pulse: Pulse::default() });
         }
     }
     Compiled { tenants: Tenants::new(all, senders), webhook_urls, tokens }

@@ -4,24 +4,30 @@
 //! wins, so a fan-out that was cut half-way leaves identities stricter, never milder. On top of the set lies the [`Chain`], the record of what arrived in
 //! which order; it decides nothing.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::category::{Category, CategorySet};
+use super::category::Category;
 use super::chain::{Chain, Content, Salt, Subject};
-use super::event::{Actor, Event, EventId, Kind};
+use super::event::{Event, EventId, Kind};
 use super::recipient::RecipientKey;
-use super::record::{CategoryRecord, Record, SERVICE_WINDOW, State};
+use super::record::{Record, SERVICE_WINDOW};
 use super::time::Timestamp;
 
+mod basis;
 mod confirmation;
 mod erasure;
+mod ruling;
 mod stored;
 
+pub use basis::{Basis, Role};
 pub use confirmation::Confirmable;
 
 /// How many other identities a person may have; a longer list is somebody's mistake.
 pub const MAX_LINKS: usize = 32;
+
+/// How many events of a person are taken in, withdrawals aside: every write of a person reads and writes them all, and a longer history is a program that
+/// tells the same again and again under new ids.
+pub const MAX_EVENTS: usize = 1_000;
 
 /// How we know that two identities are one person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +71,9 @@ impl Dossier {
     ///
     /// An id that another event has taken does not make this one a repeat: a withdrawal would be lost. It is kept under a name of its own.
     pub fn learn(&mut self, mut event: Event) -> Learned {
+        if self.knows_erasure(&event) {
+            return Learned::Repeat;
+        }
         let mut key = (event.recipient.key(), event.id.clone());
         if let Some(known) = self.events.get(&key) {
             if known.content_id() == event.content_id() {
@@ -85,6 +94,16 @@ impl Dossier {
         }
         self.events.insert(key, event);
         Learned::New
+    }
+
+    /// Whether an event is one too many. Withdrawals never are, nor is a repeat, nor a message from the person, of which only the latest is kept.
+    pub fn is_full_for(&self, event: &Event) -> bool {
+        let bounded = match event.kind {
+            Kind::Grant | Kind::Resume | Kind::Link => true,
+            Kind::Revoke | Kind::Inbound | Kind::Erase => false,
+        };
+        let known = || self.events.contains_key(&(event.recipient.key(), event.id.clone()));
+        bounded && self.events.len() >= MAX_EVENTS && !known()
     }
 
     /// Only the latest inbound event of an identity says anything; the others are dropped, else a talkative person's dossier grows for ever.
@@ -128,18 +147,31 @@ impl Dossier {
         self.events.is_empty() && self.links.is_empty()
     }
 
-    /// Gives a linked identity what it shares in; true if that changed anything.
-    fn share_into(&self, other: &mut Self, provenance: Provenance) -> bool {
-        let mut changed = false;
-        for event in self.events.values() {
-            let crosses = match event.kind {
-                Kind::Revoke | Kind::Erase => true,
-                Kind::Grant | Kind::Resume | Kind::Inbound => provenance == Provenance::Observed,
-                Kind::Link => false,
-            };
-            changed |= crosses && other.learn(event.clone()) == Learned::New;
+    /// What a linked identity shares in and does not have as it stands here.
+    fn news_for<'d>(&'d self, other: &'d Self, provenance: Provenance) -> impl Iterator<Item = &'d Event> {
+        let crosses = move |event: &Event| match event.kind {
+            Kind::Revoke | Kind::Erase => true,
+            Kind::Grant | Kind::Resume | Kind::Inbound => provenance == Provenance::Observed,
+            Kind::Link => false,
+        };
+        let news = self.events.iter().filter(move |(_, event)| crosses(event));
+        news.filter(|(key, event)| other.events.get(key) != Some(event)).map(|(_, event)| event)
+    }
+
+    /// What a linked identity becomes by what it shares in; `None` if that changes nothing.
+    fn shared_with(&self, (key, other): (&RecipientKey, &Self), provenance: Provenance) -> Option<Self> {
+        let linked = other.links.get(key).is_some_and(|known| *known >= provenance);
+        let mut news = self.news_for(other, provenance).peekable();
+        // Nearly always there is nothing, and a dossier is dear to copy.
+        if linked && news.peek().is_none() {
+            return None;
         }
-        changed
+        let mut joined = other.clone();
+        let mut changed = joined.link(key.clone(), provenance);
+        for event in news {
+            changed |= joined.learn(event.clone()) == Learned::New;
+        }
+        changed.then_some(joined)
     }
 
     /// The record that follows from the events.
@@ -154,119 +186,6 @@ impl Dossier {
             legacy: self.events.values().any(|e| e.legacy),
             erased: self.erased_at().is_some(),
         }
-    }
-
-    /// Granted if and only if the latest grant is later than the latest revoke, and a grant by the person's own hand with evidence is later than their latest revoke.
-    ///
-    /// The provider speaks for a person who withdraws, and for nobody who agrees: it says no more than that somebody used a switch.
-    /// A legacy grant undoes no revoke, whoever said it, and gives way to a grant with evidence, however late it is said to be. A pending grant says something
-    /// only where nothing else does.
-    fn category_record(&self, category: Category) -> CategoryRecord {
-        let standing_revoke =
-            |e: &Event| e.kind.is_withdrawal() && e.covers(category) && !self.lifted(e, category);
-        let revoke = self.latest(standing_revoke);
-        let persons_revoke = self.latest(|e| standing_revoke(e) && e.actor.speaks_for_person());
-        let persons_grant = self
-            .latest(|e| self.grants(e, category) && e.actor == Actor::Person && e.is_proven() && !e.legacy);
-        let later = |grant: Option<&Event>, revoke: Option<&Event>| {
-            revoke.is_none_or(|r| grant.is_some_and(|g| g.effective_at() > r.effective_at()))
-        };
-        let proven = self
-            .latest(|e| self.grants(e, category) && !e.legacy)
-            .filter(|grant| later(Some(grant), revoke) && later(persons_grant, persons_revoke));
-        let legacy = || self.latest(|e| self.grants(e, category) && e.legacy).filter(|_| revoke.is_none());
-        match (proven.or_else(legacy), revoke) {
-            (Some(grant), _) => CategoryRecord {
-                until: grant.expires_at,
-                legacy: grant.legacy,
-                wording: grant.evidence.as_ref().and_then(|evidence| evidence.wording_version.clone()),
-                ..Self::resting_on(State::Granted, grant)
-            },
-            (None, Some(revoke)) => Self::resting_on(State::Revoked, revoke),
-            (None, None) => {
-                let asked = self.latest(|e| e.is_grant_of(category));
-                asked.map_or_else(CategoryRecord::default, |e| Self::resting_on(State::Pending, e))
-            }
-        }
-    }
-
-    /// Whether an event grants a category: one that confirms another does so only together with that one, whichever came first.
-    fn grants(&self, event: &Event, category: Category) -> bool {
-        event.is_grant_of(category)
-            && !event.pending
-            && event
-                .confirms
-                .as_ref()
-                .is_none_or(|first| event.actor == Actor::Person && self.asked(first, event, category))
-    }
-
-    /// Whether the grant of that name is there, pending, of the same identity and no later than its confirmation.
-    fn asked(&self, first: &EventId, confirmation: &Event, category: Category) -> bool {
-        let owner = confirmation.recipient.key();
-        let besides = first.besides();
-        let renamed = self
-            .events
-            .range((owner.clone(), besides.clone())..)
-            .take_while(|((key, id), _)| *key == owner && id.0.starts_with(&besides.0));
-        let of_that_name = self.events.get(&(owner.clone(), first.clone()));
-        of_that_name.into_iter().chain(renamed.map(|(_, event)| event)).any(|asked| {
-            asked.pending
-                && asked.is_grant_of(category)
-                && asked.effective_at() <= confirmation.effective_at()
-        })
-    }
-
-    fn resting_on(state: State, event: &Event) -> CategoryRecord {
-        CategoryRecord {
-            state,
-            since: Some(event.effective_at()),
-            event: Some(event.id.clone()),
-            ..CategoryRecord::default()
-        }
-    }
-
-    fn latest(&self, wanted: impl Fn(&Event) -> bool) -> Option<&Event> {
-        self.events
-            .values()
-            .filter(|e| wanted(e))
-            .max_by(|a, b| a.effective_at().cmp(&b.effective_at()).then_with(|| Self::break_tie(a, b)))
-    }
-
-    /// Orders events of one moment by what they say: of two under one name, which one kept it depends on the order in which they came.
-    fn break_tie(a: &Event, b: &Event) -> Ordering {
-        a.content_id().cmp(&b.content_id()).then_with(|| a.id.cmp(&b.id))
-    }
-
-    /// Whether the person took their own revoke back with evidence: by the same way, at the same source and later.
-    fn lifted(&self, revoke: &Event, category: Category) -> bool {
-        revoke.kind != Kind::Erase
-            && revoke.actor.speaks_for_person()
-            && self.events.values().any(|e| {
-                e.can_lift()
-                    && e.actor == revoke.actor
-                    && e.covers(category)
-                    && e.source == revoke.source
-                    && e.effective_at() > revoke.effective_at()
-            })
-    }
-
-    /// Which of a grant's categories stand granted now that it was learnt; a person's later or own revoke keeps the others from it.
-    pub fn granted_of(&self, categories: CategorySet) -> CategorySet {
-        self.in_state(State::Granted, categories)
-    }
-
-    /// Which of some categories stand withdrawn.
-    pub fn revoked_of(&self, categories: CategorySet) -> CategorySet {
-        self.in_state(State::Revoked, categories)
-    }
-
-    /// Which of a grant's categories wait for the person's confirmation.
-    pub fn pending_of(&self, categories: CategorySet) -> CategorySet {
-        self.in_state(State::Pending, categories)
-    }
-
-    fn in_state(&self, state: State, categories: CategorySet) -> CategorySet {
-        categories.iter().filter(|c| self.category_record(*c).state == state).collect()
     }
 
     /// What arrived, in order; what was learnt since the last [`Dossier::seal`] is not in it yet.
@@ -321,11 +240,7 @@ pub fn settle(dossiers: &mut BTreeMap<RecipientKey, Dossier>) -> Vec<RecipientKe
         for (key, dossier) in dossiers.iter() {
             for (to, provenance) in dossier.links() {
                 let Some(other) = dossiers.get(to) else { continue };
-                let mut joined = other.clone();
-                let linked = joined.link(key.clone(), provenance);
-                if dossier.share_into(&mut joined, provenance) || linked {
-                    news.push((to.clone(), joined));
-                }
+                news.extend(dossier.shared_with((key, other), provenance).map(|joined| (to.clone(), joined)));
             }
         }
         if news.is_empty() {

@@ -170,6 +170,13 @@ pub struct EventAsWritten {
     /// Whether a grant comes from records that were kept before anybody asked for evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy: Option<bool>,
+    /// Whether the provider showed the links on the wire: grants cross them too. Written by an export; only a token with the scope `admin` may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<bool>,
+    /// Under which key the hashes in recipient and links were made. Written by an export, and what an import tells foreign hashes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "9f86d081884c7d65")]
+    pub hash_key: Option<String>,
 }
 
 /// A checked event, ready to be stored.
@@ -351,6 +358,8 @@ impl Event {
             pending: self.pending.then_some(true),
             confirms: self.confirms.as_ref().map(|id| id.0.clone()),
             legacy: self.legacy.then_some(true),
+            observed: None,
+            hash_key: None,
         }
     }
 

@@ -102,6 +102,19 @@ impl RecipientHasher {
     }
 }
 
+/// What the fingerprint of a hasher begins with; no recipient does.
+const FINGERPRINT: &[u8] = b"optgate hash key 1\0";
+
+impl RecipientHasher {
+    /// Tells a tenant's hashes from those under another key, or of a tenant with another number, without telling anything about the key.
+    pub fn fingerprint(&self, tenant: TenantId) -> String {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(FINGERPRINT);
+        context.update(&tenant.0.to_be_bytes());
+        hex::encode(context.sign().as_ref().get(..8).unwrap_or_default())
+    }
+}
+
 impl fmt::Debug for RecipientHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RecipientHasher([redacted])")
@@ -143,6 +156,14 @@ mod tests {
         }
         assert_eq!(hasher.hashed(TenantId(1), &RecipientKey::Tenant), RecipientKey::Tenant);
         assert_eq!(hasher.hashed(TenantId(1), &key("+15550000001")), RecipientKey::Hashed(ann));
+    }
+
+    #[test]
+    fn a_fingerprint_tells_keys_and_tenants_apart() {
+        let of = |secret: u8, tenant| RecipientHasher::new(&[secret; 32]).fingerprint(TenantId(tenant));
+        assert_eq!((of(7, 1), of(7, 1).len()), (of(7, 1), 16));
+        assert_ne!(of(7, 1), of(7, 2));
+        assert_ne!(of(7, 1), of(8, 1));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::evidence::EvidenceField;
 use super::phone::E164;
+use super::pulse::Pulse;
 use super::terms::Terms;
 use super::words::OptOut;
 
@@ -76,6 +77,8 @@ pub struct Sender {
     pub phone: Option<E164>,
     /// Its tenant's place in [`Tenants::all`].
     pub tenant: usize,
+    /// How its number is doing.
+    pub pulse: Pulse,
 }
 
 /// Every configured tenant and sender.
@@ -139,7 +142,9 @@ impl Tenants {
         }
         let moved = |(id, sender): (String, Sender)| {
             let tenant = places.get(sender.tenant).copied()?;
-            Some((id, Sender { tenant, ..sender }))
+            // What is known of a number outlives the configuration that named it.
+            let pulse = self.senders.get(&id).map_or(sender.pulse, |known| known.pulse.clone());
+            Some((id, Sender { tenant, pulse, ..sender }))
         };
         Self {
             senders: written.senders.into_iter().filter_map(moved).collect(),
@@ -208,6 +213,7 @@ impl Tenants {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::Quality;
 
     #[test]
     fn without_tenants_every_sender_is_the_default_tenants() {
@@ -219,7 +225,13 @@ mod tests {
     #[test]
     fn with_tenants_a_sender_of_nobody_is_unknown() {
         let acme = Tenant::named("acme");
-        let sender = Sender { phone_number_id: "1".into(), account: None, phone: None, tenant: 0 };
+        let sender = Sender {
+            phone_number_id: "1".into(),
+            account: None,
+            phone: None,
+            tenant: 0,
+            pulse: Pulse::default(),
+        };
         let tenants = Tenants::new(vec![acme], vec![sender]);
         assert!(matches!(tenants.sending("1"), Sending::Known(s) if s.tenant == 0));
         assert!(matches!(tenants.sending("2"), Sending::Unknown));
@@ -232,6 +244,7 @@ mod tests {
             account: None,
             phone: None,
             tenant,
+            pulse: Pulse::default(),
         };
         Tenants::new(all.collect(), tenants.iter().enumerate().map(sender).collect())
     }
@@ -246,6 +259,17 @@ mod tests {
         let third = second.succeeded_by(written(&[("acme", "3"), ("hooli", "4")]));
         assert_eq!((third.position("acme"), third.position("initech")), (Some(0), None));
         assert_eq!(["1", "2", "3", "4"].map(|id| third.tenant_of(id)), [None, None, Some(0), Some(3)]);
+    }
+
+    #[test]
+    fn a_sender_keeps_its_rating_over_a_reload() {
+        let first = written(&[("acme", "1")]);
+        for sender in first.senders() {
+            sender.pulse.rate(Quality::Red);
+        }
+        let second = first.succeeded_by(written(&[("globex", "1"), ("acme", "2")]));
+        let rating = |id: &str| second.senders().find(|s| s.phone_number_id == id).unwrap().pulse.quality();
+        assert_eq!((rating("1"), rating("2")), (Quality::Red, Quality::Unknown));
     }
 
     #[test]

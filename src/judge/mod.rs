@@ -12,10 +12,11 @@ use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::tenant::{Sender, Sending, Tenants};
-use crate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Timestamp, Validity};
+use crate::consent::{Category, Clock, GateRecord, Lookup, Quality, RecipientKey, Timestamp, Validity};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
 use crate::policy::{Addressee, Confirmation, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub bare_numbers: BareNumbers,
     /// Whether inbound messages arrive through a relay, so that an unopened window is a closed one.
     pub relay: bool,
+    /// How the numbers of senders are doing.
+    pub senders: Senders,
 }
 
 /// Judges sends. Cheap to clone.
@@ -44,6 +47,7 @@ pub struct Judge {
 struct Inner {
     bare_numbers: BareNumbers,
     relay: bool,
+    senders: Senders,
     tenants: ArcSwap<Tenants>,
     policy: ArcSwap<Policy>,
     store: ConsentStore,
@@ -58,6 +62,8 @@ pub struct Judgement {
     pub decision: Decision,
     /// Whose send it is, by place among the tenants.
     pub tenant: Option<usize>,
+    /// The number of the sender's pulse, if it has one.
+    pub sender: Option<u32>,
     /// What it was classified as.
     pub classified: Classified,
     /// Whether the catalogue knew the template; `None` without one.
@@ -82,6 +88,7 @@ pub struct Grounds {
     tenant: usize,
     people: People,
     classified: Classified,
+    quality: Quality,
     confirmation: Confirmation,
 }
 
@@ -112,9 +119,11 @@ impl Judge {
         catalogue: Catalogue,
         clock: Clock,
     ) -> Self {
-        let Settings { tenants, bare_numbers, relay } = settings;
+        let Settings { tenants, bare_numbers, relay, senders } = settings;
         let (policy, tenants) = (ArcSwap::from_pointee(policy), ArcSwap::new(tenants));
-        Self { inner: Arc::new(Inner { bare_numbers, relay, tenants, policy, store, catalogue, clock }) }
+        Self {
+            inner: Arc::new(Inner { bare_numbers, relay, senders, tenants, policy, store, catalogue, clock }),
+        }
     }
 
     /// The configured tenants and senders: a snapshot that a request is recognized and judged by from its beginning to its end.
@@ -161,28 +170,31 @@ impl Judge {
     }
 
     async fn judge_as(&self, tenants: &Tenants, send: &Send<'_>, confirming: Confirming) -> Judgement {
-        let sender = match tenants.sending(&send.sender) {
-            Sending::Known(sender) => Some(sender),
-            Sending::Default | Sending::Unknown => None,
+        let (sender, pulse) = match tenants.sending(&send.sender) {
+            Sending::Known(sender) => (Some(sender), Some((sender.pulse.number(), sender.pulse.quality()))),
+            Sending::Default => (None, self.inner.senders.stranger(&send.sender)),
+            Sending::Unknown => (None, None),
         };
+        let quality = pulse.map_or(Quality::Unknown, |(_, quality)| quality);
         let tenant = tenants.tenant_of(&send.sender);
         let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
         let (classified, listed) = self.classify(send, sender).await;
-        let mut decided = self.decide(tenant, &identified, &classified, confirming).await;
+        let mut decided = self.decide((tenant, quality), &identified, &classified, confirming).await;
         if decided.answers.count > 1 && decided.answers.source == Source::Store {
             // While one of several people was looked up, another may have said no; by now all of them are cached.
             let waited = decided.answers.took;
             let confirming = confirming.after(decided.confirmation);
-            decided = self.decide(tenant, &identified, &classified, confirming).await;
+            decided = self.decide((tenant, quality), &identified, &classified, confirming).await;
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
-        let grounds = grounds(&decided, tenant, &identified, classified);
+        let grounds = grounds(&decided, (tenant, quality), &identified, classified);
         let answers = decided.answers;
         Judgement {
             grounds,
             decision: decided.decision,
             tenant,
+            sender: pulse.map(|(number, _)| number),
             window: Some(decided.window).filter(|_| classified.needs.contains(Category::Service)),
             lookup: (answers.count > 0).then_some((answers.source, answers.took)),
             readings: readings(identified, &answers),
@@ -200,7 +212,8 @@ impl Judge {
     pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
         let people = Identified::Readings(grounds.people.clone());
         let confirming = Confirming::As(grounds.confirmation);
-        match self.decide(Some(grounds.tenant), &people, &grounds.classified, confirming).await.decision {
+        let sender = (Some(grounds.tenant), grounds.quality);
+        match self.decide(sender, &people, &grounds.classified, confirming).await.decision {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }
@@ -209,7 +222,7 @@ impl Judge {
     /// ⑤ look up, ⑥ decide.
     async fn decide(
         &self,
-        tenant: Option<usize>,
+        (tenant, quality): (Option<usize>, Quality),
         identified: &Identified,
         classified: &Classified,
         confirming: Confirming,
@@ -222,6 +235,7 @@ impl Judge {
         let facts = Facts {
             now: at,
             sender: if tenant.is_some() { SenderScope::Permitted } else { SenderScope::Unknown },
+            quality,
             addressee: addressee(identified, answers.lookups.get(..answers.count).unwrap_or_default()),
             needs: classified.needs,
             headline: classified.headline,
@@ -305,14 +319,14 @@ impl Judge {
 
 fn grounds(
     decided: &Decided,
-    tenant: Option<usize>,
+    (tenant, quality): (Option<usize>, Quality),
     identified: &Identified,
     classified: Classified,
 ) -> Option<Grounds> {
     match (&decided.decision, tenant, identified) {
         (Decision::Allow(_), Some(tenant), Identified::Readings(people)) => {
             let confirmation = decided.confirmation;
-            Some(Grounds { tenant, people: people.clone(), classified, confirmation })
+            Some(Grounds { tenant, people: people.clone(), classified, confirmation, quality })
         }
         (Decision::Allow(_) | Decision::Deny(_), _, _) => None,
     }

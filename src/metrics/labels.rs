@@ -89,6 +89,40 @@ label! {
 }
 
 label! {
+    /// What a sender's message came to.
+    StatusResult {
+        /// The provider has sent it on.
+        Sent = "sent",
+        /// It arrived.
+        Delivered = "delivered",
+        /// It was read.
+        Read = "read",
+        /// The person has stopped marketing messages.
+        Stopped = "failed_131050",
+        /// The person cannot be reached.
+        Undeliverable = "failed_131026",
+        /// The business has blocked the person.
+        Blocked = "failed_130403",
+        /// It failed for any other reason.
+        Failed = "failed_other",
+    }
+}
+
+label! {
+    /// How asking the provider about a number went.
+    PollResult {
+        /// It answered.
+        Ok = "ok",
+        /// It refused the token or the question.
+        Refused = "refused",
+        /// It asked for fewer questions.
+        Limited = "rate_limited",
+        /// No answer came.
+        Unanswered = "unanswered",
+    }
+}
+
+label! {
     /// How the reading of an account's whole template list went.
     TemplateSync {
         /// It was read to its end.

@@ -10,6 +10,8 @@ mod histogram;
 mod labels;
 mod page;
 mod queue;
+mod sender_page;
+mod senders;
 mod shelves;
 
 use std::collections::BTreeMap;
@@ -23,11 +25,13 @@ use crate::consent::lookup::Source;
 use crate::consent::{Category, Timestamp};
 use cells::Cells;
 use histogram::Histogram;
+use senders::SenderNumbers;
 
 pub use labels::{
-    AuthFailure, DecisionLabels, Kind, Outcome, Reload, StatusClass, TemplateLookup, TemplateSync,
-    UpstreamFailure, WebhookOutcome,
+    AuthFailure, DecisionLabels, Kind, Outcome, PollResult, Reload, StatusClass, StatusResult,
+    TemplateLookup, TemplateSync, UpstreamFailure, WebhookOutcome,
 };
+pub use senders::{Moments, SenderState};
 
 pub use queue::Delivery;
 
@@ -58,6 +62,7 @@ struct Hub {
     webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
     webhook_items_unreadable: AtomicU64,
     queue: queue::QueueCells,
+    senders: SenderNumbers,
     propagation: Histogram,
     template_syncs: [AtomicU64; TemplateSync::ALL.len()],
     template_lookups: [AtomicU64; TemplateLookup::ALL.len()],
@@ -86,6 +91,7 @@ impl Metrics {
             webhooks: Default::default(),
             webhook_items_unreadable: AtomicU64::new(0),
             queue: queue::QueueCells::default(),
+            senders: SenderNumbers::default(),
             propagation: Histogram::default(),
             template_syncs: Default::default(),
             template_lookups: Default::default(),

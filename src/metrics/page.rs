@@ -44,6 +44,7 @@ impl Collector for Metrics {
         page.webhooks()?;
         page.webhook_queue()?;
         page.templates()?;
+        page.senders()?;
         page.health()?;
         page.process()
     }
@@ -283,7 +284,7 @@ pub(super) fn counter<const N: usize>(
     plain_counter(&mut family.encode_family(labels)?, count)
 }
 
-fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
+pub(super) fn plain_counter(metric: &mut MetricEncoder<'_>, count: u64) -> fmt::Result {
     metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::consent::{Basis, DenyReason};
+use crate::consent::{Basis, DenyReason, Quality};
 use crate::policy::Mode;
 
 fn labels(tenant: Option<usize>, outcome: Outcome) -> DecisionLabels {
@@ -10,6 +10,21 @@ fn labels(tenant: Option<usize>, outcome: Outcome) -> DecisionLabels {
 fn stable(page: &str) -> String {
     let differs = |line: &&str| !line.starts_with("process_") && !line.contains("_bucket{");
     page.lines().filter(differs).map(|line| line.to_owned() + "\n").collect()
+}
+
+/// A sender of which everything is known, and one of which nothing is.
+fn senders(metrics: &Metrics) {
+    let moments = Moments { webhook: 1_790_000_000, send: 1_790_000_001, marketing: 0 };
+    let state = SenderState { moments, quality: Quality::Yellow, can_send: Some(true) };
+    metrics.set_sender("106540352242922", state);
+    metrics.set_sender("7", SenderState::default());
+    metrics.sender_status("106540352242922", StatusResult::Stopped);
+    metrics.sender_polled("106540352242922", PollResult::Ok);
+    metrics.bypass_suspected("106540352242922");
+    metrics.sender_warned("106540352242922");
+    metrics.category_mismatch(Category::Utility, Category::Marketing);
+    metrics.account_event(crate::wire::webhook::AccountEvent::Restriction);
+    metrics.message_ids_lost(2);
 }
 
 #[test]
@@ -37,6 +52,7 @@ fn the_page_is_as_documented() {
     metrics.decision_log_dropped(3);
     metrics.legacy_grant(1);
     metrics.auth_failed(AuthFailure::Limited);
+    senders(&metrics);
     let age = ("102290129340398".to_owned(), "provider", Duration::from_secs(90));
     metrics.set_template_ages(vec![age]);
     metrics.template_sync(TemplateSync::Limited);

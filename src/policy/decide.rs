@@ -4,8 +4,8 @@
 
 use super::facts::{Addressee, Confirmation, Facts, SenderScope, WindowKnowledge};
 use super::permit::{Denial, Permit};
-use super::settings::{FailureStance, Groups, Mode, Policy, ServiceWindow, Steering};
-use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Standing};
+use super::settings::{FailureStance, Groups, Mode, Policy, SenderHealth, ServiceWindow, Steering};
+use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Quality, Standing};
 
 /// What was decided about one send.
 #[derive(Debug)]
@@ -58,7 +58,11 @@ fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Basis, Denial> {
             Addressee::Unreadable(why) => Err(Denial::because(DenyReason::RecipientUnreadable, why)),
             Addressee::Group => group(policy, facts.headline),
             Addressee::People { lookups: [], .. } => Err(Denial::of(DenyReason::RecipientUnreadable)),
-            Addressee::People { lookups, ambiguous } => people(policy, facts, lookups, ambiguous),
+            Addressee::People { lookups, ambiguous } => {
+                let basis = people(policy, facts, lookups, ambiguous)?;
+                // Last: what a person said is the better reason.
+                healthy(policy, facts).map(|()| basis)
+            }
         },
     }
 }
@@ -67,6 +71,22 @@ fn group(policy: &Policy, headline: Category) -> Result<Basis, Denial> {
     match policy.groups() {
         Groups::Permit if headline != Category::Marketing => Ok(Basis::Policy),
         Groups::Permit | Groups::Refuse => Err(Denial::of(DenyReason::GroupNotPermitted)),
+    }
+}
+
+/// Marketing from a number that is about to be blocked would get it blocked.
+fn healthy(policy: &Policy, facts: &Facts<'_>) -> Result<(), Denial> {
+    match (policy.sender_health(), facts.quality) {
+        (SenderHealth::Refuse, Quality::Red) if facts.needs.contains(Category::Marketing) => {
+            Err(Denial::because(
+                DenyReason::SenderHealth,
+                "WhatsApp rates the sender's number red, because recipients block or report it; marketing waits until it is better, see `optgate senders`",
+            ))
+        }
+        (
+            SenderHealth::Refuse | SenderHealth::Warn | SenderHealth::Off,
+            Quality::Unknown | Quality::Green | Quality::Yellow | Quality::Red,
+        ) => Ok(()),
     }
 }
 

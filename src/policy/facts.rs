@@ -1,6 +1,6 @@
 //! What a decision rests on.
 
-use crate::consent::{Category, CategorySet, Lookup, Timestamp, Validity};
+use crate::consent::{Category, CategorySet, Lookup, Quality, Timestamp, Validity};
 
 /// Whom a send would reach, with what the store says of each.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,8 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// Whether the sender is one of ours.
     pub sender: SenderScope,
+    /// How the provider rates the sender's number.
+    pub quality: Quality,
     /// Whom it would reach.
     pub addressee: Addressee<'a>,
     /// Every category that must be permitted.

@@ -76,6 +76,29 @@ pub enum ServiceWindow {
     Required,
 }
 
+/// What a number that recipients block means for marketing from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SenderHealth {
+    /// Rated red, it sends none: before the provider blocks the number altogether.
+    #[default]
+    Refuse,
+    /// A warning is logged and counted.
+    Warn,
+    /// Nothing; the rating is still shown.
+    Off,
+}
+
+impl SenderHealth {
+    /// The name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// The policy as written.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -89,6 +112,8 @@ pub struct Settings {
     pub groups: Groups,
     /// The customer service window.
     pub service_window: ServiceWindow,
+    /// Marketing from a number that is rated badly.
+    pub sender_health: SenderHealth,
     /// The categories of which nothing is sent now.
     pub kill_switch: CategorySet,
 }
@@ -132,6 +157,11 @@ impl Policy {
         self.settings.service_window
     }
 
+    /// Marketing from a number that is rated badly.
+    pub fn sender_health(&self) -> SenderHealth {
+        self.settings.sender_health
+    }
+
     /// The categories of which nothing is sent now.
     pub fn kill_switch(&self) -> CategorySet {
         self.settings.kill_switch
@@ -139,7 +169,8 @@ impl Policy {
 
     /// Every setting by its name in the configuration, to be shown.
     pub fn describe(&self) -> Value {
-        let Settings { mode, failure_stance, steering, groups, service_window, kill_switch } = &self.settings;
+        let Settings { mode, failure_stance, steering, groups, service_window, sender_health, kill_switch } =
+            &self.settings;
         let stances = Category::ALL.into_iter().zip(failure_stance);
         json!({
             "mode": mode.name(),
@@ -147,6 +178,7 @@ impl Policy {
             "steering": match steering { Steering::Refuse => "refuse", Steering::Pass => "pass" },
             "groups": match groups { Groups::Refuse => "refuse", Groups::Permit => "permit" },
             "service_window": match service_window { ServiceWindow::Auto => "auto", ServiceWindow::Required => "required" },
+            "sender_health": sender_health.name(),
             "kill_switch": kill_switch.iter().map(Category::name).collect::<Vec<_>>(),
         })
     }

@@ -16,17 +16,20 @@ use super::Worker;
 use super::answer::Answer;
 use super::deny::{Refused, id_value, respond};
 use super::ledger::{Allowed, Entries};
+use super::taken;
 use crate::consent::Basis;
 use crate::decision_log::Outcome;
 use crate::metrics::{Kind, StatusClass, UpstreamFailure};
 use crate::policy::Clearance;
 use crate::upstream::{Arriving, Failure, Outgoing, headers};
-use crate::wire::cloud::answer::message_id;
 use crate::wire::recognize::Target;
 use crate::wire::refusal::{self, Cause, Dialect, Refusal};
 
 /// Answers to sends are short; those up to this size are read whole, so that the message id can be recorded.
 const SHORT_ANSWER: usize = 4 * 1024;
+
+/// The same for the answer to a batch, which holds one of each of its fifty operations.
+const SHORT_BATCH_ANSWER: usize = 64 * 1024;
 
 /// A body that has not been forwarded yet.
 pub(super) enum Waiting {
@@ -77,7 +80,9 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
     let answer = match again {
         Err(denial) => Err(Failure::Overruled(denial)),
         Ok(()) => match worker.upstream.forward(clearance, request, still_cleared).await {
-            Ok(response) => whole_if_short(response, worker.upstream.response_timeout()).await,
+            Ok(response) => {
+                whole_if_short(response, short(&entries), worker.upstream.response_timeout()).await
+            }
             Err(failure) => Err(failure),
         },
     };
@@ -92,9 +97,7 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
             let took = sent.elapsed();
             let status = response.status();
             worker.metrics.observe_upstream(StatusClass::of(status.as_u16()), took);
-            if let Some(id) = response.body().read().and_then(message_id) {
-                entries.answered(id.danger_reveal());
-            }
+            taken::learn(worker, &mut entries, &response);
             decorate(&mut response, &entries);
             entries.finish(Outcome::Forwarded { status: status.as_u16() });
             worker.metrics.observe_added(started.elapsed().saturating_sub(took));
@@ -109,6 +112,7 @@ async fn run(worker: &Worker, cleared: Cleared, body: Waiting) -> Response<Answe
         Err(Failure::OutcomeUnknown(cause)) => {
             tracing::warn!(decision.id = %id, error = %cause, "provider failed after bytes were written");
             worker.metrics.upstream_failed(UpstreamFailure::OutcomeUnknown);
+            taken::unknown(worker, &entries);
             entries.finish(Outcome::OutcomeUnknown);
             failed(Cause::OutcomeUnknown, &id)
         }
@@ -136,9 +140,14 @@ pub(super) fn request(
     Request::from_parts(parts, body)
 }
 
+fn short(entries: &Entries) -> usize {
+    if entries.are_several() { SHORT_BATCH_ANSWER } else { SHORT_ANSWER }
+}
+
 /// Reads a short answer to its end. One that breaks off is an unknown outcome: half an answer tells a caller nothing.
 async fn whole_if_short(
     response: Response<Arriving>,
+    short: usize,
     patience: Duration,
 ) -> Result<Response<Answer>, Failure> {
     let (mut parts, body) = response.into_parts();
@@ -146,8 +155,8 @@ async fn whole_if_short(
     let announced: Option<usize> =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let body = match announced {
-        Some(length) if length <= SHORT_ANSWER => {
-            let read = tokio::time::timeout(patience, Limited::new(body, SHORT_ANSWER).collect()).await;
+        Some(length) if length <= short => {
+            let read = tokio::time::timeout(patience, Limited::new(body, short).collect()).await;
             let read = read.map_err(|_elapsed| Failure::OutcomeUnknown(io::ErrorKind::TimedOut.into()))?;
             Answer::whole(read.map_err(|e| Failure::OutcomeUnknown(io::Error::other(e)))?.to_bytes())
         }

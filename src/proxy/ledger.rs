@@ -8,6 +8,7 @@ use crate::decision_log::{DecisionId, Guard, Outcome, Verdict};
 use crate::judge::{Grounds, Judgement};
 use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};
 use crate::policy::{Decision, Denial};
+use crate::senders::Who;
 use crate::wire::Send;
 
 /// The record of one send.
@@ -20,6 +21,7 @@ pub(super) struct Entry {
     allowed: Option<Allowed>,
     grounds: Option<Grounds>,
     labels: Option<DecisionLabels>,
+    who: Who,
     decided: bool,
 }
 
@@ -48,6 +50,7 @@ impl Entry {
             allowed: None,
             grounds: None,
             labels: None,
+            who: Who::Nobody,
             decided: false,
         }
     }
@@ -62,6 +65,7 @@ impl Entry {
         let Judgement {
             decision,
             tenant,
+            sender,
             readings,
             classified,
             listed,
@@ -72,6 +76,11 @@ impl Entry {
             grounds,
         } = judgement;
         self.grounds = grounds;
+        self.who = match (sender, tenant) {
+            (Some(number), _) => Who::Number(number),
+            (None, Some(_)) => Who::Named((*send.sender).into()),
+            (None, None) => Who::Nobody,
+        };
         self.category = Some(classified.headline);
         if let Some((source, took)) = lookup {
             self.metrics.observe_lookup(source, took);
@@ -199,6 +208,16 @@ impl Entries {
         if let (Some(guard), true) = (&mut self.first.guard, self.others.is_empty()) {
             guard.fill(|event| event.set_message_id(message_id));
         }
+    }
+
+    /// Who sends, and the category by which the first send is counted; of several sends nobody can tell which answer belongs to which.
+    pub(super) fn sender(&self) -> (Who, Option<Category>) {
+        (self.first.who.clone(), self.first.category.filter(|_| self.others.is_empty()))
+    }
+
+    /// Whether the request was judged as a send.
+    pub(super) fn are_judged(&self) -> bool {
+        self.first.category.is_some()
     }
 
     /// Whether the sends were judged one after another, so that the first permit may be old by now.

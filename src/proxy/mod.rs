@@ -10,6 +10,7 @@ mod forward;
 mod handler;
 mod ledger;
 mod passthrough;
+mod taken;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::decision_log::WorkerLog;
 use crate::judge::Judge;
 use crate::metrics::WorkerMetrics;
 use crate::net::Drain;
+use crate::senders::Recorder;
 use crate::upstream::Upstream;
 use crate::wire::recognize::Context;
 
@@ -62,6 +64,8 @@ pub struct Worker {
     pub log: WorkerLog,
     /// This thread's counters.
     pub metrics: WorkerMetrics,
+    /// This thread's way to tell which messages the provider took.
+    pub recorder: Recorder,
     /// Held by everything in flight, so that a drain waits for it.
     pub drain: Drain,
 }

@@ -10,9 +10,14 @@ use super::place::Place;
 /// What became of a request to erase somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Erasure {
-    /// Nothing is known about them.
+    /// The hash names nobody: this store keeps numbers.
     #[default]
     Unknown,
+    /// Nothing was known about them. They are refused from now on, whatever older word of theirs arrives.
+    Ahead {
+        /// The withdrawal that is left counts from here.
+        at: Timestamp,
+    },
     /// They were erased before, and nothing has been learnt since.
     Before {
         /// When.
@@ -72,14 +77,16 @@ pub(super) fn is_clear(naming: &Naming, place: &Place, dossier: &Dossier) -> boo
     dossier.is_empty() || (naming.tombstone(place).is_none() && dossier.erased_at().is_some())
 }
 
-/// What erasing nobody comes to: whoever has a tombstone was erased before.
-pub(super) fn of_tombstone(tombstone: Option<&Dossier>) -> Erasure {
-    tombstone.and_then(Dossier::erased_at).map_or(Erasure::Unknown, |at| Erasure::Before { at })
+/// The answer about somebody of whom nothing is known but perhaps a tombstone; `None` if there is none yet and they are to get one.
+pub(super) fn of_nobody(naming: &Naming, wanted: &Wanted, tombstone: &Dossier) -> Option<Erasure> {
+    let before = tombstone.erased_at().map(|at| Erasure::Before { at });
+    before.or_else(|| (!naming.names(&wanted.place.key)).then_some(Erasure::Unknown))
 }
 
-/// The answer for some graves.
-pub(super) fn of_graves(at: Timestamp, events: impl ExactSizeIterator<Item = usize>) -> Erasure {
-    Erasure::Now { at, identities: events.len(), events: events.sum() }
+/// The answer for some graves; `known` is whether anything was known before.
+pub(super) fn of_graves(known: bool, at: Timestamp, events: impl ExactSizeIterator<Item = usize>) -> Erasure {
+    let (identities, events) = (events.len(), events.sum());
+    if known || events > 0 { Erasure::Now { at, identities, events } } else { Erasure::Ahead { at } }
 }
 
 /// The place of a linked identity.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::naming::Form;
+use super::naming::{Form, OTHER_KEY};
 use super::redis::RedisFault;
 
 /// Why a store could not be opened.
@@ -46,6 +46,11 @@ pub enum OpenError {
         /// The form that it was made with.
         kept: Form,
     },
+    /// The file was made with another key of keyed hashes than is configured.
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system gave no randomness.
     Randomness {
         /// What it said.
@@ -84,6 +89,7 @@ impl fmt::Display for OpenError {
             Self::OtherForm { path, kept } => {
                 write!(f, "the consent store {} {}", path.display(), kept.remedy())
             }
+            Self::OtherKey { path } => write!(f, "the consent store {} {OTHER_KEY}", path.display()),
             Self::Randomness { .. } => f.write_str("the system gave no randomness: start optgate again"),
             Self::Redis { .. } => f.write_str(
                 "the Redis store cannot be set up: check [store] url and ca_file; certificates must be PEM",
@@ -99,7 +105,10 @@ impl std::error::Error for OpenError {
             Self::Unreadable { source, .. } => source.as_deref().map(|e| e as _),
             Self::Redis { source } => Some(source),
             Self::Randomness { source } => Some(source),
-            Self::Locked { .. } | Self::WrongVersion { .. } | Self::OtherForm { .. } => None,
+            Self::Locked { .. }
+            | Self::WrongVersion { .. }
+            | Self::OtherForm { .. }
+            | Self::OtherKey { .. } => None,
         }
     }
 }

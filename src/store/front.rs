@@ -12,6 +12,7 @@ use super::Answer;
 use super::cache::Cache;
 use super::link::{Generation, Link, State};
 use super::place::Place;
+use super::stamps::Floor;
 use super::tickets::{Seat, Tickets};
 
 /// Answers lookups from memory where that is safe, else through a store's fetch.
@@ -19,12 +20,15 @@ pub(super) struct Front {
     pub(super) cache: Cache,
     tickets: Tickets,
     pub(super) link: Link,
+    /// What every write to the store is stamped after.
+    pub(super) floor: Floor,
 }
 
 impl Front {
     /// An empty front whose link is down.
     pub(super) fn new(capacity: u64, max_age: Option<Duration>, clock: Clock) -> Self {
-        Self { cache: Cache::new(capacity, max_age, clock), tickets: Tickets::new(), link: Link::down() }
+        let (tickets, link, floor) = (Tickets::new(), Link::down(), Floor::default());
+        Self { cache: Cache::new(capacity, max_age, clock), tickets, link, floor }
     }
 
     /// The answer from memory, if the link vouches for it.

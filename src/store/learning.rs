@@ -47,6 +47,10 @@ pub(super) const TOO_MANY: Outcome = Outcome::Ignored(
     "nothing was stored: with these links the person would have more than 33 identities; send the event without links, or correct them",
 );
 
+const FULL: Outcome = Outcome::Ignored(
+    "nothing was stored: 1000 events of this person are kept already, and only withdrawals are taken in beyond that; a program that tells the same act again should give it the same id",
+);
+
 /// Everybody an event names, its recipient first.
 pub(super) fn named(event: &Event) -> Vec<RecipientKey> {
     let own = event.recipient.key();
@@ -72,6 +76,9 @@ pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
     let event = &lesson.event;
     let own = event.recipient.key();
     let dossier = component.entry(own.clone()).or_default();
+    if dossier.is_full_for(event) {
+        return Learnt { outcome: FULL, changed: Vec::new() };
+    }
     let mut news = dossier.learn(event.clone()) == Learned::New;
     for link in &event.links {
         let key = link.key();

@@ -3,6 +3,7 @@
 //! Owns keys, transactions, the cache in front and its freshness. All reasoning about consent is [`crate::consent::dossier`]'s: the store loads, lets it
 //! learn and settle, and writes. Knows neither HTTP nor policy.
 
+mod burial;
 mod cache;
 mod confirming;
 mod embedded;
@@ -13,6 +14,7 @@ mod front;
 mod learning;
 mod link;
 mod naming;
+pub mod notes;
 mod people;
 mod place;
 pub mod queue;
@@ -46,7 +48,7 @@ pub use erasure::{Erasure, Residue};
 pub use error::{OpenError, StoreError};
 pub use fence::{Fence, Sentry};
 pub use naming::Form;
-pub use rows::{RowPage, Rows, StoredRow};
+pub use rows::{Counted, RowPage, Rows, StoredRow};
 pub use settings::{Kind, Settings};
 
 use embedded::Embedded;
@@ -147,51 +149,31 @@ impl ConsentStore {
     /// Opens the store and allocates the numbers of tenants that it does not know yet.
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self, OpenError> {
         let wordings = Arc::new(Wordings::new(settings.terms));
-        match settings.kind {
+        let names = Names {
+            tenants: settings.tenants,
+            form: settings.form,
+            key: settings.recipients_key,
+            wordings: Arc::clone(&wordings),
+        };
+        // One process owns an embedded store's file and tells its own cache of every write: entries need no maximum age.
+        let max_age = match &settings.kind {
+            Kind::Embedded { .. } => None,
+            Kind::Redis(_) => Some(redis::MAX_AGE),
+        };
+        let front = Arc::new(Front::new(settings.cache_capacity, max_age, clock.clone()));
+        let (backend, identity) = match settings.kind {
             Kind::Embedded { path } => {
-                // One process owns the file and tells its own cache of every write: entries need no maximum age.
-                let front = Arc::new(Front::new(settings.cache_capacity, None, clock.clone()));
-                let names =
-                    Names { tenants: settings.tenants, form: settings.form, wordings: Arc::clone(&wordings) };
-                let (backend, identity) = Embedded::open(path, names, front.clone()).await?;
-                let backend = Backend::Embedded(backend);
-                let identity = Arc::new(ArcSwapOption::from_pointee(identity));
-                let lookup_deadline = settings.lookup_deadline;
-                let fence = OnceLock::new();
-                Ok(Self {
-                    inner: Arc::new(Inner {
-                        identity,
-                        clock,
-                        lookup_deadline,
-                        front,
-                        wordings,
-                        backend,
-                        fence,
-                    }),
-                })
+                let (store, identity) = Embedded::open(path, names, front.clone()).await?;
+                (Backend::Embedded(store), Arc::new(ArcSwapOption::from_pointee(identity)))
             }
             Kind::Redis(server) => {
-                let front =
-                    Arc::new(Front::new(settings.cache_capacity, Some(redis::MAX_AGE), clock.clone()));
-                let names =
-                    Names { tenants: settings.tenants, form: settings.form, wordings: Arc::clone(&wordings) };
-                let (backend, identity) = Redis::open(&server, names, front.clone()).await?;
-                let backend = Backend::Redis(backend);
-                let lookup_deadline = settings.lookup_deadline;
-                let fence = OnceLock::new();
-                Ok(Self {
-                    inner: Arc::new(Inner {
-                        identity,
-                        clock,
-                        lookup_deadline,
-                        front,
-                        wordings,
-                        backend,
-                        fence,
-                    }),
-                })
+                let (store, identity) = Redis::open(&server, names, front.clone()).await?;
+                (Backend::Redis(store), identity)
             }
-        }
+        };
+        let (lookup_deadline, fence) = (settings.lookup_deadline, OnceLock::new());
+        let inner = Inner { identity, clock, lookup_deadline, front, wordings, backend, fence };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Keeps the metrics of the store up to date from now on.
@@ -292,7 +274,7 @@ impl ConsentStore {
                     At::Key(_) => None,
                     At::Scan(position) => Some(position),
                 });
-                let (dossiers, next) = store.page(tenant, after.unwrap_or_default(), limit).await?;
+                let (dossiers, next) = store.page(tenant, after, limit).await?;
                 Ok(Page { dossiers, next: next.map(|position| Cursor(At::Scan(position))) })
             }
         }

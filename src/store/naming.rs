@@ -13,6 +13,9 @@ use crate::consent::{Event, Recipient, RecipientHash, RecipientHasher, Recipient
 use super::place::Place;
 use super::wordings::Wordings;
 
+/// What to do about a store that has another key than the configured one.
+pub(super) const OTHER_KEY: &str = "was made with another key of keyed hashes than [privacy] recipients_key_file holds, and cannot change it: put the former key back (`optgate consent key` prints it), leave the setting out, or start with an empty store";
+
 /// The name of the secret under which a store hashes recipients.
 pub(super) const SECRET: &str = "recipients";
 
@@ -59,6 +62,8 @@ pub(super) struct Names {
     pub(super) tenants: Vec<String>,
     /// How recipients are to be kept.
     pub(super) form: Form,
+    /// The key that the store must have, if one is configured.
+    pub(super) key: Option<Redacted<[u8; 32]>>,
     /// Where the numbers of the tenants' wordings are noted once they are known.
     pub(super) wordings: Arc<Wordings>,
 }
@@ -130,9 +135,47 @@ impl Naming {
         }
     }
 
+    /// Whether a key names a person here: among numbers a hash names nobody.
+    pub(super) fn names(&self, key: &RecipientKey) -> bool {
+        match key {
+            RecipientKey::Phone(_) | RecipientKey::UserId(_) => true,
+            RecipientKey::Hashed(_) => self.form == Form::Hashed,
+            RecipientKey::Tenant => false,
+        }
+    }
+
     /// Whether tombstones take people's own places.
     pub(super) fn buries_in_place(&self) -> bool {
         self.form == Form::Hashed
+    }
+
+    /// What tells whether a tenant's hashes were made under the same key: exports state it beside every hash.
+    pub(super) fn hash_key(&self, tenant: TenantId) -> String {
+        self.hasher.fingerprint(tenant)
+    }
+
+    /// Why an event from an export cannot be taken in: its hashes name nobody here.
+    pub(super) fn foreign(
+        &self,
+        tenant: TenantId,
+        event: &Event,
+        hash_key: Option<&str>,
+    ) -> Option<&'static str> {
+        let hashed = |recipient: &Recipient| matches!(recipient, Recipient::Hashed(_));
+        if !hashed(&event.recipient) && !event.links.iter().any(hashed) {
+            return None;
+        }
+        match hash_key {
+            Some(key) if key == self.hash_key(tenant) => None,
+            Some(_) => Some(
+                "hash_key: these hashes were made under another key and name nobody here; import into a store that was made with [privacy] recipients_key_file holding the key of the store that the export came from (`optgate consent key` prints it there), with the same tenants listed in the same order, or erase the people concerned here as well",
+            ),
+            // Among hashes a person is written by the hash that the gate answers with.
+            None if self.form == Form::Hashed => None,
+            None => Some(
+                "hash_key: missing; an export states beside every hash under which key it was made: export again, or erase the people concerned here as well",
+            ),
+        }
     }
 
     /// Why an event cannot be stored here: among numbers a hash names nobody, except in what an export says of an erasure.

@@ -1,11 +1,14 @@
 //! What the store does for people: taking in what they said, showing it, and erasing it. Here recipients become keys.
 
 use crate::consent::dossier::Dossier;
+use crate::consent::redact::Redacted;
 use crate::consent::{Event, RecipientKey};
 
+use super::burial::Arrived;
 use super::erasure::{self, Erasure, Residue};
+use super::learning::Lesson;
 use super::place::Place;
-use super::{Backend, ConsentStore, Incoming, Outcome, StoreError, learning};
+use super::{Backend, ConsentStore, Incoming, Outcome, StoreError, naming};
 
 impl ConsentStore {
     /// Stores events and returns what became of each, in order, once they are durable and this node enforces them.
@@ -18,33 +21,54 @@ impl ConsentStore {
         let withdraws = incoming.iter().any(|incoming| incoming.event.kind.withdraws());
         let identity = self.identity()?;
         let mut events = Vec::with_capacity(incoming.len());
-        let mut objections = Vec::new();
+        let (mut objections, mut buried) = (Vec::new(), Vec::new());
         for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
+            buried.extend(Arrived::of(&identity.naming, (n, tenant), &event));
             let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
             if let Some(why) = identity.naming.objection(&event) {
                 objections.push((n, Outcome::Ignored(why)));
             } else {
                 let event = identity.naming.event(tenant, event);
-                events.push(learning::Lesson { tenant, event, provenance });
+                events.push(Lesson { tenant, event, provenance });
             }
         }
-        let mut outcomes = match &self.inner.backend {
-            Backend::Embedded(store) => store.apply(events).await?,
-            Backend::Redis(store) => store.apply(events).await?,
-        };
+        let mut outcomes = self.learn(events).await?;
         // In ascending order, so that each stands where its event stood.
         for (n, outcome) in objections {
             outcomes.insert(n, outcome);
         }
+        buried.retain(|arrived| outcomes.get(arrived.number) == Some(&Outcome::Applied));
+        self.withdraw_from(buried).await?;
         if withdraws {
             self.pass_fence().await;
         }
         Ok(outcomes)
     }
 
-    /// Why this store cannot take an event in, if it cannot: [`ConsentStore::apply`] would ignore it.
-    pub fn objection(&self, event: &Event) -> Option<&'static str> {
-        self.identity().ok().and_then(|identity| identity.naming.objection(event))
+    pub(super) async fn learn(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.apply(lessons).await,
+            Backend::Redis(store) => store.apply(lessons).await,
+        }
+    }
+
+    /// Why this store cannot take an event of a tenant in, if it cannot: [`ConsentStore::apply`] would ignore it, or store what names nobody.
+    ///
+    /// `hash_key` is what the event states about the key under which its hashes were made.
+    pub fn objection(&self, tenant: usize, event: &Event, hash_key: Option<&str>) -> Option<&'static str> {
+        let (identity, tenant) = (self.identity().ok()?, self.tenant(tenant).ok()?);
+        let naming = &identity.naming;
+        naming.objection(event).or_else(|| naming.foreign(tenant, event, hash_key))
+    }
+
+    /// What tells whether hashes of a tenant were made by this store or one with the same key.
+    pub fn hash_key(&self, tenant: usize) -> Result<String, StoreError> {
+        Ok(self.identity()?.naming.hash_key(self.tenant(tenant)?))
+    }
+
+    /// The key of the hashes, for a store that is to understand them. Whoever has it can try numbers.
+    pub async fn recipients_key(&self) -> Result<Redacted<[u8; 32]>, StoreError> {
+        self.secret(naming::SECRET).await.map(Redacted::new)
     }
 
     /// Everything known about a recipient; of somebody who was erased, their tombstone.

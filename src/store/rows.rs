@@ -42,7 +42,26 @@ pub struct RowPage {
     pub next: Option<Cursor>,
 }
 
+/// What a store's own count says about how many tombstones it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It keeps none: it looks for a tombstone whenever it writes.
+    Needless,
+    /// Over all tenants there are at most so many.
+    AtMost(u64),
+    /// The count, which is made with the store, has gone.
+    Lost,
+}
+
 impl ConsentStore {
+    /// What the store's own count says about its tombstones.
+    pub async fn tombstones_counted(&self) -> Result<Counted, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(_) => Ok(Counted::Needless),
+            Backend::Redis(store) => store.tombstones_counted().await,
+        }
+    }
+
     /// The number that the store gave a tenant.
     pub fn tenant_number(&self, tenant: usize) -> Result<TenantId, StoreError> {
         self.tenant(tenant)
@@ -92,6 +111,19 @@ impl ConsentStore {
         match &self.inner.backend {
             Backend::Embedded(store) => store.checkpoints(tenant).await,
             Backend::Redis(store) => store.checkpoints(tenant).await,
+        }
+    }
+
+    /// Stamps everything from now on later than a moment that a checkpoint speaks about, though the clock be set back.
+    pub fn stamp_after(&self, moment: u32) {
+        self.inner.front.floor.raise(moment);
+    }
+
+    /// Returns once everything that this node stamped before is there to be read; false if other nodes, or writes that are on their way, may yet add to it.
+    pub async fn settled(&self) -> Result<bool, StoreError> {
+        match &self.inner.backend {
+            Backend::Embedded(store) => store.settled().await.map(|()| true),
+            Backend::Redis(_) => Ok(false),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::naming::Form;
 use super::redis;
+use crate::consent::redact::Redacted;
 use crate::consent::terms::Terms;
 
 /// What a store is opened with.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub terms: Vec<Terms>,
     /// Whether recipients are kept as numbers or as keyed hashes. A store keeps the form that it was made with.
     pub form: Form,
+    /// The key of the hashes; `None` takes the store's own, which is made with it. A store keeps the one that it was made with.
+    pub recipients_key: Option<Redacted<[u8; 32]>>,
 }
 
 impl Settings {

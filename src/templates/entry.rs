@@ -12,6 +12,8 @@ use crate::wire::webhook::TemplateNews;
 
 /// Within this of a list's own time nobody can say which was first: the provider tells whole seconds, and reading a page takes time.
 const UNSURE: Duration = Duration::from_secs(5);
+/// A list that is read so soon after a change may not show it yet.
+const LAG: Duration = Duration::from_secs(30);
 
 /// Who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +92,7 @@ impl Entry {
     fn standing(&self, source: Source, at: Timestamp) -> Standing {
         match source {
             _ if at > self.as_of.plus(UNSURE) => Standing::Newer,
-            Source::Provider if at < self.as_of => Standing::Spent,
+            Source::Provider if at.plus(LAG) < self.as_of => Standing::Spent,
             Source::Provider | Source::Operator | Source::Both => Standing::Unsure,
         }
     }
@@ -124,6 +126,7 @@ impl Entry {
             TemplateNews::Quality(score) => note(&mut told.quality, moment, score.clone()),
             TemplateNews::Rewritten => told.rewritten = told.rewritten.max(Some(moment)),
         }
+        self.forget_a_rewriting_that_is_listed(source);
     }
 
     /// Takes over what was told of the same template as another list had it.
@@ -149,8 +152,14 @@ impl Entry {
         told.announced.take_if(|told| spent(told.what.due.unwrap_or(told.at)));
         told.status.take_if(|told| spent(told.at));
         told.quality.take_if(|told| spent(told.at));
-        told.rewritten.take_if(|at| spent(*at));
         self.told = told;
+        self.forget_a_rewriting_that_is_listed(source);
+    }
+
+    /// Whoever has it read again on purpose waits until the list must show it.
+    fn forget_a_rewriting_that_is_listed(&mut self, source: Source) {
+        let as_of = self.as_of;
+        self.told.rewritten.take_if(|at| source == Source::Provider && *at < as_of);
     }
 
     /// What the source says that it is, at a time.

@@ -8,6 +8,7 @@ use crate::wire::classify::TemplateEntry;
 async fn store(folder: &Path) -> ConsentStore {
     let settings = store::Settings {
         form: store::Form::Plain,
+        recipients_key: None,
         kind: store::Kind::Embedded { path: folder.join("consent.redb") },
         lookup_deadline: store::Settings::LOOKUP_DEADLINE,
         cache_capacity: 10,

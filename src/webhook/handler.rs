@@ -55,6 +55,7 @@ async fn deliver(relay: &Relay, parts: &Parts, body: Incoming) -> WebhookOutcome
     }
     let Some(reading) = webhook::read(&body) else { return WebhookOutcome::Unreadable };
     relay.metrics.webhook_items_unreadable(reading.unreadable);
+    relay.senders.heard(&reading);
     let learnt = match learn::learn(relay, &reading).await {
         Ok(()) => templates::learn(relay, &reading).await,
         Err(error) => Err(error),

@@ -11,7 +11,7 @@ use crate::consent::tenant::Tenants;
 use crate::consent::words::{OptOut, SAID, Wish};
 use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
 use crate::store::{Incoming, StoreError};
-use crate::wire::webhook::{Inbound, Notice, Person, Reading, Status, What};
+use crate::wire::webhook::{Inbound, Notice, Person, Reading, Stage, Status, What};
 
 /// The source of the provider's own switch, which a failed send tells of as well.
 const PREFERENCE: &str = "whatsapp:user_preferences";
@@ -99,7 +99,7 @@ impl Told<'_> {
 
     /// A failed marketing template tells that the person had used that switch.
     fn status(&self, status: &Status) -> Vec<Lesson> {
-        if !status.failed || !status.codes.contains(&STOPPED_MARKETING) {
+        if status.stage != Stage::Failed || !status.codes.contains(&STOPPED_MARKETING) {
             return Vec::new();
         }
         let id = format!("s-{}", short(&status.id));

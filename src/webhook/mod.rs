@@ -21,6 +21,7 @@ use crate::consent::Clock;
 use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::net::ClientTls;
+use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::store::queue::Queue;
 use crate::templates::Catalogue;
@@ -52,6 +53,7 @@ pub struct Relay {
     store: ConsentStore,
     /// Knows the tenants of today.
     judge: Judge,
+    senders: Senders,
     catalogue: Catalogue,
     metrics: Metrics,
     clock: Clock,
@@ -69,6 +71,8 @@ pub struct Ground {
     pub store: ConsentStore,
     /// The judge of sends, which knows the tenants.
     pub judge: Judge,
+    /// What is known of the numbers that send.
+    pub senders: Senders,
     /// The template catalogue.
     pub catalogue: Catalogue,
     /// Where webhooks are counted.
@@ -82,7 +86,7 @@ pub struct Ground {
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, catalogue, metrics, clock, queue } = ground;
+        let Ground { store, judge, catalogue, senders, metrics, clock, queue } = ground;
         let bots = Bots::new(&settings.tls);
         Self {
             settings,
@@ -90,6 +94,7 @@ impl Relay {
             store,
             judge,
             catalogue,
+            senders,
             metrics,
             clock,
             queue,

@@ -108,6 +108,35 @@ fn a_grant_shows_and_is_judged_and_a_revoke_ends_it() {
 }
 
 #[test]
+fn a_resume_with_evidence_takes_a_withdrawal_back() {
+    let gate = Served::start("");
+    assert!(gate.run(&grant("+15550000001", "marketing")).status.success());
+    assert!(gate.run(&["consent", "revoke", "+15550000001", "--source", "phone"]).status.success());
+    // A moment later: at the same time the withdrawal stands.
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    let resume = [
+        "consent",
+        "resume",
+        "+15550000001",
+        "--source",
+        "phone",
+        "--channel",
+        "phone",
+        "--user-action",
+        "said_yes",
+    ];
+    let bare = gate.run(&resume);
+    let why = String::from_utf8_lossy(&bare.stderr);
+    assert!(bare.status.code() == Some(1) && why.contains("asked_to_resume"), "{why}");
+    let printed = gate.printed(&[&resume[..], &["--reference", "call 4711"]].concat());
+    assert!(printed.starts_with("recorded"), "{printed}");
+    let shown = gate.printed(&["consent", "show", "+15550000001"]);
+    assert!(shown.contains("marketing       granted"), "{shown}");
+    let again = gate.printed(&["consent", "resume", "+15550000001", "--actor", "operator"]);
+    assert!(again.starts_with("ignored") && again.contains("only the person"), "{again}");
+}
+
+#[test]
 fn a_rejected_grant_exits_1_with_every_reason() {
     let gate = Served::start("");
     let answer = gate.run(&["consent", "grant", "+1555", "--category", "utility"]);

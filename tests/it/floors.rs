@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 4),
     ("upstream", 4),
     ("templates", 5),
+    ("senders", 5),
     ("decision_log", 5),
     ("audit", 5),
     ("judge", 6),
@@ -45,12 +46,13 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 
 /// Everything but the pure rooms: consent, wire, policy.
-const ABOVE_THE_WORDS: [&str; 16] = [
+const ABOVE_THE_WORDS: [&str; 17] = [
     "net",
     "metrics",
     "store",
     "upstream",
     "templates",
+    "senders",
     "decision_log",
     "audit",
     "judge",

@@ -1,6 +1,9 @@
 //! Import and export as an operator meets them: what is rejected comes back to be corrected, and what is exported imports to the same state.
 
 use std::collections::BTreeSet;
+use std::io::{BufWriter, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -113,6 +116,56 @@ fn an_import_that_was_cut_short_goes_on_and_refuses_a_changed_file() {
 }
 
 /// Random numbers that can be had again.
+/// The most memory that a process of that command held, in KiB, until it ended well.
+fn peak_kib(mut command: Command) -> u64 {
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let told = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(peak);
+        if let Some(ended) = child.try_wait().unwrap() {
+            assert!(ended.success(), "{ended}");
+            return peak;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn an_import_needs_no_more_memory_for_a_longer_file() {
+    let gate = Served::start("");
+    for format in ["csv", "ndjson"] {
+        let [short, long] = [5_000, 150_000].map(|lines| {
+            let name = format!("{lines}.{format}");
+            let mut file = BufWriter::new(std::fs::File::create(gate.folder.path().join(&name)).unwrap());
+            if format == "csv" {
+                writeln!(file, "{HEADER}").unwrap();
+            }
+            for n in 0..lines {
+                let recipient = format!("+1555{n:07}");
+                let line = match format {
+                    "csv" => row(&recipient, &"I agree to order updates from Acme on WhatsApp. ".repeat(4)),
+                    _ => json!({"recipient": recipient, "kind": "revoke", "occurred_at": "2026-01-31T09:30:00Z", "actor": "person", "source": "s".repeat(100)}).to_string(),
+                };
+                writeln!(file, "{line}").unwrap();
+            }
+            file.into_inner().unwrap().sync_all().unwrap();
+            let bytes = std::fs::metadata(gate.folder.path().join(&name)).unwrap().len();
+            (bytes / 1024, peak_kib(gate.command(&["consent", "import", &name, "--dry-run", "--chunk", "1000"])))
+        });
+        let more = long.0 - short.0;
+        assert!(more > 16 * 1024, "{more} KiB more is no test");
+        assert!(
+            long.1 < short.1 + more / 4,
+            "{format}: {} KiB at first, then {} KiB for {more} KiB more of file",
+            short.1,
+            long.1
+        );
+    }
+}
+
 struct Dice(u64);
 
 impl Dice {
@@ -152,7 +205,10 @@ fn random_event(dice: &mut Dice, n: usize) -> Value {
         "actor": dice.one_of(&["person", "person", "operator", "provider", "system"]), "source": dice.one_of(&["website", "desk"]),
     });
     if kind == "link" || dice.roll(5) == 0 {
-        event["links"] = json!([dice.one_of(&people())]);
+        event["links"] = (0..=dice.roll(2)).map(|_| json!(dice.one_of(&people()))).collect();
+        if dice.roll(3) == 0 {
+            event["observed"] = json!(true);
+        }
     }
     if dice.roll(2) == 0 {
         event["id"] = json!(format!("e-{n}"));
@@ -172,6 +228,10 @@ fn random_event(dice: &mut Dice, n: usize) -> Value {
                 0 => event["pending"] = json!(true),
                 1 => event["confirms"] = json!(format!("e-{}", dice.roll(n + 1))),
                 2 => {
+                    event.as_object_mut().unwrap().remove("evidence");
+                    event["legacy"] = json!(true);
+                }
+                3 => {
                     event["expires_at"] =
                         json!(optgate::consent::Timestamp::from_secs(now + 3600).to_string());
                 }
@@ -198,6 +258,15 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
         from.write("random.ndjson", &events.join("\n"));
         // Some are rejected, such as a link of somebody to themselves.
         from.run(&["consent", "import", "random.ndjson", "--tenant", &tenant]);
+        // Somebody who was known, who may come back, and somebody who was not.
+        for gone in [&dice.one_of(&people()), "+15550000777"] {
+            from.printed(&["consent", "erase", gone, "--yes", "--tenant", &tenant]);
+        }
+        from.write(
+            "later.ndjson",
+            &(60..70).map(|n| random_event(&mut dice, n).to_string() + "\n").collect::<String>(),
+        );
+        from.run(&["consent", "import", "later.ndjson", "--tenant", &tenant]);
         let format = dice.one_of(&["ndjson", "csv"]);
         let name = format!("{tenant}.{format}");
         from.printed(&["consent", "export", "--tenant", &tenant, "-o", &name]);
@@ -207,10 +276,10 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
         let (before, after) = (from.printed(&export), to.printed(&export));
         assert!(before.lines().count() > 20, "{before}");
         assert_eq!(sorted(&before), sorted(&after), "seed {seed}");
-        for person in people() {
+        for person in people().into_iter().chain(["+15550000777".to_owned()]) {
             let show = ["--json", "consent", "show", &person, "--tenant", &tenant];
             let (before, after) = (from.run(&show), to.run(&show));
-            assert_eq!(before.status.code(), after.status.code(), "seed {seed}");
+            assert_eq!(before.status.code(), after.status.code(), "seed {seed}: {before:?} {after:?}");
             assert_eq!(String::from_utf8(before.stdout), String::from_utf8(after.stdout), "seed {seed}");
         }
         // A gate that has them already learns nothing, except by which event it knows a link whose own event it did not keep.
@@ -223,21 +292,109 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
 
 fn toml(tenants: usize, store: &str) -> String {
     let rules = |n: usize| if n.is_multiple_of(2) { "strict" } else { "general" };
-    let tenant = |n| format!("[[tenants]]\nname = \"t{n}\"\nopt_in_rules = {:?}\n", rules(n));
+    let tenant =
+        |n| format!("[[tenants]]\nname = \"t{n}\"\nopt_in_rules = {:?}\nlegacy_imports = true\n", rules(n));
     let tenants: String = (0..tenants).map(tenant).collect();
     format!("{tenants}{store}")
 }
 
+/// A file with the key of keyed hashes, and the lines that name it.
+fn key_file(folder: &tempfile::TempDir, key: &str) -> String {
+    let file = folder.path().join("recipients.key");
+    std::fs::write(&file, key).unwrap();
+    format!("[privacy]\nrecipients_key_file = {:?}\n", file.display().to_string())
+}
+
+/// A Redis store whose lookups may take as long as a busy machine needs.
+fn on(redis: &Redis) -> String {
+    format!("[store]\nkind = \"redis\"\nurl = \"{}\"\nlookup_deadline_ms = 5000\n", redis.url())
+}
+
 #[test]
 fn an_export_imports_back_to_the_same_state_on_the_embedded_store() {
-    let (from, to) = (Served::start(&toml(4, "")), Served::start(&toml(4, "")));
+    let folder = tempfile::tempdir().unwrap();
+    let key = key_file(&folder, &"5e".repeat(32));
+    let (from, to) = (Served::start(&toml(4, &key)), Served::start(&toml(4, &key)));
     round_trips(&from, &to, 4);
 }
 
 #[test]
 fn an_export_imports_back_to_the_same_state_on_redis() {
     let (one, other) = (Redis::start(), Redis::start());
-    let store = |redis: &Redis| format!("[store]\nkind = \"redis\"\nurl = \"{}\"\n", redis.url());
+    let folder = tempfile::tempdir().unwrap();
+    let key = key_file(&folder, &"5e".repeat(32));
+    let store = |redis: &Redis| on(redis) + &key;
     let (from, to) = (Served::start(&toml(4, &store(&one))), Served::start(&toml(4, &store(&other))));
     round_trips(&from, &to, 4);
+}
+
+/// Erased people, and with `hash_recipients` everybody, reach another store only where their hashes mean something.
+fn hashes_travel_with_their_key(hashed: bool, mut start: impl FnMut(&str) -> Served) {
+    let folder = tempfile::tempdir().unwrap();
+    let form = format!("hash_recipients = {hashed}\n");
+    let from = start(&format!("[privacy]\n{form}"));
+    let old = format!("{HEADER}\n{}\n{}\n", row("+15550000001", "I agree"), row("+15550000002", "I agree"));
+    from.write("old.csv", &old);
+    from.printed(&["consent", "import", "old.csv"]);
+    from.printed(&["consent", "erase", "+15550000001", "--yes"]);
+    from.printed(&["consent", "export", "-o", "all.ndjson"]);
+    from.printed(&["consent", "export", "-o", "all.csv"]);
+    let lines = from.read("all.ndjson");
+    // Among hashes a tombstone stands in the person's own place, and any order will do.
+    let first = lines.lines().next().unwrap();
+    assert!(hashed || first.contains("\"kind\":\"erase\""), "tombstones first: {lines}");
+    let foreign = start(&format!("[privacy]\n{form}"));
+    for file in ["all.ndjson", "all.csv"] {
+        foreign.write(file, &from.read(file));
+        let refused = foreign.run(&["consent", "import", file]);
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{told}");
+        assert!(told.contains("recipients_key_file") && told.contains("optgate consent key"), "{told}");
+        let counts = String::from_utf8(refused.stdout).unwrap();
+        assert!(counts.contains(if hashed { "rejected 2" } else { "rejected 1" }), "{counts}");
+        // Of an older export nobody knows.
+        let unmarked: String = from
+            .read("all.ndjson")
+            .lines()
+            .filter(|line| line.contains("hash:") && !hashed)
+            .map(|line| line.split(",\"hash_key\"").next().unwrap().to_owned() + "}\n")
+            .collect();
+        foreign.write("unmarked.ndjson", &unmarked);
+        let counts = foreign.run(&["consent", "import", "unmarked.ndjson"]).stdout;
+        assert!(
+            hashed || counts.ends_with(b"rejected 1\n") || counts.windows(10).any(|w| w == b"rejected 1")
+        );
+    }
+    let key = from.printed(&["consent", "key"]);
+    let to = start(&(key_file(&folder, &key) + &form));
+    assert_eq!(to.printed(&["consent", "key"]), key);
+    to.write("all.ndjson", &lines);
+    to.write("old.csv", &old);
+    to.printed(&["consent", "import", "all.ndjson"]);
+    // The old file brings the erased person's grant again, and nothing comes of it.
+    to.printed(&["consent", "import", "old.csv"]);
+    for (person, state) in [("+15550000001", "revoked"), ("+15550000002", "granted")] {
+        let record = to.json(&["consent", "show", person]);
+        assert_eq!(record["categories"]["utility"]["state"], state, "{person} hashed: {hashed}");
+    }
+}
+
+#[test]
+fn hashes_travel_with_their_key_between_embedded_stores() {
+    for hashed in [false, true] {
+        hashes_travel_with_their_key(hashed, Served::start);
+    }
+}
+
+#[test]
+fn hashes_travel_with_their_key_between_redis_stores() {
+    for hashed in [false, true] {
+        let mut servers = Vec::new();
+        hashes_travel_with_their_key(hashed, |toml| {
+            let redis = Redis::start();
+            let store = on(&redis);
+            servers.push(redis);
+            Served::start(&format!("{toml}{store}"))
+        });
+    }
 }

@@ -26,6 +26,7 @@ mod durability;
 mod explain;
 mod faults;
 mod floors;
+mod forgetting;
 mod import;
 mod interrupted;
 mod journey;

@@ -81,7 +81,7 @@ fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
         let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).join("");
         told.push((output.status.code(), text));
     }
-    let [dry, first, rejected, corrected, second, shown, receipt, exported] = &told[..] else {
+    let [dry, first, rejected, corrected, second, shown, receipt, verified, exported] = &told[..] else {
         panic!("{told:#?}")
     };
     assert!(dry.0 == Some(1) && dry.1.starts_with("valid 1, rejected 1\n"), "{told:#?}");
@@ -97,6 +97,7 @@ fn the_readmes_import_shows_what_was_rejected_and_takes_it_once_corrected() {
         receipt.0 == Some(0) && receipt.1.contains("I agree to order updates from Acme on WhatsApp"),
         "{told:#?}"
     );
+    assert!(verified.0 == Some(0) && verified.1.starts_with("valid: "), "{told:#?}");
     assert_eq!(exported, &(Some(0), "2 events in consent.ndjson\n".to_owned()));
 }
 
@@ -128,6 +129,15 @@ fn every_file_that_the_readme_links_to_exists() {
     let targets = README.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
     let files: Vec<&str> = targets.filter(|target| !target.starts_with(['#', 'h'])).collect();
     assert!(files.len() > 10, "{files:?}");
-    let missing: Vec<&&str> = files.iter().filter(|file| !root.join(file).exists()).collect();
+    let exists = |target: &str| {
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let slug = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        let has_heading = || {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            text.lines().any(|line| line.starts_with('#') && slug(line) == heading)
+        };
+        root.join(file).exists() && (heading.is_empty() || has_heading())
+    };
+    let missing: Vec<&&str> = files.iter().filter(|file| !exists(file)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

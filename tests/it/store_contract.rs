@@ -5,6 +5,7 @@ mod clauses;
 mod erasing;
 pub(crate) mod events;
 mod hashing;
+mod noting;
 mod order;
 
 use bench::Bench;
@@ -14,6 +15,7 @@ mod all {
     pub(super) use super::clauses::*;
     pub(super) use super::erasing::*;
     pub(super) use super::hashing::*;
+    pub(super) use super::noting::*;
     pub(super) use super::order::*;
 }
 
@@ -53,6 +55,7 @@ holds_for!(
     tenants_know_nothing_of_each_other,
     tenants_keep_their_records_when_the_configuration_is_reordered,
     a_pending_grant_waits_for_its_confirmation_in_any_order,
+    a_person_of_many_events_costs_no_more_than_their_share,
     a_legacy_grant_is_marked_undoes_no_withdrawal_and_ends_when_the_tenant_says,
     wordings_keep_their_numbers_however_the_table_is_written,
     a_grant_to_an_unlisted_wording_ends_with_the_older_ones,
@@ -81,12 +84,20 @@ holds_for!(
     no_reader_sees_a_grant_once_its_erasure_is_acknowledged,
     events_that_arrive_during_an_erasure_lose_no_withdrawal,
     an_erasure_survives_the_store_being_opened_again,
+    whoever_is_unknown_is_blocked_by_their_erasure,
+    grants_and_an_erasure_of_somebody_unknown_meet_in_any_order,
+    losing_the_count_of_tombstones_revives_nobody,
+    a_tombstone_from_elsewhere_withdraws_from_who_is_known_here,
     hashed_recipients_are_found_and_stand_nowhere,
     a_hashed_store_links_pages_and_erases_like_any_other,
     what_a_hashed_store_exports_it_takes_in_again,
     tombstones_of_a_plain_store_are_exported_and_taken_in_again,
     a_hash_names_nobody_in_a_plain_store,
     a_filled_store_keeps_the_form_it_was_made_with,
+    numbers_of_senders_only_grow_and_texts_replace_each_other,
+    sums_add_up_by_day_and_old_days_are_forgotten,
+    a_filter_holds_what_was_put_into_it_and_nothing_else,
+    a_store_has_the_configured_key_from_its_first_start_and_keeps_it,
 );
 
 /// What only the embedded store can get wrong: its file.
@@ -95,6 +106,11 @@ mod embedded_file {
 
     use super::Bench;
     use super::bench::described;
+
+    #[tokio::test]
+    async fn filters_are_forgotten_after_their_days() {
+        super::noting::a_file_forgets_filters_after_their_days(&Bench::embedded()).await;
+    }
 
     #[tokio::test]
     async fn a_file_in_use_says_who_may_have_it() {

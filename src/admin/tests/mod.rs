@@ -19,12 +19,12 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::consent::Timestamp;
 use crate::consent::tenant::{Sender, Tenant};
+use crate::consent::{Pulse, Timestamp};
 use crate::policy::{Policy, Settings as PolicySettings};
 use crate::store::{Kind, Settings as StoreSettings};
 use crate::wire::identify::BareNumbers;
-use crate::{decision_log, judge};
+use crate::{decision_log, judge, senders};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 const NUMBER: &str = "+15550000001";
@@ -63,6 +63,7 @@ fn tenants(names: &[&str]) -> Tenants {
         account: Some(if place == 0 { ACCOUNT.to_owned() } else { format!("{place}") }),
         phone: None,
         tenant: place,
+        pulse: Pulse::default(),
     };
     Tenants::new(names.iter().map(tenant).collect(), names.iter().enumerate().map(sender).collect())
 }
@@ -92,19 +93,34 @@ impl Plane {
             terms: Vec::new(),
             tenants: names.clone(),
             form: crate::store::Form::Plain,
+            recipients_key: None,
         };
         let store = ConsentStore::open(store_settings, clock.clone()).await.unwrap();
         let tenants = Arc::new(tenants(&names.iter().map(String::as_str).collect::<Vec<_>>()));
         let catalogue = Catalogue::new(store.clone(), clock.clone(), crate::templates::Settings::default());
         catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
+        let metrics = Metrics::new(&names, 1);
+        let ground = senders::Ground {
+            store: store.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            tenants: tenants.clone(),
+        };
+        let watch = senders::Settings {
+            messages_per_day: 1000,
+            settle: std::time::Duration::from_secs(1),
+            poll_every: std::time::Duration::ZERO,
+            tokens: std::collections::BTreeMap::new(),
+        };
+        let (senders, _, _) = senders::open(watch, ground, 1);
         let judge_settings = judge::Settings {
             tenants: tenants.clone(),
             bare_numbers: BareNumbers::International,
             relay: false,
+            senders: senders.clone(),
         };
         let judge = Judge::new(judge_settings, policy, store.clone(), catalogue.clone(), clock.clone());
-        let metrics = Metrics::new(&names, 1);
         let log_settings = decision_log::Settings {
             sink: decision_log::Sink::File(folder.path().join("decisions")),
             queue: 8,
@@ -129,6 +145,7 @@ impl Plane {
             store,
             catalogue,
             judge,
+            senders,
             metrics,
             log,
             audit,

@@ -17,7 +17,7 @@ pub(in crate::cli) enum Cell {
 }
 
 /// Every column that an event can have.
-pub(in crate::cli) const COLUMNS: [(&str, Cell); 25] = [
+pub(in crate::cli) const COLUMNS: [(&str, Cell); 27] = [
     ("id", Cell::Text),
     ("tenant", Cell::Text),
     ("recipient", Cell::Text),
@@ -32,6 +32,8 @@ pub(in crate::cli) const COLUMNS: [(&str, Cell); 25] = [
     ("pending", Cell::YesNo),
     ("confirms", Cell::Text),
     ("legacy", Cell::YesNo),
+    ("observed", Cell::YesNo),
+    ("hash_key", Cell::Text),
     ("evidence.channel", Cell::Text),
     ("evidence.user_action", Cell::Text),
     ("evidence.name_and_logo_shown", Cell::YesNo),
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn every_column_is_a_field_of_an_event_and_every_field_has_a_column() {
-        let row = "i,t,+15550000001,grant,call,2026-01-31T09:30:00Z,2026-01-31T09:30:00Z,2026-01-31T09:30:00Z,person,s,US.1,1,e,0,c,u,1,0,call,b,w,v,l,h,r";
+        let row = "i,t,+15550000001,grant,call,2026-01-31T09:30:00Z,2026-01-31T09:30:00Z,2026-01-31T09:30:00Z,person,s,US.1,1,e,0,1,k,c,u,1,0,call,b,w,v,l,h,r";
         let header = COLUMNS.map(|(name, _)| name).join(",");
         let (_, event) = read(&format!("{header}\n{row}\n")).remove(0);
         let event = event.unwrap();

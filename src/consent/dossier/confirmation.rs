@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Dossier;
+use super::ruling::lifted;
 use crate::consent::event::Kind;
 use crate::consent::record::State;
 use crate::consent::words::SAID;
@@ -35,10 +36,11 @@ impl Dossier {
         let overcome = self
             .latest(|e| self.grants(e, Category::Service) && e.actor.speaks_for_person() && !e.legacy)
             .map(Event::effective_at);
+        let resumed = self.resumed(Category::Service);
         let standing = |e: &&Event| {
             e.kind.is_withdrawal()
                 && e.covers(Category::Service)
-                && !self.lifted(e, Category::Service)
+                && !lifted(e, &resumed)
                 && overcome.is_none_or(|grant| e.effective_at() >= grant)
         };
         let mut standing = self.events.values().filter(standing);

@@ -2,6 +2,8 @@
 //!
 //! Knows neither where a tombstone stands nor in which order a store writes it.
 
+use std::collections::BTreeSet;
+
 use super::{Dossier, Learned};
 use crate::consent::event::{Actor, Event, EventId, Kind};
 use crate::consent::keyed::RecipientHash;
@@ -65,6 +67,18 @@ impl Dossier {
         erasures.fold(false, |news, event| news | (self.learn(event.clone()) == Learned::New))
     }
 
+    /// Whether an erasure is known under the person's hash that an export tells under their name, or the other way about.
+    pub(super) fn knows_erasure(&self, event: &Event) -> bool {
+        let hashed = |event: &Event| matches!(event.recipient, Recipient::Hashed(_));
+        event.kind == Kind::Erase
+            && self.events.values().any(|known| {
+                known.kind == Kind::Erase
+                    && known.id == event.id
+                    && known.effective_at() == event.effective_at()
+                    && hashed(known) != hashed(event)
+            })
+    }
+
     /// What an export writes under a recipient's name: their own events, and under that name too the erasure of whoever came back after one.
     pub fn own_history(&self, key: &RecipientKey) -> Vec<Event> {
         let own = |event: &Event| -> Option<Event> {
@@ -74,7 +88,11 @@ impl Dossier {
             let came_back = event.kind == Kind::Erase && matches!(event.recipient, Recipient::Hashed(_));
             came_back.then(|| Some(Event { recipient: key.recipient()?, ..event.clone() }))?
         };
-        self.history().into_iter().filter_map(own).collect()
+        let mut told: Vec<Event> = self.history().into_iter().filter_map(own).collect();
+        // An erasure that was imported under the name and heard from the tombstone too is one.
+        let mut met = BTreeSet::new();
+        told.retain(|event| event.kind != Kind::Erase || met.insert(event.id.clone()));
+        told
     }
 }
 
@@ -171,6 +189,14 @@ mod tests {
             exported.iter().map(|e| Event::check(e.as_written(None), NOW).unwrap()).collect();
         assert_eq!(imported, exported);
         assert_eq!(marketing(&of(&imported)), State::Revoked);
+        // Whoever has it under the hash learns nothing from it under the name, nor the other way about.
+        let before = back.clone();
+        for event in imported {
+            back.learn(event);
+        }
+        assert_eq!(back, before);
+        let named = of(&exported.into_iter().filter(|event| event.kind == Kind::Erase).collect::<Vec<_>>());
+        assert!(!named.clone().recall(&of(&[]).buried(hash(), NOW)));
         let mine = r#"{"recipient":"+15550000001","kind":"erase","occurred_at":"2026-01-31T09:30:00Z","actor":"person","source":"crm"}"#;
         let problems = Event::check(serde_json::from_str(mine).unwrap(), NOW).unwrap_err();
         assert!(problems[0].contains("use DELETE"), "{problems:?}");

@@ -3,10 +3,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::consent::category::CategorySet;
 use crate::consent::chain::Entry;
 use crate::consent::event::Actor;
 use crate::consent::evidence::Evidence;
 use crate::consent::recipient::Recipient;
+use crate::consent::record::State;
 
 const PHONE: &str = "+15550000001";
 const USER: &str = "US.13491208655302741918";
@@ -191,6 +193,52 @@ fn a_pending_grant_waits_for_the_person_and_overrides_nothing() {
             "reversed: {events:?}"
         );
     }
+}
+
+#[test]
+fn a_confirmation_of_the_same_instant_confirms_and_an_earlier_one_does_not_in_any_order() {
+    for (asked, said, expected) in
+        [(10, 10, State::Granted), (10, 11, State::Granted), (11, 10, State::Pending)]
+    {
+        let (first, second) = (pending("first", asked), confirming("first", said));
+        let mut equal = confirming("first", said);
+        // However the sender names it: under the name of what it confirms as well.
+        equal.id = EventId("first".to_owned());
+        for confirmation in [second, equal] {
+            let orders = [[first.clone(), confirmation.clone()], [confirmation, first.clone()]];
+            for order in orders {
+                assert_eq!(state(&order), expected, "asked at {asked}, said at {said}");
+            }
+        }
+        // A withdrawal of that very instant wins over both.
+        let revoke = event(Kind::Revoke, said.max(asked), Actor::Person);
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let all = [first.clone(), confirming("first", said), revoke.clone()];
+            assert_eq!(state(&order.map(|n: usize| all[n].clone())), State::Revoked);
+        }
+    }
+}
+
+#[test]
+fn a_person_has_so_many_events_and_every_withdrawal() {
+    let mut full = Dossier::default();
+    let numbered = |kind, at: u64| Event { id: EventId(format!("e-{at}")), ..event(kind, at, Actor::Person) };
+    for at in 0..MAX_EVENTS as u64 {
+        assert!(!full.is_full_for(&numbered(Kind::Grant, at)));
+        full.learn(numbered(Kind::Grant, at));
+    }
+    let beyond = MAX_EVENTS as u64 + 1;
+    for (kind, refused) in [
+        (Kind::Grant, true),
+        (Kind::Resume, true),
+        (Kind::Link, true),
+        (Kind::Revoke, false),
+        (Kind::Inbound, false),
+        (Kind::Erase, false),
+    ] {
+        assert_eq!(full.is_full_for(&numbered(kind, beyond)), refused, "{kind:?}");
+    }
+    assert!(!full.is_full_for(&numbered(Kind::Grant, 7)), "a repeat is one");
 }
 
 #[test]

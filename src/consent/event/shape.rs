@@ -72,6 +72,10 @@ pub(super) fn check_kind(kind: Kind, written: &EventAsWritten, now: Timestamp, p
         }
         Kind::Revoke | Kind::Resume | Kind::Inbound => {}
     }
+    if written.observed == Some(true) && written.links.is_empty() {
+        problems
+            .push("observed: says how links came to be known; leave it out where there are none".to_owned());
+    }
     if kind != Kind::Grant {
         let only = [
             (written.expires_at.is_some(), "expires_at: only a grant can expire"),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::consent::record::{Slot, State};
 use crate::consent::{CategorySet, Timestamp, Validity};
-use crate::policy::settings::Settings;
+use crate::policy::settings::{SenderHealth, Settings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
@@ -19,6 +19,7 @@ fn facts(lookups: &[Lookup], needs: Category) -> Facts<'_> {
         confirmation: Confirmation::NotReserved,
         now: NOW,
         sender: SenderScope::Permitted,
+        quality: Quality::Unknown,
         addressee: Addressee::People { lookups, ambiguous: false },
         needs: CategorySet::of(needs),
         headline: needs,
@@ -174,4 +175,28 @@ fn steering_writes_are_refused_unless_the_policy_lets_them_pass() {
     assert!(
         matches!(decide_steering(&pass, "edge"), Decision::Allow(permit) if permit.basis() == Basis::Policy)
     );
+}
+
+#[test]
+fn a_number_rated_red_sends_no_marketing_unless_the_policy_says_so() {
+    for brake in [SenderHealth::Refuse, SenderHealth::Warn, SenderHealth::Off] {
+        for quality in Quality::ALL {
+            for needed in [Category::Marketing, Category::Utility, Category::Authentication] {
+                let lookups = [record(&[(needed, State::Granted)], false)];
+                let settings = Settings { sender_health: brake, ..Settings::default() };
+                let braked =
+                    (brake, quality, needed) == (SenderHealth::Refuse, Quality::Red, Category::Marketing);
+                let expected = if braked { Err(DenyReason::SenderHealth) } else { Ok(Basis::Consent) };
+                assert_eq!(verdict(settings, &Facts { quality, ..facts(&lookups, needed) }), expected);
+            }
+        }
+    }
+    // Who said no hears that, whatever the number's rating.
+    let lookups = [record(&[(Category::Marketing, State::Revoked)], false)];
+    let facts = Facts { quality: Quality::Red, ..facts(&lookups, Category::Marketing) };
+    assert_eq!(verdict(Settings::default(), &facts), Err(DenyReason::ConsentRevoked));
+    let lookups = [record(&[(Category::Marketing, State::Granted)], false)];
+    let addressee = Addressee::People { lookups: &lookups, ambiguous: false };
+    let shadow = Settings { mode: Mode::Shadow, ..Settings::default() };
+    assert_eq!(verdict(shadow, &Facts { addressee, ..facts }), Ok(Basis::Shadow));
 }

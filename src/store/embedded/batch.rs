@@ -103,15 +103,17 @@ impl<'t> Batch<'t> {
         Ok(component)
     }
 
-    /// Takes a dossier out; whoever was erased starts from their tombstone.
+    /// Takes a dossier out, with what its tombstone says: whoever was erased starts from there, and one that lacks it lost it.
     fn take(&mut self, place: &Place) -> Result<Dossier, StoreError> {
         let mut dossier = self.take_own(place)?;
-        if dossier.is_empty()
-            && let Some(grave) = self.naming.tombstone(place)
-        {
+        if let Some(grave) = self.naming.tombstone(place) {
             let tombstone = self.take_own(&grave)?;
-            dossier.recall(&tombstone);
+            let stored = !dossier.is_empty();
+            let lacked = dossier.recall(&tombstone) && stored;
             self.give_back(grave, tombstone, false);
+            if let Some(held) = self.held.get_mut(place) {
+                held.changed |= lacked;
+            }
         }
         Ok(dossier)
     }
@@ -147,10 +149,15 @@ impl<'t> Batch<'t> {
             left.extend(linked.filter(|linked| seen.insert(linked.clone())));
             graves.extend(erasure::bury(self.naming, place, dossier, wanted.at));
         }
-        if graves.is_empty() {
-            return self.erased_before(&wanted.place);
+        let known = !graves.is_empty();
+        if !known {
+            let tombstone = self.tombstone(&wanted.place)?;
+            if let Some(told) = erasure::of_nobody(self.naming, wanted, &tombstone) {
+                return Ok(told);
+            }
+            graves.extend(erasure::bury(self.naming, wanted.place.clone(), tombstone, wanted.at));
         }
-        let answer = erasure::of_graves(wanted.at, graves.iter().map(|grave| grave.events));
+        let answer = erasure::of_graves(known, wanted.at, graves.iter().map(|grave| grave.events));
         for grave in graves {
             // The tombstone that stood there is part of the dossier that followed it.
             self.take_own(&grave.tombstone_at)?;
@@ -160,12 +167,12 @@ impl<'t> Batch<'t> {
         Ok(answer)
     }
 
-    fn erased_before(&mut self, place: &Place) -> Result<Erasure, StoreError> {
+    /// What stands where the tombstone of a person would.
+    fn tombstone(&mut self, place: &Place) -> Result<Dossier, StoreError> {
         let place = self.naming.tombstone(place).unwrap_or_else(|| place.clone());
         let tombstone = self.take_own(&place)?;
-        let answer = erasure::of_tombstone(Some(&tombstone));
-        self.give_back(place, tombstone, false);
-        Ok(answer)
+        self.give_back(place, tombstone.clone(), false);
+        Ok(tombstone)
     }
 
     fn read(&self, place: &Place) -> Result<(Dossier, Option<u64>), StoreError> {

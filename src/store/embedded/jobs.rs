@@ -9,6 +9,7 @@ use crate::consent::terms::Terms;
 use crate::store::confirming::Wanted;
 use crate::store::erasure;
 use crate::store::learning::Lesson;
+use crate::store::notes::Notes;
 use crate::store::rows::Checkpoints;
 use crate::store::wordings::AllNumbers;
 use crate::store::{Erasure, Outcome, StoreError};
@@ -31,6 +32,8 @@ pub(super) enum Job {
     Templates(Ask<Swapped, bool>),
     /// Keep a checkpoint.
     Checkpoint(Ask<Checkpoints, ()>),
+    /// Keep notes about senders.
+    Note(Ask<Notes, ()>),
     /// Reserve the confirmation of a stop.
     Confirm(Ask<Wanted, bool>),
     /// Give tenants, and the wordings that they list, their numbers.
@@ -69,6 +72,7 @@ impl Job {
             Self::Apply(ask) => ask.input.len(),
             Self::Erase(_)
             | Self::Templates(_)
+            | Self::Note(_)
             | Self::Number(_)
             | Self::Checkpoint(_)
             | Self::Confirm(_)
@@ -85,6 +89,7 @@ impl Job {
             Self::Erase(ask) => ask.answer(result),
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
+            Self::Note(ask) => ask.answer(result),
             Self::Confirm(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),

@@ -4,6 +4,7 @@ mod batch;
 mod cleaning;
 mod confirming;
 mod jobs;
+mod notes;
 mod rewrite;
 mod row;
 mod rows;
@@ -79,7 +80,7 @@ impl Embedded {
         let writer = Writer {
             database,
             snapshot: snapshot.clone(),
-            stamps: Stamps::new(front.cache.clock()),
+            stamps: Stamps::of(&front),
             front: front.clone(),
             naming: naming.clone(),
             wordings,
@@ -108,6 +109,11 @@ impl Embedded {
 
     pub(super) async fn apply(&self, lessons: Vec<Lesson>) -> Result<Vec<Outcome>, StoreError> {
         self.ask(lessons, Job::Apply).await
+    }
+
+    /// Returns once everything that was stamped before is there to be read: there is one writer, and it does one thing after the other.
+    pub(super) async fn settled(&self) -> Result<(), StoreError> {
+        self.apply(Vec::new()).await.map(drop)
     }
 
     /// Waits a little if the file is written anew at once.

@@ -17,6 +17,7 @@ use redb::{
 
 use crate::store::place::Place;
 
+use super::notes::{NUMBERS, SENT, SUMS, TEXTS};
 use super::row::Row;
 use super::tables::{
     self, Bytes, CHECKPOINTS, CONFIRMED, DIRTY, DOSSIERS, GATE, META, SECRETS, TEMPLATES, TENANTS, WORDINGS,
@@ -176,6 +177,10 @@ impl Rewrite {
             CHECKPOINTS.name(),
             CONFIRMED.name(),
             META.name(),
+            NUMBERS.name(),
+            TEXTS.name(),
+            SUMS.name(),
+            SENT.name(),
         ];
         if let Some(unknown) = read.list_tables()?.find(|table| !known.contains(&table.name())) {
             return Err(RewriteError::UnknownTable(unknown.name().to_owned()));
@@ -188,6 +193,10 @@ impl Rewrite {
         copy_all(&write, &read.open_table(CHECKPOINTS)?, CHECKPOINTS)?;
         copy_all(&write, &read.open_table(CONFIRMED)?, CONFIRMED)?;
         copy_all(&write, &read.open_table(META)?, META)?;
+        copy_all(&write, &read.open_table(NUMBERS)?, NUMBERS)?;
+        copy_all(&write, &read.open_table(TEXTS)?, TEXTS)?;
+        copy_all(&write, &read.open_table(SUMS)?, SUMS)?;
+        copy_all(&write, &read.open_table(SENT)?, SENT)?;
         write.open_table(META)?.insert(DIRTY, u32::from(dirty))?;
         write.commit()?;
         fs::rename(fresh_path(&self.target), &self.target).map_err(RewriteError::File)?;

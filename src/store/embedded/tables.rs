@@ -19,6 +19,7 @@ use crate::store::place::Place;
 use crate::store::wordings::{AllNumbers, listed};
 use crate::store::{OpenError, StoreError};
 
+use super::notes;
 use super::rewrite;
 use super::row::Row;
 
@@ -66,6 +67,7 @@ pub(super) fn open(path: &Path, names: &Names) -> Result<(Database, Identity), O
             Err(OpenError::WrongVersion { path: path.to_owned(), found, known: FORMAT })
         }
         Made::OtherForm(kept) => Err(OpenError::OtherForm { path: path.to_owned(), kept }),
+        Made::OtherKey => Err(OpenError::OtherKey { path: path.to_owned() }),
     }
 }
 
@@ -87,6 +89,7 @@ enum Made {
     Usable(Identity),
     OtherFormat(u32),
     OtherForm(Form),
+    OtherKey,
     Randomness(getrandom::Error),
 }
 
@@ -126,7 +129,9 @@ fn initialize(database: &Database, names: &Names) -> Result<Made, redb::Error> {
     let made = make(&transaction, names)?;
     match made {
         Made::Usable(_) => transaction.commit()?,
-        Made::OtherFormat(_) | Made::OtherForm(_) | Made::Randomness(_) => transaction.abort()?,
+        Made::OtherFormat(_) | Made::OtherForm(_) | Made::OtherKey | Made::Randomness(_) => {
+            transaction.abort()?;
+        }
     }
     Ok(made)
 }
@@ -149,11 +154,18 @@ fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Err
     transaction.open_table(DOSSIERS)?;
     transaction.open_table(TEMPLATES)?;
     transaction.open_table(CHECKPOINTS)?;
+    notes::make(transaction)?;
+    if let Some(key) = &names.key {
+        keep_secret(transaction, naming::SECRET, *key.danger_reveal())?;
+    }
     transaction.open_table(CONFIRMED)?;
     let secret = match find_or_make_secret(transaction, naming::SECRET)? {
         Ok(secret) => secret,
         Err(error) => return Ok(Made::Randomness(error)),
     };
+    if names.key.as_ref().is_some_and(|key| *key.danger_reveal() != secret) {
+        return Ok(Made::OtherKey);
+    }
     let tenants = number(transaction, &names.tenants)?;
     let terms = names.wordings.terms();
     names.wordings.settle(Arc::clone(&terms), &tenants, number_wordings(transaction, &tenants, &terms)?);
@@ -185,6 +197,16 @@ pub(super) fn find_or_make_secret(
     }
     secrets.insert(name, secret)?;
     Ok(Ok(secret))
+}
+
+/// Keeps a secret that was given, unless there is one already; in a store that holds nobody it takes the other's place.
+fn keep_secret(transaction: &WriteTransaction, name: &str, secret: [u8; 32]) -> Result<(), redb::Error> {
+    let mut secrets = transaction.open_table(SECRETS)?;
+    let known = secrets.get(name)?.is_some();
+    if !known || !holds_anybody(&transaction.open_table(GATE)?)? {
+        secrets.insert(name, secret)?;
+    }
+    Ok(())
 }
 
 /// The tenants' numbers; one that has none yet gets the next.

@@ -24,7 +24,7 @@ use super::jobs::Job;
 use super::tables::{
     Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, number_wordings, write_failed,
 };
-use super::{confirming, rows};
+use super::{confirming, notes, rows};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -178,6 +178,7 @@ impl Writer {
                         templates.insert(account.as_str(), list.as_slice()).map_err(write_failed)?;
                     }
                 }
+                Job::Note(ask) => notes::put(transaction, &ask.input)?,
                 Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {
                     let (names, terms) = &ask.input;

@@ -23,7 +23,7 @@ use super::fault::RedisFault;
 use super::lane::jittered;
 use super::recall::Erasures;
 use super::script::COMPARE_AND_WRITE;
-use super::writing::{PATIENCE, ROUNDS, Writing, as_read, stored};
+use super::writing::{PATIENCE, ROUNDS, Writing, as_read};
 use super::{intents, keys};
 
 const COMPARE_AND_REMOVE: &str = r"
@@ -41,12 +41,33 @@ enum Turn {
 }
 
 impl Writing {
-    /// Erases a person and returns once that is confirmed and no longer cached here.
+    /// Erases a person and returns once that is confirmed and no longer cached here. Whoever is unknown gets a tombstone all the same.
     pub(super) async fn erase(&self, wanted: &Wanted) -> Result<Erasure, StoreError> {
-        let found = self.everybody(&wanted.place).await?;
-        if found.is_empty() {
-            return self.erased_before(&wanted.place).await;
+        let known = !self.everybody(&wanted.place).await?.is_empty();
+        if !known {
+            let tombstone = self.tombstone(&wanted.place).await?;
+            if let Some(told) = erasure::of_nobody(&self.naming, wanted, &tombstone) {
+                self.finish_others().await?;
+                return Ok(told);
+            }
         }
+        self.forget(wanted, known).await
+    }
+
+    /// Whoever is gone may be one identity of somebody whose erasure was cut short and began from another: before it is said that they are gone, every
+    /// erasure that was begun is finished.
+    async fn finish_others(&self) -> Result<(), StoreError> {
+        for wanted in self.intents().await?.iter().filter_map(|(_, intent)| intents::erasure(bytes(intent)?))
+        {
+            if !self.everybody(&wanted.place).await?.is_empty() {
+                self.forget(&wanted, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases everybody who is linked, `known` or not.
+    async fn forget(&self, wanted: &Wanted, known: bool) -> Result<Erasure, StoreError> {
         let intent = self.announce_erasure(wanted).await?;
         let at = self.withdraw(wanted).await?;
         let mut buried = Vec::new();
@@ -56,7 +77,7 @@ impl Writing {
                 self.confirm().await?;
                 self.forget_intents(vec![intent]).await;
                 let events = buried.iter().map(|(_, events)| *events).collect::<Vec<_>>();
-                return Ok(erasure::of_graves(at, events.into_iter()));
+                return Ok(erasure::of_graves(known, at, events.into_iter()));
             }
             tokio::time::sleep(jittered(Duration::from_millis(u64::from(round)))).await;
         }
@@ -90,15 +111,10 @@ impl Writing {
         as_read(place, ask(&self.connection, &get, PATIENCE).await?)
     }
 
-    async fn erased_before(&self, place: &Place) -> Result<Erasure, StoreError> {
+    /// What stands where the tombstone of a person would.
+    async fn tombstone(&self, place: &Place) -> Result<Dossier, StoreError> {
         let place = self.naming.tombstone(place).unwrap_or_else(|| place.clone());
-        let mut get = redis::cmd("GET");
-        get.arg(keys::dossier(&place));
-        let Some(bytes) = stored(ask(&self.connection, &get, PATIENCE).await?)? else {
-            return Ok(Erasure::Unknown);
-        };
-        let tombstone = Dossier::decode(&bytes).ok_or(StoreError::Unreadable)?;
-        Ok(erasure::of_tombstone(Some(&tombstone)))
+        Ok(self.read_one(place).await?.dossier)
     }
 
     async fn announce_erasure(&self, wanted: &Wanted) -> Result<String, StoreError> {
@@ -107,7 +123,7 @@ impl Writing {
         announce.arg(keys::INTENTS).arg(&id).arg(intents::encode_erasure(wanted));
         ask(&self.connection, &announce, PATIENCE).await?;
         // From here on writers look for tombstones, and those who did not are told so when they write.
-        Erasures::announce(&self.connection, &self.naming).await?;
+        Erasures::announce(&self.connection, &self.naming, 1).await?;
         Ok(id)
     }
 
@@ -144,9 +160,12 @@ impl Writing {
 
     async fn dig(&self, grave: Grave, seen: &Seen) -> Result<Turn, StoreError> {
         let Grave { place, tombstone_at, mut tombstone, .. } = grave;
-        Stamps::new(self.front.cache.clock()).seal(&mut tombstone)?;
+        Stamps::of(&self.front).seal(&mut tombstone)?;
         let apart = place != tombstone_at;
         let before = if apart { self.read_one(tombstone_at.clone()).await?.seen } else { seen.clone() };
+        if before.is_none() {
+            Erasures::announce(&self.connection, &self.naming, 1).await?;
+        }
         let gate = self.wordings.gate_record(tombstone_at.tenant, &tombstone);
         let mut write = redis::cmd("EVAL");
         write.arg(COMPARE_AND_WRITE).arg(2).arg(keys::dossier(&tombstone_at)).arg(keys::gate(&tombstone_at));
@@ -179,11 +198,19 @@ impl Writing {
         }
     }
 
-    /// Takes away what unfinished events say about the person. Whoever is still writing one notices that the dossier has gone.
-    async fn drop_intents_of(&self, buried: &[(Place, usize)]) -> Result<(), StoreError> {
+    /// What is under way, by its id.
+    async fn intents(&self) -> Result<Vec<(Value, Value)>, StoreError> {
         let mut all = redis::cmd("HGETALL");
         all.arg(keys::INTENTS);
-        let Value::Map(intents) = ask(&self.connection, &all, PATIENCE).await? else { return Ok(()) };
+        let Value::Map(intents) = ask(&self.connection, &all, PATIENCE).await? else {
+            return Err(StoreError::Unreadable);
+        };
+        Ok(intents)
+    }
+
+    /// Takes away what unfinished events say about the person. Whoever is still writing one notices that the dossier has gone.
+    async fn drop_intents_of(&self, buried: &[(Place, usize)]) -> Result<(), StoreError> {
+        let intents = self.intents().await?;
         let of_person = |(id, intent): &(Value, Value)| {
             let names = intents::names(bytes(intent)?);
             names

@@ -4,7 +4,7 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError, ServerError};
 
-use crate::store::naming::Form;
+use crate::store::naming::{Form, OTHER_KEY};
 
 /// Why Redis did not do what it was asked. Holds nothing that a server said beyond its error code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub enum RedisFault {
     TenantsChanged,
     /// It keeps recipients in another form than is configured.
     OtherForm(Form),
+    /// It was made with another key of keyed hashes than is configured.
+    OtherKey,
     /// The server speaks no RESP3: it is older than Redis 6.
     TooOld,
     /// Anything else, by the code that the server gave.
@@ -115,6 +117,7 @@ impl fmt::Display for RedisFault {
                 "the tenants' numbers or the recipients' secret in Redis are not those that this node knew: check that the database was not replaced by another one; optgate reads them again"
             }
             Self::OtherForm(kept) => return write!(f, "this Redis database {}", kept.remedy()),
+            Self::OtherKey => return write!(f, "this Redis database {OTHER_KEY}"),
             Self::TooOld => "the server speaks no RESP3: use Redis 6 or later",
             Self::Other(code) => return write!(f, "Redis answered {code}: see its log"),
         })

@@ -69,6 +69,14 @@ pub(super) fn names(bytes: &[u8]) -> Vec<Place> {
     std::iter::once(&stored.event.recipient).chain(&stored.event.links).filter_map(place).collect()
 }
 
+/// Whom an intent is to erase, however old it is; `None` if that is not what it is about.
+pub(super) fn erasure(bytes: &[u8]) -> Option<Wanted> {
+    let stored: Stored = serde_json::from_slice(bytes).ok()?;
+    let event = Event::check(stored.event, Timestamp::from_secs(u64::from(u32::MAX))).ok()?;
+    let place = Place { tenant: TenantId(stored.tenant), key: event.recipient.key() };
+    stored.erases.then_some(Wanted { place, at: event.occurred_at })
+}
+
 /// What a stored intent asks of whoever finds it.
 pub(super) enum Found {
     /// Its writer is probably still at it.

@@ -1,6 +1,7 @@
 //! The names of everything that optgate keeps in Redis. What stands in braces decides the slot, so that a recipient's keys share one.
 
 use crate::consent::{RecipientKey, TenantId};
+use crate::store::notes::Filter;
 use crate::store::place::Place;
 
 /// What the tracking link listens to: gate records and nothing that changes with every send.
@@ -11,13 +12,17 @@ pub(super) const TENANTS: &str = "og:tenants:{og}";
 pub(super) const WORDINGS: &str = "og:wordings:{og}";
 /// In which form recipients are kept.
 pub(super) const RECIPIENTS: &str = "og:recipients:{og}";
-/// Counts erasures, so that writers look for tombstones only where there are any.
+/// Counts tombstones, so that writers look for them only where there are any. Made with the store; missing, it was lost.
 pub(super) const ERASURES: &str = "og:erasures:{og}";
 /// Accounts to template lists.
 pub(super) const TEMPLATES: &str = "og:templates:{og}";
 /// Counts changes of the template lists, under the tracked prefix so that every node hears of them.
 /// It stands in the slot of the lists, so that one script changes both.
 pub(super) const TEMPLATES_CHANGED: &str = "og:c:{og}.templates";
+/// Names to numbers that only grow, about senders.
+pub(super) const SENDER_NUMBERS: &str = "og:senders:{og}";
+/// Names to texts about senders.
+pub(super) const SENDER_TEXTS: &str = "og:senders:{og}:texts";
 /// Ids to events whose writing to several keys is not finished.
 pub(super) const INTENTS: &str = "og:intents:{og}";
 /// Written before WAIT, so that replicas that have it have everything before it.
@@ -63,6 +68,16 @@ pub(super) fn checkpoints(tenant: TenantId) -> String {
 /// Where a secret stands.
 pub(super) fn secret(name: &str) -> String {
     format!("og:secret:{{og}}:{name}")
+}
+
+/// Where the sums of a day stand, by name.
+pub(super) fn sums(day: u32) -> String {
+    format!("og:sums:{{og}}:{day}")
+}
+
+/// Where the bits of a day's messages stand.
+pub(super) fn sent(Filter { day, blocks }: Filter) -> String {
+    format!("og:sent:{{og}}:{blocks}:{day}")
 }
 
 /// A node's own tracked key.

@@ -12,6 +12,7 @@ mod intents;
 mod keys;
 mod lane;
 mod queueing;
+mod notes;
 mod recall;
 mod rows;
 mod scan;
@@ -174,10 +175,15 @@ impl Redis {
     pub(super) async fn page(
         &self,
         tenant: TenantId,
-        after: Position,
+        after: Option<Position>,
         limit: usize,
     ) -> Result<scan::Found, StoreError> {
-        scan::page(&self.control().await?, tenant, after, limit).await
+        let connection = self.control().await?;
+        let identity = self.shared.identity.load_full().ok_or(StoreError::NotReady)?;
+        let first =
+            if identity.naming.buries_in_place() { Position::without_tombstones } else { Position::default };
+        let after = after.unwrap_or_else(first);
+        scan::page(&connection, tenant, after, limit).await
     }
 
     pub(super) async fn find(

@@ -7,52 +7,84 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use crate::consent::dossier::Dossier;
-use crate::store::StoreError;
 use crate::store::naming::Naming;
+use crate::store::{Counted, StoreError};
 
 use super::batch::Read;
 use super::door::{ask, ask_all};
 use super::keys;
 use super::writing::{PATIENCE, stored};
 
-/// How many erasures there were.
+/// What is known of tombstones that stand elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Erasures(u64);
+pub(super) enum Erasures {
+    /// None do: they take people's own places.
+    #[default]
+    InPlace,
+    /// So many were announced; never fewer than there are.
+    Counted(u64),
+    /// The counter, which is made with the store, has gone: there may be any number.
+    Lost,
+}
 
 impl Erasures {
-    pub(super) const NONE: Self = Self(0);
-
     /// Asks for the number.
     pub(super) async fn count(
         connection: &MultiplexedConnection,
         naming: &Naming,
     ) -> Result<Self, StoreError> {
         if naming.buries_in_place() {
-            return Ok(Self::NONE);
+            return Ok(Self::InPlace);
         }
         let mut get = redis::cmd("GET");
         get.arg(keys::ERASURES);
         Self::of(ask(connection, &get, PATIENCE).await?)
     }
 
-    /// Counts one more, before its first tombstone is written.
+    /// Counts more tombstones, before the first of them is written.
     pub(super) async fn announce(
         connection: &MultiplexedConnection,
         naming: &Naming,
+        tombstones: usize,
     ) -> Result<(), StoreError> {
         if !naming.buries_in_place() {
-            let mut count = redis::cmd("INCR");
-            count.arg(keys::ERASURES);
+            let mut count = redis::cmd("INCRBY");
+            count.arg(keys::ERASURES).arg(tombstones);
             ask(connection, &count, PATIENCE).await?;
         }
         Ok(())
     }
 
     /// From the answer to GET.
-    pub(super) fn of(answer: Value) -> Result<Self, StoreError> {
-        let Some(bytes) = stored(answer)? else { return Ok(Self::NONE) };
+    fn of(answer: Value) -> Result<Self, StoreError> {
+        let Some(bytes) = stored(answer)? else { return Ok(Self::Lost) };
         let count = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
-        count.map(Self).ok_or(StoreError::Unreadable)
+        count.map(Self::Counted).ok_or(StoreError::Unreadable)
+    }
+
+    /// What whoever looks for tampering compares with the tombstones that there are.
+    pub(super) const fn counted(self) -> Counted {
+        match self {
+            Self::InPlace => Counted::Needless,
+            Self::Counted(count) => Counted::AtMost(count),
+            Self::Lost => Counted::Lost,
+        }
+    }
+
+    /// Whether somebody who looks unknown may have a tombstone elsewhere.
+    pub(super) fn may_be(self) -> bool {
+        match self {
+            Self::InPlace | Self::Counted(0) => false,
+            Self::Counted(_) | Self::Lost => true,
+        }
+    }
+
+    /// Whether there may be more tombstones than before, going by the counter's value now.
+    pub(super) fn have_grown(self, counter: Value) -> Result<bool, StoreError> {
+        match self {
+            Self::InPlace => Ok(false),
+            Self::Counted(_) | Self::Lost => Ok(Self::of(counter)? != self),
+        }
     }
 }
 

@@ -5,10 +5,11 @@ use redis::Value;
 use crate::consent::{RecipientKey, TenantId};
 use crate::store::StoreError;
 use crate::store::place::Place;
-use crate::store::rows::{Checkpoints, Rows, StoredRow};
+use crate::store::rows::{Checkpoints, Counted, Rows, StoredRow};
 
 use super::door::{ask, ask_all, bytes};
 use super::fault::RedisFault;
+use super::recall::Erasures;
 use super::scan::{self, PATIENCE, Position};
 use super::writing::stored;
 use super::{Redis, keys};
@@ -51,6 +52,11 @@ impl Redis {
         let mut get = redis::cmd("GET");
         get.arg(keys::dossier(&place));
         stored(ask(&self.control().await?, &get, PATIENCE).await?)
+    }
+
+    pub(in crate::store) async fn tombstones_counted(&self) -> Result<Counted, StoreError> {
+        let identity = self.shared.identity.load_full().ok_or(StoreError::NotReady)?;
+        Ok(Erasures::count(&self.control().await?, &identity.naming).await?.counted())
     }
 
     pub(in crate::store) async fn checkpoints(

@@ -1,5 +1,6 @@
 //! Reading every dossier of a tenant, a page at a time.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use redis::Value;
@@ -26,27 +27,51 @@ pub(in crate::store) struct Position {
     /// Where the server goes on; `None` at the beginning and at the end.
     cursor: Option<u64>,
     begun: bool,
+    /// Once the tombstones have been read: whose they were.
+    tombstones: Option<Keys>,
+    /// Whose tombstones have been read so far.
+    met: Keys,
+}
+
+type Keys = HashSet<RecipientKey, ahash::RandomState>;
+
+impl Position {
+    /// The beginning, in a store whose tombstones stand in people's own places.
+    pub(super) fn without_tombstones() -> Self {
+        Self { tombstones: Some(HashSet::default()), ..Self::default() }
+    }
 }
 
 /// A page and where to go on; `None` is the end.
 pub(in crate::store) type Found = (Vec<(RecipientKey, Dossier)>, Option<Position>);
 
-/// The next dossiers. Never empty before the end; a dossier may come twice if the server's table grows or shrinks meanwhile.
+/// The next dossiers, tombstones first: whoever takes an export in has them before anybody whom they may concern. Never empty before the end; a dossier may
+/// come twice if the server's table grows or shrinks meanwhile.
 pub(super) async fn page(
     connection: &MultiplexedConnection,
     tenant: TenantId,
     mut position: Position,
     limit: usize,
 ) -> Result<Found, StoreError> {
-    let mut found = Vec::new();
-    while found.is_empty() {
-        let next = named(connection, &keys::dossiers_of(tenant), &mut position, limit).await?;
-        if next.is_empty() {
-            return Ok((found, None));
+    loop {
+        let pattern = match &position.tombstones {
+            None => keys::hashed_dossiers_of(tenant),
+            Some(_) => keys::dossiers_of(tenant),
+        };
+        let mut next = named(connection, &pattern, &mut position, limit).await?;
+        match &mut position.tombstones {
+            None if next.is_empty() => {
+                position = Position { tombstones: Some(position.met), ..Position::default() };
+            }
+            None => position.met.extend(next.iter().cloned()),
+            Some(_) if next.is_empty() => return Ok((Vec::new(), None)),
+            Some(tombstones) => next.retain(|key| !tombstones.contains(key)),
         }
-        found = read(connection, tenant, next).await?;
+        let found = read(connection, tenant, next).await?;
+        if !found.is_empty() {
+            return Ok((found, Some(position)));
+        }
     }
-    Ok((found, Some(position)))
 }
 
 /// The first keys that are wanted. The server names them a step at a time; other commands run in between.
@@ -120,6 +145,9 @@ async fn read(
     tenant: TenantId,
     wanted: Vec<RecipientKey>,
 ) -> Result<Vec<(RecipientKey, Dossier)>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut gets = redis::pipe();
     for key in &wanted {
         gets.cmd("GET").arg(keys::dossier(&Place { tenant, key: key.clone() }));

@@ -60,7 +60,7 @@ pub(super) async fn write(
     erasures: Erasures,
 ) -> Result<Lost, StoreError> {
     let Pen { connection, front, wordings } = pen;
-    let mut stamps = Stamps::new(front.cache.clock());
+    let mut stamps = Stamps::of(&front);
     changes.iter_mut().try_for_each(|change| stamps.seal(&mut change.dossier))?;
     let (mut calls, gates) = calls(&changes, &wordings);
     calls.cmd("GET").arg(keys::ERASURES);
@@ -74,7 +74,7 @@ pub(super) async fn write(
             return Err(fault.into());
         }
     };
-    let erased_meanwhile = Erasures::of(answers.pop().unwrap_or(Value::Nil))? != erasures;
+    let erased_meanwhile = erasures.have_grown(answers.pop().unwrap_or(Value::Nil))?;
     let mut lost = Lost::default();
     let mut failed = None;
     for ((change, gate), answer) in changes.into_iter().zip(gates).zip(answers) {

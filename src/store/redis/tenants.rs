@@ -60,12 +60,13 @@ end
 return redis.call('HGETALL', KEYS[1])
 ";
 
-/// Notes how recipients are kept, once and for all. Tenants without a note are of a time when all were kept as numbers.
+/// Notes how recipients are kept, once and for all. Tenants without a note are of a time when all were kept as numbers. Only a store that is made now
+/// begins to count erasures at none: where the counter is missing later it was lost.
 const FORM: &str = r"
 local form = redis.call('GET', KEYS[1])
 if not form then
   form = ARGV[1]
-  if #redis.call('HVALS', KEYS[2]) > 0 then form = 'plain' end
+  if #redis.call('HVALS', KEYS[2]) > 0 then form = 'plain' else redis.call('SET', KEYS[3], 0, 'NX') end
   redis.call('SET', KEYS[1], form)
 end
 return form
@@ -76,13 +77,16 @@ pub(super) struct Numbering {
     /// Locked while Redis is asked, so that an answer about fewer names never replaces one about more.
     names: Mutex<Vec<String>>,
     form: Form,
+    /// The key that the store must have, if one is configured.
+    key: Option<Redacted<[u8; 32]>>,
     identity: Identities,
     wordings: Arc<Wordings>,
 }
 
 impl Numbering {
     pub(super) fn new(names: Names, identity: Identities) -> Self {
-        Self { names: Mutex::new(names.tenants), form: names.form, identity, wordings: names.wordings }
+        let Names { tenants, form, key, wordings } = names;
+        Self { names: Mutex::new(tenants), form, key, identity, wordings }
     }
 
     /// Learns who the store is, or makes sure that it is still the same.
@@ -111,7 +115,7 @@ impl Numbering {
         terms: Arc<[Terms]>,
     ) -> Result<(), RedisFault> {
         let settled = self.ask(connection, names, terms).await;
-        if let Err(RedisFault::TenantsChanged | RedisFault::OtherForm(_)) = settled {
+        if let Err(RedisFault::TenantsChanged | RedisFault::OtherForm(_) | RedisFault::OtherKey) = settled {
             // Every record would be read under another tenant's number, or not be found.
             self.identity.store(None);
         }
@@ -128,7 +132,11 @@ impl Numbering {
         let known = self.identity.load_full();
         let known_tenants = known.as_ref().map(|known| known.tenants.as_slice()).unwrap_or_default();
         let tenants = number(connection, names, known_tenants).await?;
-        let secret = share_secret(connection, known.as_ref().map(|known| known.naming.secret())).await?;
+        let own = known.as_ref().map(|known| known.naming.secret()).or(self.key.as_ref());
+        let secret = share_secret(connection, own).await?;
+        if self.key.as_ref().is_some_and(|key| *key.danger_reveal() != secret) {
+            return Err(RedisFault::OtherKey);
+        }
         let other = |known: &Identity| *known.naming.secret().danger_reveal() != secret;
         if !tenants.starts_with(known_tenants) || known.as_deref().is_some_and(other) {
             return Err(RedisFault::TenantsChanged);
@@ -174,7 +182,8 @@ impl Numbering {
 
     async fn check_form(&self, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
         let mut note = redis::cmd("EVAL");
-        note.arg(FORM).arg(2).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(self.form.name());
+        note.arg(FORM).arg(3).arg(keys::RECIPIENTS).arg(keys::TENANTS).arg(keys::ERASURES);
+        note.arg(self.form.name());
         let noted = ask(connection, &note, PATIENCE).await?;
         let is = |form: Form| bytes(&noted) == Some(form.name().as_bytes());
         match self.form {

@@ -66,8 +66,9 @@ impl Writing {
         let buries = |lesson: &Lesson| {
             lesson.event.kind == Kind::Erase && matches!(lesson.event.recipient, Recipient::Hashed(_))
         };
-        if lessons.iter().any(buries) {
-            Erasures::announce(&self.connection, &self.naming).await?;
+        let tombstones = lessons.iter().filter(|lesson| buries(lesson)).count();
+        if tombstones > 0 {
+            Erasures::announce(&self.connection, &self.naming, tombstones).await?;
         }
         let lessons = Arc::new(lessons);
         let mut outcomes: Vec<Option<Outcome>> = vec![None; lessons.len()];
@@ -77,7 +78,7 @@ impl Writing {
         for round in 1..=ROUNDS {
             let erasures = Erasures::count(&self.connection, &self.naming).await?;
             // Whoever looks unknown may have a tombstone: where there are any, nobody is taken for unknown.
-            let guess = known.is_none() && erasures == Erasures::NONE;
+            let guess = known.is_none() && !erasures.may_be();
             let wanted = wanted(&lessons, &pending, guess);
             let batch = self.load(wanted, known.unwrap_or_default(), erasures).await?;
             let done = self.round(batch, &lessons, &pending, &mut open_intents).await?;
@@ -153,7 +154,7 @@ impl Writing {
                 }
             }
             found.extend(self.read_all(unknown).await?);
-            if erasures != Erasures::NONE {
+            if erasures.may_be() {
                 recall::tombstones(&self.connection, &self.naming, &mut found).await?;
             }
             let mut linked = BTreeSet::new();

@@ -28,6 +28,37 @@ pub fn message_id(body: &[u8]) -> Option<Redacted<String>> {
     Some(Redacted::new(message.id.into_owned()))
 }
 
+/// The ids in the answer to a request that held several sends, and whether every operation that went well told one.
+///
+/// Operations that failed made no message; one that the provider gave up on, or that does not tell, may have made one.
+pub fn message_ids(body: &[u8]) -> (Vec<Redacted<String>>, bool) {
+    let Ok(operations) = serde_json::from_slice::<Vec<Option<Operation>>>(body) else {
+        let id = message_id(body);
+        return (id.into_iter().collect(), false);
+    };
+    let mut ids = Vec::new();
+    let mut complete = true;
+    for operation in operations {
+        match operation {
+            Some(Operation { code: 400.., .. }) => {}
+            Some(Operation { body, .. }) => match body.as_deref().map(str::as_bytes).and_then(message_id) {
+                Some(id) => ids.push(id),
+                None => complete = false,
+            },
+            None => complete = false,
+        }
+    }
+    (ids, complete)
+}
+
+/// One operation of a batch.
+#[derive(Deserialize)]
+struct Operation {
+    code: u16,
+    #[serde(default)]
+    body: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +74,24 @@ mod tests {
         {
             assert!(message_id(none).is_none());
         }
+    }
+
+    #[test]
+    fn a_batch_tells_an_id_for_each_operation_that_went_well() {
+        let told = |body: &str| {
+            let (ids, complete) = message_ids(body.as_bytes());
+            (ids.iter().map(|id| id.danger_reveal().clone()).collect::<Vec<_>>(), complete)
+        };
+        let sent = |id: &str| {
+            format!(r#"{{"code":200,"headers":[],"body":"{{\"messages\":[{{\"id\":\"{id}\"}}]}}"}}"#)
+        };
+        let failed = r#"{"code":400,"body":"{\"error\":{}}"}"#;
+        assert_eq!(
+            told(&format!("[{},{failed},{}]", sent("A"), sent("B"))),
+            (vec!["A".into(), "B".into()], true)
+        );
+        assert_eq!(told(&format!("[{},null]", sent("A"))), (vec!["A".into()], false));
+        assert_eq!(told(r#"[{"code":200,"body":"{\"success\":true}"}]"#), (vec![], false));
+        assert_eq!(told("not an answer"), (vec![], false));
     }
 }

@@ -1,5 +1,6 @@
-//! The Cloud API's own documents, besides requests: answers to sends, and template lists.
+//! The Cloud API's own documents, besides requests: answers to sends, template lists, the health of numbers.
 
 pub mod answer;
+pub mod health;
 pub mod listing;
 pub mod templates;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::{items, phone, text, time, user_id};
-use super::{Inbound, Notice, Person, Reading, Status, What};
+use super::{Inbound, Notice, Person, Reading, Stage, Status, What};
 use crate::consent::words::Wish;
 use crate::consent::{Category, Timestamp};
 
@@ -181,11 +181,21 @@ fn of_status(status: &Value, value: &Value) -> Told {
     let billed = status.get("pricing").and_then(|pricing| text(pricing, "category"));
     let what = Status {
         id: text(status, "id")?.to_owned(),
-        failed: text(status, "status")? == "failed",
+        stage: stage(text(status, "status")?),
         codes: items(status, "errors").filter_map(|error| error.get("code")?.as_u64()).collect(),
         billed: billed.and_then(billed_category),
     };
     Some((time(status, "timestamp")?, joined(who, value), What::Status(what)))
+}
+
+fn stage(name: &str) -> Stage {
+    match name {
+        "sent" => Stage::Sent,
+        "delivered" => Stage::Delivered,
+        "read" | "played" => Stage::Read,
+        "failed" => Stage::Failed,
+        _ => Stage::Other,
+    }
 }
 
 /// The provider's names of what it bills. Source: Meta, "Pricing".

@@ -6,6 +6,7 @@
 mod handshake;
 mod json;
 mod messages;
+mod news;
 mod signature;
 mod templates;
 
@@ -15,6 +16,7 @@ use crate::consent::words::Wish;
 use crate::consent::{Category, E164, Recipient, Timestamp, UserId};
 
 pub use handshake::{Handshake, handshake};
+pub use news::{AccountEvent, AccountNews, News, NumberEvent, Tiding};
 pub use signature::{HEADER as SIGNATURE_HEADER, Secrets};
 pub use templates::{TemplateNews, TemplateNotice};
 
@@ -83,12 +85,32 @@ pub struct Inbound {
 pub struct Status {
     /// The provider's id of the message.
     pub id: String,
-    /// Whether it failed.
-    pub failed: bool,
+    /// Where it is now.
+    pub stage: Stage,
     /// The errors' codes.
     pub codes: Vec<u64>,
     /// The category that was billed.
     pub billed: Option<Category>,
+}
+
+/// Where a message is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The provider has sent it on: its first stage.
+    Sent,
+    /// It is on the person's device.
+    Delivered,
+    /// The person saw it.
+    Read,
+    /// It will not arrive.
+    Failed,
+    /// Anything else.
+    Other,
+}
+
+impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 5] = [Self::Sent, Self::Delivered, Self::Read, Self::Failed, Self::Other];
 }
 
 /// What a genuine webhook holds.
@@ -102,6 +124,8 @@ pub struct Reading {
     pub senders: Vec<String>,
     /// The accounts that it was told to, each once.
     pub accounts: Vec<String>,
+    /// What is told about numbers and accounts.
+    pub news: Vec<News>,
     /// How many items of known fields could not be read.
     pub unreadable: u32,
 }
@@ -126,7 +150,9 @@ pub fn read(body: &[u8]) -> Option<Reading> {
         note(&mut reading.accounts, account);
         for change in items(entry, "changes") {
             let Some(value) = change.get("value") else { continue };
-            match (text(change, "field").unwrap_or_default(), account) {
+            let field = text(change, "field").unwrap_or_default();
+            reading.news.extend(news::read(entry, field, value));
+            match (field, account) {
                 (field, Some(account)) if templates::is_about(field) => {
                     let told_by = (account, templates::moment(entry, "time"));
                     templates::read(field, told_by, value, &mut reading);

@@ -109,10 +109,10 @@ fn a_status_tells_errors_and_the_category_that_was_billed() {
         {"id":"wamid.G","status":"sent","timestamp":"1","recipient_type":"group","recipient_id":"G"}]"#;
     let heard = notices("messages", failed);
     let status =
-        |id: &str, failed, codes, billed| What::Status(Status { id: id.to_owned(), failed, codes, billed });
+        |id: &str, stage, codes, billed| What::Status(Status { id: id.to_owned(), stage, codes, billed });
     assert_eq!(heard.len(), 2);
-    assert!(heard[0].what == status("wamid.S", true, vec![131_050], None));
-    assert!(heard[1].what == status("wamid.T", false, vec![], Some(Category::Authentication)));
+    assert!(heard[0].what == status("wamid.S", Stage::Failed, vec![131_050], None));
+    assert!(heard[1].what == status("wamid.T", Stage::Sent, vec![], Some(Category::Authentication)));
 }
 
 #[test]

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Provider, TOKEN, agree, assert_marketing, assert_utility, send, shown, wait_for_syncs};
 use crate::support::eventually;
-use crate::support::gate::{ACCOUNT, Gate, optgate};
+use crate::support::gate::{ACCOUNT, Gate, GateBuilder, optgate};
 use crate::support::redis::Redis;
-use crate::support::upstream::{Answer, Upstream};
+use crate::support::upstream::{Answer, Received, Upstream};
 
 #[test]
 fn a_list_of_many_pages_is_read_to_its_end_and_outlives_the_process() {
@@ -226,4 +226,58 @@ fn a_token_that_may_not_read_is_told_and_shown_nowhere() {
         gate.stderr().into_iter().find(|line| line.contains("template list could not be read"))
     });
     assert!(told.contains("whatsapp_business_management") && !told.contains(TOKEN), "{told}");
+}
+
+/// A list of one template, as the provider answers it.
+fn list_of(name: &str) -> Answer {
+    let item = json!({ "name": name, "language": "en_US", "category": "UTILITY", "status": "APPROVED" });
+    Answer::json(
+        200,
+        &json!({ "data": [item], "paging": { "cursors": { "before": "a", "after": "a" } } }).to_string(),
+    )
+}
+
+#[test]
+fn the_provider_is_read_over_tls_with_its_certificate_checked() {
+    let upstream = Upstream::start_tls();
+    upstream.answer(list_of("over_tls"));
+    let start = |gate: GateBuilder| {
+        gate.set("upstream", "token", &format!("{TOKEN:?}")).set("templates", "retry_ms", "50").start()
+    };
+    let trusting = start(Gate::to(&upstream.url()).ca_file(upstream.ca_file()));
+    wait_for_syncs(&trusting, "read", 1);
+    assert_eq!(shown(&trusting, "over_tls")["category"], "utility");
+    let asked = upstream.request_count();
+    let doubting = start(Gate::to(&upstream.url()));
+    wait_for_syncs(&doubting, "failed", 2);
+    assert_eq!(upstream.request_count(), asked, "the token went to nobody");
+}
+
+#[test]
+fn a_token_in_a_file_is_exchanged_without_a_restart_and_a_new_account_needs_none() {
+    let upstream = Upstream::start();
+    upstream.answer(list_of("rotated"));
+    let folder = tempfile::TempDir::with_prefix("optgate-test-").unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "EAAFIRST\n").unwrap();
+    let gate = Gate::to(&upstream.url())
+        .set("upstream", "token_file", &format!("\"{}\"", token.display()))
+        .set("templates", "sync_every", "\"1s\"")
+        .start();
+    let asked = |path: &str, bearer: &str| {
+        let bearer = format!("Bearer {bearer}");
+        let own = |request: &Received| {
+            request.target().contains(path) && request.header("authorization") == Some(&bearer)
+        };
+        upstream.requests().iter().any(own).then_some(())
+    };
+    eventually("the first token is used", || asked(ACCOUNT, "EAAFIRST"));
+    std::fs::write(&token, "EAASECOND").unwrap();
+    eventually("the second token is used", || asked(ACCOUNT, "EAASECOND"));
+    let more = "\n[[tenants]]\nname = \"globex\"\ntoken = \"EAAGLOBEX\"\n[[tenants.senders]]\nphone_number_id = \"77\"\naccount = \"7700\"\n";
+    let toml = std::fs::read_to_string(gate.config()).unwrap() + more;
+    std::fs::write(gate.config(), toml).unwrap();
+    eventually("the new account is read", || asked("/7700/", "EAAGLOBEX"));
+    let printed = [gate.stderr(), gate.stdout()].concat().join("\n");
+    assert!(!printed.contains("EAA"), "{printed}");
 }

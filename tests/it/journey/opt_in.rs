@@ -259,6 +259,23 @@ fn a_resume_needs_evidence_and_nobody_else_may_write_it() {
 }
 
 #[test]
+fn an_operators_grant_after_a_withdrawal_is_ignored_or_by_strict_rules_refused() {
+    for (rules, status, counted) in [("general", 200, "ignored"), ("strict", 422, "rejected")] {
+        let scene = scene(&format!("opt_in_rules = {rules:?}"));
+        scene.gate.apply(&[revoke(ANN, &["marketing"])]);
+        let mut event = marketing(ANN);
+        (event["actor"], event["occurred_at"]) = (json!("operator"), json!(ago(Duration::from_secs(60))));
+        let response = post(&scene, &event);
+        assert_eq!((response.status, &response.json()[counted]), (status, &json!(1)), "{}", response.text());
+        refused(&scene, ANN, refusal(400, 131_050, "consent_revoked"));
+        scene.assert_untouched();
+        event["actor"] = json!("person");
+        scene.gate.apply(&[event]);
+        permitted(&scene, ANN);
+    }
+}
+
+#[test]
 fn what_a_program_of_the_business_does_opens_no_window() {
     let scene = scene("");
     for actor in ["system", "operator"] {

@@ -1,8 +1,4 @@
-//! Figures, printed: what a recipient costs in either store, and how fast events go in. Run with `cargo test --test it redis::measure -- --ignored --nocapture`.
-
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+//! Figures, printed: what a recipient costs in either store. How fast events go in measures benches/side_by_side/import.py. Run with `cargo test --test it redis::measure -- --ignored --nocapture`.
 
 use optgate::consent::dossier::Provenance;
 use optgate::consent::event::EventAsWritten;
@@ -14,7 +10,6 @@ use crate::store_contract::bench::{ACME, redis_settings, settings};
 use crate::support::redis::{Redis, Reply};
 
 const RECIPIENTS: u32 = 1_000_000;
-const IMPORTED: u32 = 200_000;
 const BATCH: u32 = 20_000;
 
 fn number(n: u32) -> String {
@@ -112,68 +107,4 @@ fn bytes_per_recipient_at_a_million_in_the_embedded_store() {
         each(dossiers.stats().unwrap()),
         std::fs::metadata(&file).unwrap().len() / u64::from(RECIPIENTS)
     );
-}
-
-#[test]
-#[ignore = "a measurement: compare only on a quiet machine and with an optimized build"]
-fn import_rate_against_redis_cli() {
-    let redis = Redis::start();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let batches: Vec<Vec<Incoming>> =
-        (0..IMPORTED).step_by(20_000).map(|first| (first..first + BATCH).map(incoming).collect()).collect();
-    let took = runtime.block_on(async {
-        let store = ConsentStore::open(redis_settings(redis.addr()), Clock::System).await.unwrap();
-        let began = Instant::now();
-        for batch in batches {
-            store.apply(batch).await.unwrap();
-        }
-        let took = began.elapsed();
-        store.close().await;
-        took
-    });
-    let bare = redis_cli(&redis);
-    let rate = |took: Duration| f64::from(IMPORTED) / took.as_secs_f64();
-    eprintln!(
-        "{IMPORTED} events: {:.0}/s through the store, {:.0}/s by redis-cli --pipe, ratio {:.2}",
-        rate(took),
-        rate(bare),
-        rate(took) / rate(bare)
-    );
-}
-
-/// The same script calls, ready made, by the server's own tool.
-fn redis_cli(redis: &Redis) -> Duration {
-    let Reply::Bulk(Some(dossier)) = redis.command(&["GET", &format!("og:r:{{1.{}}}", number(7))]) else {
-        panic!("no value")
-    };
-    let Reply::Bulk(Some(gate)) = redis.command(&["GET", &format!("og:c:{{1.{}}}", number(7))]) else {
-        panic!("no value")
-    };
-    redis.command(&["FLUSHALL"]);
-    let script = "local s = redis.call('GET', KEYS[1]) if s then if redis.sha1hex(s) ~= ARGV[1] then return 0 end elseif ARGV[1] ~= '' then return 0 end redis.call('SET', KEYS[1], ARGV[2]) redis.call('SET', KEYS[2], ARGV[3]) return 1";
-    let Reply::Bulk(Some(sha)) = redis.command(&["SCRIPT", "LOAD", script]) else { panic!("no script") };
-    let mut calls = Vec::new();
-    for n in 0..IMPORTED {
-        let (dossier_key, gate_key) =
-            (format!("og:r:{{1.{}}}", number(n)), format!("og:c:{{1.{}}}", number(n)));
-        let words: [&[u8]; 8] =
-            [b"EVALSHA", &sha, b"2", dossier_key.as_bytes(), gate_key.as_bytes(), b"", &dossier, &gate];
-        calls.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-        for word in words {
-            calls.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            calls.extend_from_slice(word);
-            calls.extend_from_slice(b"\r\n");
-        }
-    }
-    let port = redis.addr().port().to_string();
-    let began = Instant::now();
-    let mut cli = Command::new("redis-cli")
-        .args(["-p", &port, "--pipe"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    cli.stdin.take().unwrap().write_all(&calls).unwrap();
-    assert!(cli.wait().unwrap().success());
-    began.elapsed()
 }

@@ -30,6 +30,21 @@ impl Bench {
         Self::Server(Redis::with(&["appendonly yes", "appendfsync no", "rdbcompression no"]))
     }
 
+    /// An empty one of the same kind.
+    pub(crate) fn another(&self) -> Self {
+        match self {
+            Self::Folder(_) => Self::embedded(),
+            Self::Server(_) => Self::redis(),
+        }
+    }
+
+    /// Takes away what a server counts tombstones by; an embedded store has no count.
+    pub(crate) fn lose_the_count(&self) {
+        if let Self::Server(server) = self {
+            assert_eq!(server.command(&["DEL", "og:erasures:{og}"]), Reply::Integer(1));
+        }
+    }
+
     /// The embedded store's file.
     pub(crate) fn file(&self) -> PathBuf {
         match self {
@@ -67,6 +82,14 @@ impl Bench {
                 files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
             }
             Self::Server(server) => [of_server(server), server.files()].concat(),
+        }
+    }
+
+    /// Every key and value of the server, whatever stands in its files.
+    pub(crate) fn values(&self) -> Vec<u8> {
+        match self {
+            Self::Folder(_) => self.bytes(),
+            Self::Server(server) => of_server(server),
         }
     }
 
@@ -141,6 +164,7 @@ pub(crate) fn settings(file: &Path) -> Settings {
         tenants: vec!["acme".into(), "umbrella".into()],
         terms: Vec::new(),
         form: Form::Plain,
+        recipients_key: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use optgate::consent::dossier::MAX_EVENTS;
 use optgate::consent::lookup::Source;
 use optgate::consent::terms::{Terms, Wording};
 use optgate::consent::{Category, Clock, GateRecord, Lookup, RecipientKey, Standing, Timestamp};
@@ -203,6 +204,17 @@ pub(super) async fn a_pending_grant_waits_for_its_confirmation_in_any_order(benc
         (vec![grant("", 1).pending(), grant("", 2).confirming("grant-1"), revoke("", 3)], Revoked),
         (vec![revoke("", 1), grant("", 2).pending()], Revoked),
         (vec![grant("", 1), grant("", 2).pending()], Granted),
+        // Asked and answered in one instant, under two names or one; a withdrawal of that instant wins.
+        (vec![grant("", 2).named("a").pending(), grant("", 2).named("b").confirming("a")], Granted),
+        (vec![grant("", 2).named("a").pending(), grant("", 2).named("a").confirming("a")], Granted),
+        (
+            vec![
+                grant("", 2).named("a").pending(),
+                grant("", 2).named("b").confirming("a"),
+                revoke("", 2).by_operator(),
+            ],
+            Revoked,
+        ),
         // Another event took the name of the pending one.
         (
             vec![resume("", 1).named("grant-2"), grant("", 2).pending(), grant("", 3).confirming("grant-2")],
@@ -585,4 +597,36 @@ pub(super) async fn errors_and_debug_output_name_nobody(bench: &Bench) {
     for secret in ["5550000", "1349120", "secret wording"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+pub(super) async fn a_person_of_many_events_costs_no_more_than_their_share(bench: &Bench) {
+    let store = bench.open().await;
+    let mut took = Vec::new();
+    for (who, count) in [("+15550000300", 300u64), ("+15550003000", 3_000)] {
+        let began = Instant::now();
+        // As an import brings them, grants and withdrawals in turn.
+        for first in (0..count).step_by(500) {
+            let events = (first..count.min(first + 500)).map(|n| match n % 3 {
+                0 => revoke(who, n).named(&format!("e-{n}")),
+                _ => grant(who, n).named(&format!("e-{n}")),
+            });
+            apply(&store, events).await.unwrap();
+        }
+        took.push(began.elapsed());
+        let dossier = store.dossier(ACME, &key(who)).await.unwrap().unwrap();
+        let withdrawals = dossier.history().iter().filter(|event| event.kind.is_withdrawal()).count();
+        assert_eq!(withdrawals as u64, count / 3, "every withdrawal is taken in");
+        assert!(dossier.history().len() <= MAX_EVENTS + withdrawals);
+    }
+    let ratio = took[1].as_secs_f64() / took[0].as_secs_f64();
+    eprintln!(
+        "300 events of one person: {:?}, 3000: {:?}, ratio {ratio:.1} where 10 is linear",
+        took[0], took[1]
+    );
+    // Quadratic would be 100.
+    assert!(ratio < 60.0, "{took:?}");
+    let told = apply(&store, [grant("+15550003000", 9_000), revoke("+15550003000", 9_001)]).await.unwrap();
+    let [Outcome::Ignored(why), Outcome::Applied] = told[..] else { panic!("{told:?}") };
+    assert!(why.contains("1000 events") && why.contains("the same id"), "{why}");
+    assert_eq!(standing(&store, "+15550003000").await, Standing::Revoked);
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use optgate::consent::{Category, GateRecord, Lookup, RecipientKey, Standing, Timestamp, Validity};
+use optgate::consent::{
+    Category, GateRecord, Lookup, RecipientHasher, RecipientKey, Standing, Timestamp, Validity,
+};
 use optgate::store::{ConsentStore, Erasure, Form, Outcome};
 
 use super::bench::{ACME, Bench, UMBRELLA};
@@ -44,6 +46,19 @@ pub(super) fn assert_nobody(bytes: &[u8], people: &[&str], texts: &[&str]) {
     }
 }
 
+/// Whose dossiers a store has.
+pub(super) async fn everybody(store: &ConsentStore) -> Vec<RecipientKey> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.page(ACME, after, 1000).await.unwrap();
+        keys.extend(page.dossiers.into_iter().map(|(key, _)| key));
+        after = page.next;
+        if after.is_none() {
+            return keys;
+        }
+    }
+}
+
 #[track_caller]
 fn assert_tombstone(lookup: Lookup) {
     let Lookup::Found(record) = lookup else { panic!("{lookup:?}") };
@@ -69,7 +84,7 @@ pub(super) async fn an_erased_person_is_refused_and_leaves_no_byte_behind(bench:
     }
     let left = store.dossier(ACME, &key(ANN)).await.unwrap().unwrap();
     assert_eq!((left.erased_at(), left.history().len(), left.links().count()), (Some(erased_at()), 1, 0));
-    assert_eq!(store.page(ACME, None, 1000).await.unwrap().dossiers.len(), 202);
+    assert_eq!(everybody(&store).await.len(), 202);
     store.close().await;
     bench.forget_old_bytes();
     // Others agreed to the same wording: only what is Ann's own must be gone.
@@ -78,7 +93,8 @@ pub(super) async fn an_erased_person_is_refused_and_leaves_no_byte_behind(bench:
 
 pub(super) async fn erasing_again_changes_nothing_and_erasing_nobody_says_so(bench: &Bench) {
     let store = open(bench).await;
-    assert_eq!(erase(&store, ANN).await, Erasure::Unknown);
+    let nobody = "hash:000102030405060708090a0b0c0d0e0f";
+    assert_eq!(erase(&store, nobody).await, Erasure::Unknown);
     assert_eq!(lookup(&store, ANN).await, Lookup::Absent);
     applied(&store, [grant(ANN, 1), grant(BOB, 1), grant(ANN, 1).of(UMBRELLA)]).await;
     assert!(matches!(erase(&store, ANN).await, Erasure::Now { identities: 1, events: 1, .. }));
@@ -249,6 +265,84 @@ pub(super) async fn an_erasure_survives_the_store_being_opened_again(bench: &Ben
     assert_tombstone(lookup(&store, ANN).await);
     assert_eq!(standing(&store, BOB).await, Standing::Granted);
     assert_eq!(erase(&store, ANN).await, Erasure::Before { at: erased_at() });
-    let hash = store.page(ACME, None, 10).await.unwrap().dossiers.into_iter().map(|(key, _)| key);
-    assert_eq!(hash.filter(|key| matches!(key, RecipientKey::Hashed(_))).count(), 1);
+    let keys = everybody(&store).await;
+    // Tombstones come first: whoever takes an export in knows whom they concern.
+    assert!(matches!(keys[..], [RecipientKey::Hashed(_), RecipientKey::Phone(_)]), "{keys:?}");
+}
+
+pub(super) async fn whoever_is_unknown_is_blocked_by_their_erasure(bench: &Bench) {
+    for form in [Form::Plain, Form::Hashed] {
+        let bench = bench.another();
+        let store = bench.open_at(form, erased_at()).await;
+        for who in [ANN, ANN_ID] {
+            assert_eq!(erase(&store, who).await, Erasure::Ahead { at: erased_at() });
+            assert_tombstone(lookup(&store, who).await);
+            assert_eq!(erase(&store, who).await, Erasure::Before { at: erased_at() });
+        }
+        apply(&store, [grant(ANN, 1), grant(ANN_ID, 2), grant(BOB, 1)]).await.unwrap();
+        for (who, expected) in
+            [(ANN, Standing::Revoked), (ANN_ID, Standing::Revoked), (BOB, Standing::Granted)]
+        {
+            assert_eq!(standing(&store, who).await, expected, "{form:?}");
+        }
+        applied(&store, [grant(ANN, ERASED + 1)]).await;
+        assert_eq!(standing(&store, ANN).await, Standing::Granted, "{form:?}");
+        store.close().await;
+        assert_eq!(standing(&bench.open_at(form, erased_at()).await, ANN_ID).await, Standing::Revoked);
+        if let Form::Plain = form {
+            let other = bench.another();
+            let store = other.open_at(form, erased_at()).await;
+            erase(&store, BOB).await;
+            store.close().await;
+            other.forget_old_bytes();
+            assert_nobody(&other.bytes(), &[BOB], &[]);
+        }
+    }
+}
+
+pub(super) async fn grants_and_an_erasure_of_somebody_unknown_meet_in_any_order(bench: &Bench) {
+    let store = open(bench).await;
+    for round in 0..30 {
+        let who = format!("+1555600{round:04}");
+        let imports = (0..3).map(|n| {
+            let (store, event) = (store.clone(), grant(&who, 2).named(&format!("import-{n}")));
+            tokio::spawn(async move { apply(&store, [event]).await.unwrap() })
+        });
+        let imports: Vec<_> = imports.collect();
+        assert!(!matches!(erase(&store, &who).await, Erasure::Unknown | Erasure::Before { .. }));
+        for import in imports {
+            import.await.unwrap();
+        }
+        assert_eq!(standing(&store, &who).await, Standing::Revoked, "round {round}");
+    }
+}
+
+pub(super) async fn losing_the_count_of_tombstones_revives_nobody(bench: &Bench) {
+    let store = open(bench).await;
+    applied(&store, [grant(ANN, 1), grant(BOB, 1)]).await;
+    erase(&store, ANN).await;
+    bench.lose_the_count();
+    apply(&store, [grant(ANN, 1), grant(BOB, 2)]).await.unwrap();
+    assert_eq!(standing(&store, ANN).await, Standing::Revoked);
+    assert_eq!(standing(&store, BOB).await, Standing::Granted);
+    store.close().await;
+    let store = open(bench).await;
+    apply(&store, [grant(ANN, 2)]).await.unwrap();
+    assert_eq!(standing(&store, ANN).await, Standing::Revoked);
+}
+
+pub(super) async fn a_tombstone_from_elsewhere_withdraws_from_who_is_known_here(bench: &Bench) {
+    let store = open(bench).await;
+    applied(&store, [grant(ANN, 1), grant(BOB, 1), grant(ANN_ID, ERASED + 5)]).await;
+    let hasher = RecipientHasher::new(&store.secret("recipients").await.unwrap());
+    let number = store.tenant_number(ACME).unwrap();
+    let tombstone = |who: &str| erasure(&hasher.hash(number, &key(who)).danger_string(), ERASED);
+    let tombstones = [ANN, ANN_ID].map(tombstone);
+    applied(&store, tombstones.clone()).await;
+    assert_eq!(standing(&store, ANN).await, Standing::Revoked);
+    assert_eq!(standing(&store, ANN_ID).await, Standing::Granted, "the person agreed later");
+    assert_eq!(standing(&store, BOB).await, Standing::Granted);
+    assert!(apply(&store, tombstones).await.unwrap().iter().all(|o| matches!(o, Outcome::Ignored(_))));
+    store.close().await;
+    assert_eq!(standing(&open(bench).await, ANN).await, Standing::Revoked);
 }

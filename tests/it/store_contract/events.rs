@@ -65,6 +65,11 @@ pub(crate) fn link(recipient: &str, to: &str) -> Told {
     told("link", recipient, 0).linked_to([to])
 }
 
+/// What an export says of an erasure.
+pub(crate) fn erasure(recipient: &str, at: u64) -> Told {
+    told("erase", recipient, at).named(&format!("erasure-{at}"))
+}
+
 impl Told {
     pub(crate) fn of(mut self, tenant: usize) -> Self {
         self.tenant = tenant;

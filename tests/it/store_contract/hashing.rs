@@ -1,5 +1,6 @@
 //! The clauses about stores that keep recipients as keyed hashes.
 
+use optgate::consent::redact::Redacted;
 use optgate::consent::{Clock, Event, Recipient, RecipientKey, Standing};
 use optgate::store::{ConsentStore, Erasure, Form, Incoming, OpenError, Outcome, Settings};
 
@@ -120,10 +121,7 @@ pub(super) async fn a_hash_names_nobody_in_a_plain_store(bench: &Bench) {
 
 pub(super) async fn a_filled_store_keeps_the_form_it_was_made_with(bench: &Bench) {
     for (kept, other) in [(Form::Plain, Form::Hashed), (Form::Hashed, Form::Plain)] {
-        let bench = match bench {
-            Bench::Folder(_) => Bench::embedded(),
-            Bench::Server(_) => Bench::redis(),
-        };
+        let bench = bench.another();
         let store = bench.open_at(kept, NOW).await;
         applied(&store, [grant(ANN, 1)]).await;
         store.close().await;
@@ -149,5 +147,32 @@ async fn refused(bench: &Bench, form: Form) -> String {
             store.close().await;
             health.warnings.join("\n")
         }
+    }
+}
+
+pub(super) async fn a_store_has_the_configured_key_from_its_first_start_and_keeps_it(bench: &Bench) {
+    let key = |byte: u8| Some(Redacted::new([byte; 32]));
+    let with = |recipients_key| Settings { recipients_key, ..bench.settings() };
+    let open = |settings| ConsentStore::open(settings, Clock::System);
+    let store = open(with(key(7))).await.unwrap();
+    assert_eq!(*store.recipients_key().await.unwrap().danger_reveal(), [7; 32]);
+    let hash_key = store.hash_key(ACME).unwrap();
+    applied(&store, [grant(ANN, 1)]).await;
+    store.close().await;
+    let told = match open(with(key(8))).await {
+        Err(error) => described(&error),
+        Ok(store) => {
+            let health = store.health();
+            assert!(!health.up && apply(&store, [grant(ANN, 2)]).await.is_err());
+            store.close().await;
+            health.warnings.join("\n")
+        }
+    };
+    assert!(told.contains("recipients_key_file") && told.contains("put the former key back"), "{told}");
+    for recipients_key in [key(7), None] {
+        let store = open(with(recipients_key)).await.unwrap();
+        assert_eq!(store.hash_key(ACME).unwrap(), hash_key);
+        assert_eq!(standing(&store, ANN).await, Standing::Granted);
+        store.close().await;
     }
 }

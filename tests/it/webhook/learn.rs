@@ -57,6 +57,45 @@ fn a_stop_silences_everything_but_the_answer_and_a_resume_lifts_it() {
     assert_eq!(fares(&scene, BOB), refused(["", "no_consent", "no_consent"]));
 }
 
+/// What undoes a withdrawal can be proved, and an export of it is taken in by another gate.
+#[test]
+fn a_resume_that_is_heard_brings_its_evidence() {
+    let scene = Scene::start();
+    scene.told(&message(ANN, seconds(-50), "stop"));
+    scene.told(&message(ANN, seconds(-40), "Start!"));
+    scene.told(&preference(ANN, seconds(-30), "stop"));
+    scene.told(&preference(ANN, seconds(-20), "resume"));
+    let mut pressed = message(ANN, seconds(-10), "");
+    let item = &mut pressed["entry"][0]["changes"][0]["value"]["messages"][0];
+    (item["type"], item["button"]) =
+        (json!("button"), json!({ "payload": "P", "text": "Resume promotions" }));
+    scene.told(&pressed);
+    let target = "/v1/tenants/default/recipients/%2B15550000001/history";
+    let history = scene.gate.admin("GET", target, "application/json", b"").json();
+    let events = history["entries"].as_array().unwrap().iter().map(|entry| &entry["event"]);
+    let resumes: Vec<&Value> = events.filter(|event| event["kind"] == "resume").collect();
+    let said = |event: &Value| {
+        let evidence = &event["evidence"];
+        assert!(evidence["reference"].is_string() && evidence["channel"] == "whatsapp", "{event}");
+        [&event["actor"], &evidence["user_action"], &evidence["wording"]]
+            .map(|v| v.as_str().map(str::to_owned))
+    };
+    let expected = [
+        [Some("person"), Some("texted_keyword"), Some("Start!")],
+        [Some("provider"), Some("pressed_button"), None],
+        [Some("person"), Some("pressed_button"), Some("Resume promotions")],
+    ];
+    let told: Vec<_> = resumes.into_iter().map(said).collect();
+    assert_eq!(told, expected.map(|row| row.map(|word| word.map(str::to_owned))));
+    // The provider's id of a message has the person's number in it.
+    assert!(!history.to_string().contains("wamid"), "{history}");
+    let export = scene.gate.admin("GET", "/v1/export", "application/json", b"");
+    let other = Scene::start();
+    let taken = other.gate.admin("POST", "/v1/events", "application/x-ndjson", &export.body);
+    assert_eq!(taken.json()["rejected"], 0, "{}", taken.text());
+    assert_eq!(fares(&other, ANN), refused(["", "", ""]));
+}
+
 #[test]
 fn a_pressed_button_stops_as_a_word_does_and_a_sentence_does_not() {
     for (kind, content) in [

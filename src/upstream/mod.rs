@@ -9,6 +9,7 @@ pub mod headers;
 pub mod origin;
 mod pool;
 mod reading;
+mod token;
 
 use std::io;
 use std::rc::Rc;
@@ -19,7 +20,8 @@ use hyper::client::conn::http1::SendRequest;
 
 pub use body::{Arriving, Outgoing, Progress};
 pub use origin::Origin;
-pub use reading::{Read, ReadFailure, Reader, Token};
+pub use reading::{Read, ReadFailure, Reader};
+pub use token::Token;
 
 use crate::net::ClientTls;
 use crate::policy::{Clearance, Denial};

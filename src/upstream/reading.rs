@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,20 +17,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-use super::Settings;
-use crate::consent::redact::Redacted;
+use super::{Settings, Token};
 
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 16 << 20;
-
-/// The gate's own token for the provider. It travels in reads that the gate makes itself, never with a caller's request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
-    /// Given in the configuration.
-    Held(Redacted<String>),
-    /// In a file, read each time, so that it can be rotated.
-    File(PathBuf),
-}
 
 impl Token {
     async fn header(&self) -> Result<HeaderValue, ReadFailure> {
@@ -169,6 +158,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::redact::Redacted;
 
     #[tokio::test]
     async fn a_token_shows_itself_nowhere_and_a_file_is_read_anew() {

@@ -1,5 +1,10 @@
 //! What the fuzz targets run: the floors of optgate that read untrusted bytes, the oracle of the integration tests, and what must hold.
 
+#![allow(
+    deprecated,
+    reason = "ring, which stands in for aws-lc-rs here, deprecates its comparison in constant time"
+)]
+
 extern crate self as optgate;
 
 #[path = "../../src/consent/mod.rs"]
@@ -10,6 +15,10 @@ pub mod wire;
 pub mod policy;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
+
+/// All that a configuration needs to know of it.
+#[path = "../../src/upstream/token.rs"]
+pub mod upstream;
 
 #[path = "../it/oracle/lenient/mod.rs"]
 mod lenient;

@@ -155,6 +155,14 @@ fn is_boundary(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=+.'/:".contains(&b))
 }
 
+/// Whether the body is declared as text, of whatever kind.
+pub(super) fn is_text(headers: &HeaderMap) -> bool {
+    let says = |value: &http::HeaderValue| {
+        value.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"text"))
+    };
+    headers.get_all(CONTENT_TYPE).iter().any(says)
+}
+
 /// Whether the body is compressed, or says so.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     headers

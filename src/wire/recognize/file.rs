@@ -11,6 +11,8 @@ use super::{Unreadable, path, unrecognized};
 
 /// A file on its way.
 pub(super) struct File {
+    /// Whether it is declared as text, whose lines may be parameters to somebody.
+    of_text: bool,
     start: Vec<u8>,
     begun: bool,
     /// The name of a field, where one is on its way.
@@ -21,8 +23,8 @@ impl File {
     /// So many bytes tell what a body is.
     const START: usize = 16;
 
-    pub(super) fn new() -> Self {
-        Self { start: Vec::new(), begun: false, name: Some(FieldName::default()) }
+    pub(super) fn new(of_text: bool) -> Self {
+        Self { of_text, start: Vec::new(), begun: false, name: Some(FieldName::default()) }
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
@@ -61,6 +63,7 @@ impl File {
     fn field(&mut self, byte: u8) -> Result<(), Unreadable> {
         match byte {
             b'&' | b';' => self.name = Some(FieldName::default()),
+            b'\r' | b'\n' if self.of_text => self.name = Some(FieldName::default()),
             b'=' if self.name.take().is_some_and(FieldName::is_batch) => return Err(unrecognized(TELLING)),
             b'=' => {}
             _ => {

@@ -262,7 +262,7 @@ impl Route<'_> {
                 Ok(Head::Watched(passage, Watch::multipart(&boundary, only_batch), self.target))
             }
             Content::Form | Content::Other if self.edge.treatment == Treatment::File && !encoded => {
-                Ok(Head::Watched(passage, Watch::file(), self.target))
+                Ok(Head::Watched(passage, Watch::file(content::is_text(&self.parts.headers)), self.target))
             }
             Content::Json | Content::Form | Content::Multipart(_) | Content::Other => self.inspect(),
         }

@@ -38,9 +38,9 @@ impl Watch {
         })))
     }
 
-    /// Watches a body that is a file by itself.
-    pub(super) fn file() -> Self {
-        Self(Kind::File(File::new()))
+    /// Watches a body that is a file by itself; `of_text` if it says so.
+    pub(super) fn file(of_text: bool) -> Self {
+        Self(Kind::File(File::new(of_text)))
     }
 
     /// Looks at the next bytes of the body.

@@ -152,6 +152,23 @@ fn a_group_is_created_without_people_whatever_the_field_is_called() {
     assert_eq!(at("POST", "/120363000000", JSON, settings.as_bytes()), "pass node");
 }
 
+#[test]
+fn the_lines_of_an_uploaded_text_are_parameters() {
+    for body in ["a=b\nbatch=[]", "a\0b\r\nad_ba\u{200b}tch[]=x"] {
+        for kind in ["text/plain", "Text/Plain; charset=utf-8", "text/csv"] {
+            assert_eq!(
+                at("POST", "/upload:MT", kind, body.as_bytes()),
+                "unrecognized_send",
+                "{kind} {body:?}"
+            );
+        }
+        // A document may hold such a line.
+        for kind in ["", "application/pdf", "application/octet-stream", FORM] {
+            assert_eq!(at("POST", "/upload:MT", kind, body.as_bytes()), "watched upload", "{kind} {body:?}");
+        }
+    }
+}
+
 /// Nobody documents them: what they do is not known, so they wait until it is.
 #[test]
 fn a_status_or_call_action_that_is_not_documented_is_refused() {

@@ -34,7 +34,6 @@ fn in_body(request: &Request) -> Vec<Parameter> {
     }
     let declared = request.all("content-type").join(",").to_ascii_lowercase();
     let mut all = Vec::new();
-    let other = !["json", "form"].iter().any(|known| declared.contains(known));
     for text in texts(&request.body, &without_boundary(&declared)) {
         let start = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
         let braces = start.starts_with(['{', '[', '"', '\'', '/']);
@@ -50,7 +49,8 @@ fn in_body(request: &Request) -> Vec<Parameter> {
         if !settled {
             all.extend(pairs(&text));
         }
-        if other && !braces {
+        // HTML's third encoding of forms.
+        if declared.contains("text/plain") && !braces {
             all.extend(text.lines().flat_map(pairs));
         }
     }

@@ -17,6 +17,7 @@ mod auth;
 mod body;
 mod caller;
 mod check;
+mod dead_letters;
 mod decisions;
 mod erase;
 mod events;
@@ -64,6 +65,7 @@ use crate::judge::Judge;
 use crate::metrics::Metrics;
 use crate::senders::Senders;
 use crate::store::ConsentStore;
+use crate::store::queue::Queue;
 use crate::templates::Catalogue;
 use guard::Guard;
 use problem::{Fault, Problem};
@@ -110,6 +112,8 @@ pub struct Control {
     pub guards: Guards,
     /// What the last reload of the configuration left to say.
     pub reloads: Reloads,
+    /// Where webhooks wait for their bots, if they do.
+    pub queue: Option<Queue>,
 }
 
 impl Control {
@@ -171,6 +175,19 @@ fn routes() -> Vec<Route> {
         .writes(),
         Route::new("listTemplates", (Get, "/v1/templates"), templates::list, templates::listing)
             .needs(Scope::TemplatesWrite),
+        Route::new("listDeadLetters", (Get, DEAD_LETTERS), dead_letters::list, dead_letters::listing)
+            .needs(Scope::Admin),
+        Route::new("dropDeadLetter", (Delete, DEAD_LETTER), dead_letters::remove, dead_letters::dropping)
+            .needs(Scope::Admin)
+            .writes(),
+        Route::new(
+            "retryDeadLetter",
+            (Post, "/v1/webhooks/dead-letters/{id}/retry"),
+            dead_letters::retry,
+            dead_letters::retrying,
+        )
+        .needs(Scope::Admin)
+        .writes(),
         Route::new("listSenders", (Get, "/v1/senders"), senders::list, senders::listing)
             .needs(Scope::DecisionsRead),
         Route::new("showSender", (Get, "/v1/senders/{sender}"), senders::show, senders::showing)
@@ -185,6 +202,10 @@ fn routes() -> Vec<Route> {
     ]
 }
 
+/// Webhooks that no bot took.
+const DEAD_LETTERS: &str = "/v1/webhooks/dead-letters";
+/// One of them.
+const DEAD_LETTER: &str = "/v1/webhooks/dead-letters/{id}";
 /// The one operation that is open or not as the operator wants.
 const METRICS: &str = "metrics";
 /// One person of one tenant.

@@ -18,6 +18,7 @@ use crate::net::guard::GuardPatience;
 use crate::net::{ClientTls, ConnectionSettings, ServerTlsFiles, TlsSettings};
 use crate::proxy;
 use crate::senders::{self, Senders};
+use crate::store::queue::Queue;
 use crate::store::{self, ConsentStore, StoreError};
 use crate::templates::{self, Tokens};
 use crate::upstream::{self, Origin, Token};
@@ -27,6 +28,8 @@ use crate::wire::webhook::Secrets;
 
 /// The name under which the key of the keyed hashes stands in the store.
 pub(super) const HASH_KEY: &str = "privacy.hash_key";
+/// The queue of webhooks of an embedded store, in the data folder.
+const QUEUE_FILE: &str = "webhooks.redb";
 /// How long a send waits for room in the decision log.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a caller may take over the body of a send.
@@ -263,9 +266,6 @@ pub(super) fn template_tokens(config: &Config) -> Tokens {
 /// The webhook relay, if one is configured.
 pub(super) fn relay(config: &Config) -> Result<Option<webhook::Settings>, AppError> {
     let Some(hook) = &config.webhook else { return Ok(None) };
-    if hook.relay == config::Relay::Queue {
-        return Err(AppError::RelayQueue);
-    }
     let secrets = hook.app_secrets.iter().map(|secret| secret.danger_reveal().as_str());
     Ok(Some(webhook::Settings {
         verify_token: hook.verify_token.danger_reveal().clone(),
@@ -274,6 +274,17 @@ pub(super) fn relay(config: &Config) -> Result<Option<webhook::Settings>, AppErr
         tls: ClientTls::new(&TlsSettings { ca_file: config.upstream.ca_file.clone() })
             .map_err(AppError::Tls)?,
     }))
+}
+
+/// Where webhooks wait for their bots, if they are to.
+pub(super) async fn queue(config: &Config, store: &ConsentStore) -> Result<Option<Queue>, AppError> {
+    match &config.webhook {
+        Some(hook) if hook.relay == config::Relay::Queue => {
+            let file = config.data_dir.join(QUEUE_FILE);
+            store.queue(&file, hook.queue_max_bytes).await.map(Some).map_err(AppError::Queue)
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 pub(super) fn proxy(config: &Config) -> proxy::Settings {

@@ -60,8 +60,8 @@ pub enum AppError {
     AdminTls(TlsError),
     /// A Sentinel group or a Cluster is configured.
     RedisTopology,
-    /// The webhook relay is to queue what bots do not take.
-    RelayQueue,
+    /// The queue of webhooks could not be opened.
+    Queue(StoreError),
     /// The system refused a thread, a socket or a signal handler.
     System(io::Error),
 }
@@ -77,9 +77,7 @@ impl fmt::Display for AppError {
             Self::RedisTopology => f.write_str(
                 "[store] url: redis+sentinel:// and redis+cluster:// are not supported yet; write redis:// or rediss:// with the primary's own address",
             ),
-            Self::RelayQueue => {
-                f.write_str("[webhook] relay: \"queue\" is not supported yet; write relay = \"wait\", or leave the key out")
-            }
+            Self::Queue(_) => f.write_str("the queue of webhooks could not be opened: check webhooks.redb in data_dir"),
             Self::Tls(_) => f.write_str("TLS towards the provider could not be set up"),
             Self::AdminTls(_) => f.write_str("[admin] TLS could not be set up"),
             Self::System(_) => f.write_str("the system refused what the gate needs to run"),
@@ -92,11 +90,11 @@ impl std::error::Error for AppError {
         match self {
             Self::Files(_, source) | Self::System(source) => Some(source),
             Self::Store(source) => Some(source),
-            Self::Setup(source) => Some(source),
+            Self::Setup(source) | Self::Queue(source) => Some(source),
             Self::Bind(source) => Some(source),
             Self::Tls(source) | Self::AdminTls(source) => Some(source),
             Self::Origin(source) => Some(source),
-            Self::RedisTopology | Self::RelayQueue => None,
+            Self::RedisTopology => None,
         }
     }
 }
@@ -191,6 +189,7 @@ pub async fn run(
     let admin_tls = assemble::admin_tls(&config)?;
     let guards = Guards::new(assemble::access_log(&config)?);
     let relay = assemble::relay(&config)?;
+    let queue = assemble::queue(&config, &store).await?;
     let relay_socket = config.webhook.as_ref().map(|hook| net::bind(hook.listen)).transpose();
     let relay_socket = relay_socket.map_err(AppError::Bind)?;
     let addresses = Addresses {
@@ -236,6 +235,7 @@ pub async fn run(
             catalogue: catalogue.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
+            queue: queue.clone(),
         };
         let seat = relay::Seat {
             socket,
@@ -264,6 +264,7 @@ pub async fn run(
         tls: admin_tls.clone(),
         guards,
         reloads: Reloads::default(),
+        queue,
     };
     if control.exposed {
         tracing::warn!(admin.listen = %addresses.admin, "{EXPOSED}");

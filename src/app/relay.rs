@@ -47,6 +47,7 @@ async fn accept(seat: Seat) -> io::Result<()> {
     let listener = Listener::register(socket, max_connections)?;
     let relay = Rc::new(Relay::new(settings, ground));
     let connections = drain.clone();
+    tokio::task::spawn_local(webhook::deliver_queued(Rc::clone(&relay), drain.clone()));
     listener
         .run(drain, move |accepted| {
             let (relay, drain) = (Rc::clone(&relay), connections.clone());

@@ -10,6 +10,7 @@ use super::consent::{ExportArgs, GrantArgs, ImportArgs, ResumeArgs, RevokeArgs, 
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
 use super::senders::SendersArgs;
+use super::webhooks::WebhooksCommand;
 
 /// A consent gate for business messaging: a proxy in front of the WhatsApp Business API that refuses every send nobody agreed to.
 #[derive(Debug, Parser)]
@@ -68,6 +69,9 @@ pub(super) enum Command {
     /// Fill and list the catalogue that says which category a template has.
     #[command(subcommand)]
     Templates(TemplatesCommand),
+    /// See to webhooks that bots did not take.
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Prove what the record says, and that nobody changed it.
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -26,6 +26,7 @@ mod serve;
 mod templates;
 mod token;
 mod trust;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
         Command::Consent(ConsentCommand::Import(args)) => import::run(&args, global),
         Command::Templates(TemplatesCommand::Import(args)) => templates::import(&args, global),
         Command::Templates(TemplatesCommand::List) => templates::list(global),
+        Command::Webhooks(command) => webhooks::run(&command, global),
         Command::Audit(command) => audit::run(&command, global),
         Command::Senders(args) => senders::run(&args, global),
         Command::Check(args) => check::run(&args, global),

@@ -326,17 +326,22 @@ fn senders(section: &Section<'_>) -> Option<Senders> {
     })
 }
 
+/// What may wait unless something else is written: days of a busy number's webhooks, and no danger to a server's memory.
+const QUEUE_MAX_BYTES: u64 = 256 << 20;
+
 fn webhook(section: &Section<'_>) -> Option<Webhook> {
     let secret = |entry: &Entry| owned(entry).map(Redacted::new);
     let listen = section.value("listen", address);
     let verify_token = section.value("verify_token", secret);
     let app_secrets = section.value("app_secrets", non_empty_list(secret));
     let relay = section.optional("relay", one_of([("wait", Relay::Wait), ("queue", Relay::Queue)]));
+    let queue_max_bytes = section.optional("queue_max_bytes", size(4 << 20..=1 << 40));
     Some(Webhook {
         listen: listen?,
         verify_token: verify_token?,
         app_secrets: app_secrets?,
         relay: relay?.unwrap_or(Relay::Wait),
+        queue_max_bytes: queue_max_bytes?.unwrap_or(QUEUE_MAX_BYTES),
     })
 }
 

@@ -302,6 +302,8 @@ pub struct Webhook {
     pub app_secrets: Vec<Redacted<String>>,
     /// When the provider gets its answer.
     pub relay: Relay,
+    /// How much may wait in the queue, dead letters included.
+    pub queue_max_bytes: u64,
 }
 
 /// `[senders]`

@@ -69,6 +69,8 @@ label! {
     WebhookOutcome {
         /// Learnt, and taken by the bot.
         Relayed = "relayed",
+        /// Learnt, and queued for the bot.
+        Queued = "queued",
         /// Learnt; no bot wants it.
         Learnt = "learnt",
         /// Its signature is not the provider's: nothing was learnt.
@@ -79,6 +81,8 @@ label! {
         TooLarge = "too_large",
         /// The store could not keep what it tells; the provider repeats it.
         NotStored = "not_stored",
+        /// Learnt, but the queue has no room; the provider repeats it.
+        QueueFull = "queue_full",
         /// Learnt, but the bot did not take it; the provider repeats it.
         BotFailed = "bot_failed",
     }

@@ -6,8 +6,10 @@
 
 mod cells;
 mod histogram;
+#[macro_use]
 mod labels;
 mod page;
+mod queue;
 mod sender_page;
 mod senders;
 mod shelves;
@@ -30,6 +32,8 @@ pub use labels::{
     TemplateLookup, TemplateSync, UpstreamFailure, WebhookOutcome,
 };
 pub use senders::{Moments, SenderState};
+
+pub use queue::Delivery;
 
 /// The media type of the page that [`Metrics::render`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -57,6 +61,7 @@ struct Hub {
     /// By [`WebhookOutcome`].
     webhooks: [AtomicU64; WebhookOutcome::ALL.len()],
     webhook_items_unreadable: AtomicU64,
+    queue: queue::QueueCells,
     senders: SenderNumbers,
     propagation: Histogram,
     template_syncs: [AtomicU64; TemplateSync::ALL.len()],
@@ -85,6 +90,7 @@ impl Metrics {
             reloads: Default::default(),
             webhooks: Default::default(),
             webhook_items_unreadable: AtomicU64::new(0),
+            queue: queue::QueueCells::default(),
             senders: SenderNumbers::default(),
             propagation: Histogram::default(),
             template_syncs: Default::default(),

@@ -21,7 +21,7 @@ use crate::consent::lookup::Source;
 use crate::policy::Mode;
 
 /// Labels as the library takes them.
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+pub(super) type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
 /// The whole page.
 pub(super) fn render(metrics: &Metrics) -> String {
@@ -42,6 +42,7 @@ impl Collector for Metrics {
         page.decisions()?;
         page.durations()?;
         page.webhooks()?;
+        page.webhook_queue()?;
         page.templates()?;
         page.senders()?;
         page.health()?;
@@ -239,7 +240,12 @@ impl Page<'_, '_> {
         self.encoder.encode_descriptor(name, help, None, kind)
     }
 
-    fn gauge(&mut self, name: &'static str, help: &str, value: &impl EncodeGaugeValue) -> fmt::Result {
+    pub(super) fn gauge(
+        &mut self,
+        name: &'static str,
+        help: &str,
+        value: &impl EncodeGaugeValue,
+    ) -> fmt::Result {
         self.family(name, help, MetricType::Gauge)?.encode_gauge(value)
     }
 }

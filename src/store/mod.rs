@@ -17,6 +17,7 @@ mod naming;
 pub mod notes;
 mod people;
 mod place;
+pub mod queue;
 pub mod redis;
 mod rows;
 mod settings;

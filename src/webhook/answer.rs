@@ -17,7 +17,7 @@ pub(super) fn challenge(challenge: Vec<u8>) -> Response<Answer> {
 /// What a delivery came to. Anything but 200 makes the provider deliver it again, for days.
 pub(super) fn of(outcome: WebhookOutcome) -> Response<Answer> {
     let (status, text) = match outcome {
-        WebhookOutcome::Relayed | WebhookOutcome::Learnt => (StatusCode::OK, ""),
+        WebhookOutcome::Relayed | WebhookOutcome::Queued | WebhookOutcome::Learnt => (StatusCode::OK, ""),
         WebhookOutcome::Forged => {
             (StatusCode::FORBIDDEN, "the signature is not one of a configured app secret")
         }
@@ -25,6 +25,9 @@ pub(super) fn of(outcome: WebhookOutcome) -> Response<Answer> {
         WebhookOutcome::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "a webhook has at most 3 MB"),
         WebhookOutcome::NotStored => {
             (StatusCode::SERVICE_UNAVAILABLE, "what it tells could not be stored; send it again")
+        }
+        WebhookOutcome::QueueFull => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the queue is full; send it again later")
         }
         WebhookOutcome::BotFailed => (StatusCode::BAD_GATEWAY, "the bot did not take it; send it again"),
     };

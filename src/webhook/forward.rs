@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -82,16 +81,17 @@ impl Bots {
     }
 
     /// Calls a bot and waits for its answer, of which only the status counts.
-    pub(super) async fn deliver(&self, bot: &Uri, parts: &Parts, body: Bytes) -> Result<(), Failure> {
+    pub(super) async fn deliver(&self, bot: &Uri, headers: HeaderMap, body: Bytes) -> Result<(), Failure> {
         let mut request = Request::post(bot.clone()).body(Full::new(body)).map_err(Failure::Unsendable)?;
-        *request.headers_mut() = of_the_webhook(&parts.headers);
+        *request.headers_mut() = headers;
         let answer = tokio::time::timeout(RESPONSE_TIMEOUT, self.0.request(request)).await;
         let response = answer.map_err(|_| Failure::Late)?.map_err(Failure::Unanswered)?;
         if response.status().is_success() { Ok(()) } else { Err(Failure::Refused(response.status())) }
     }
 }
 
-fn of_the_webhook(headers: &HeaderMap) -> HeaderMap {
+/// The field lines that a bot gets.
+pub(super) fn of_the_webhook(headers: &HeaderMap) -> HeaderMap {
     let mut kept = headers.clone();
     let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     for name in named.flat_map(|names| names.split(',')) {
@@ -103,27 +103,30 @@ fn of_the_webhook(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
+/// Where a webhook goes: a sender whose bot it is, and that bot.
+pub(super) type Lane<'a> = (&'a String, &'a Uri);
+
 impl Relay {
     /// The bots of the senders that a webhook was told to, each once; of the accounts' senders, if it was told to no sender.
-    pub(super) fn bots_of(&self, reading: &Reading) -> Vec<&Uri> {
-        let bot = |id: &String| self.settings.bots.get(id);
+    pub(super) fn lanes_of(&self, reading: &Reading) -> Vec<Lane<'_>> {
+        let lane = |id: &str| self.settings.bots.get_key_value(id);
         if !reading.senders.is_empty() {
-            return unique(reading.senders.iter().filter_map(bot));
+            return unique(reading.senders.iter().filter_map(|id| lane(id)));
         }
         let tenants = self.judge.tenants();
         let concerned = tenants.senders().filter(|sender| match &sender.account {
             Some(account) => reading.accounts.contains(account),
             None => true,
         });
-        unique(concerned.filter_map(|sender| bot(&sender.phone_number_id)))
+        unique(concerned.filter_map(|sender| lane(&sender.phone_number_id)))
     }
 }
 
-fn unique<'a>(all: impl Iterator<Item = &'a Uri>) -> Vec<&'a Uri> {
-    let mut unique: Vec<&Uri> = Vec::new();
-    for uri in all {
-        if !unique.contains(&uri) {
-            unique.push(uri);
+fn unique<'a>(all: impl Iterator<Item = Lane<'a>>) -> Vec<Lane<'a>> {
+    let mut unique: Vec<Lane<'_>> = Vec::new();
+    for (id, bot) in all {
+        if !unique.iter().any(|(_, known)| *known == bot) {
+            unique.push((id, bot));
         }
     }
     unique

@@ -10,8 +10,11 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer};
+use super::forward::of_the_webhook;
+use super::queue::pack;
 use super::{Relay, learn, templates};
 use crate::metrics::WebhookOutcome;
+use crate::store::queue::Put;
 use crate::wire::webhook::{self, Handshake, Reading, SIGNATURE_HEADER};
 
 /// Meta: "payloads can be up to 3 MB"; its megabytes may be of either kind.
@@ -77,12 +80,32 @@ fn is_genuine(relay: &Relay, parts: &Parts, body: &Bytes) -> bool {
 }
 
 async fn hand_on(relay: &Relay, parts: &Parts, body: Bytes, reading: &Reading) -> WebhookOutcome {
-    let bots = relay.bots_of(reading);
-    if bots.is_empty() {
+    let lanes = relay.lanes_of(reading);
+    if lanes.is_empty() {
         return WebhookOutcome::Learnt;
     }
-    for bot in bots {
-        if let Err(failure) = relay.bots.deliver(bot, parts, body.clone()).await {
+    let headers = of_the_webhook(&parts.headers);
+    if let Some(queue) = &relay.queue {
+        let lanes: Vec<&String> = lanes.into_iter().map(|(id, _)| id).collect();
+        return match relay.queue_for(queue, &lanes, &pack(&headers, &body)).await {
+            Ok(Put::Queued) => WebhookOutcome::Queued,
+            Ok(Put::Full) => {
+                tracing::warn!(
+                    "the queue of webhooks holds [webhook] queue_max_bytes; the provider will send again"
+                );
+                WebhookOutcome::QueueFull
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a webhook could not be queued; the provider will send it again"
+                );
+                WebhookOutcome::NotStored
+            }
+        };
+    }
+    for (_, bot) in lanes {
+        if let Err(failure) = relay.bots.deliver(bot, headers.clone(), body.clone()).await {
             tracing::warn!(bot = bot.host().unwrap_or_default(), error = %failure, "a bot did not take a webhook; the provider will send it again");
             return WebhookOutcome::BotFailed;
         }

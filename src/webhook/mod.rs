@@ -7,11 +7,15 @@ mod answer;
 mod forward;
 mod handler;
 mod learn;
+mod queue;
 mod templates;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use http::Uri;
+use tokio::sync::Notify;
 
 use crate::consent::Clock;
 use crate::judge::Judge;
@@ -19,11 +23,13 @@ use crate::metrics::Metrics;
 use crate::net::ClientTls;
 use crate::senders::Senders;
 use crate::store::ConsentStore;
+use crate::store::queue::Queue;
 use crate::templates::Catalogue;
 use crate::wire::webhook::Secrets;
 
 pub use answer::Answer;
 pub use handler::handle;
+pub use queue::deliver_queued;
 
 use forward::Bots;
 
@@ -51,6 +57,12 @@ pub struct Relay {
     catalogue: Catalogue,
     metrics: Metrics,
     clock: Clock,
+    /// Where webhooks wait for their bots, if they do.
+    queue: Option<Queue>,
+    /// Something was queued here.
+    queued: Notify,
+    /// When a failure to deliver from the queue was last logged.
+    complained: Cell<Option<Instant>>,
 }
 
 /// What a relay stands on.
@@ -67,13 +79,27 @@ pub struct Ground {
     pub metrics: Metrics,
     /// What time it is.
     pub clock: Clock,
+    /// Where webhooks wait for their bots; without it the provider waits for the bots.
+    pub queue: Option<Queue>,
 }
 
 impl Relay {
     /// A relay with no connection to a bot open yet. Its futures run on one thread.
     pub fn new(settings: Settings, ground: Ground) -> Self {
-        let Ground { store, judge, catalogue, senders, metrics, clock } = ground;
+        let Ground { store, judge, catalogue, senders, metrics, clock, queue } = ground;
         let bots = Bots::new(&settings.tls);
-        Self { settings, bots, store, judge, senders, catalogue, metrics, clock }
+        Self {
+            settings,
+            bots,
+            store,
+            judge,
+            catalogue,
+            senders,
+            metrics,
+            clock,
+            queue,
+            queued: Notify::new(),
+            complained: Cell::new(None),
+        }
     }
 }

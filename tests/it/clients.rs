@@ -3,7 +3,7 @@
 //! The gate stands in front of the sandbox, so that a client gets Meta's answers and the sandbox's journal tells what really arrived.
 //! [`sdk`] plays one scene with real packages in their own languages; [`variants`] sends what other clients were seen to send.
 
-mod sdk;
+pub(crate) mod sdk;
 mod variants;
 
 use std::sync::Arc;

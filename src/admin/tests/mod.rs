@@ -156,6 +156,7 @@ impl Plane {
             tls: AdminTls::default(),
             guards,
             reloads: Reloads::default(),
+            queue: None,
         };
         settings.tokens.push(token(ROOT, &[Scope::Admin], None));
         let socket = crate::net::bind("127.0.0.1:0".parse().unwrap()).unwrap();

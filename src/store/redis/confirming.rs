@@ -15,9 +15,9 @@ impl Redis {
         let connection = self.control().await?;
         match wanted.ask {
             Ask::Look => {
-                let mut exists = redis::cmd("EXISTS");
-                exists.arg(key);
-                Ok(ask(&connection, &exists, PATIENCE).await? == Value::Int(0))
+                let mut get = redis::cmd("GET");
+                get.arg(key);
+                Ok(ask(&connection, &get, PATIENCE).await? == Value::Nil)
             }
             Ask::Reserve => {
                 let mut set = redis::cmd("SET");

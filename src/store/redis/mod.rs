@@ -11,6 +11,7 @@ mod fault;
 mod intents;
 mod keys;
 mod lane;
+mod queueing;
 mod notes;
 mod recall;
 mod rows;
@@ -47,6 +48,7 @@ use super::{Health, OpenError, Outcome, StoreError};
 
 pub use door::{Settings, Trust};
 pub use fault::RedisFault;
+pub(super) use queueing::QueueDoor;
 pub(super) use scan::Position;
 
 use door::{Door, ask, ask_all, breaks};

@@ -105,7 +105,7 @@ fn kapso_plays_the_scene_and_takes_no_refusal_for_a_fault_to_retry() {
 }
 
 /// The folder into which `tests/run` installed the packages of this list.
-fn installed(language: &str, list: &str) -> PathBuf {
+pub(crate) fn installed(language: &str, list: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(language);
     let installed = std::fs::read_to_string(folder.join("installed"));
     assert!(

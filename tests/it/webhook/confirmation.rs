@@ -45,7 +45,7 @@ fn at_once(gates: &[&Gate], send: &Value) -> usize {
             .collect();
         let passed = sent.into_iter().map(|sent| sent.join().unwrap()).filter(|response| {
             if response.status != 200 {
-                refusal(400, 131_030, "consent_revoked").assert_envelope(response);
+                refusal(400, 131_030, "consent_revoked").assert(response);
             }
             response.status == 200
         });

@@ -3,9 +3,12 @@
 mod bypass;
 mod health;
 mod confirmation;
+mod documented;
 mod learn;
 mod nodes;
+mod queue;
 mod relay;
+mod sdk;
 mod templates;
 mod words;
 
@@ -60,8 +63,12 @@ impl Scene {
 
 /// Adds a relay to a gate.
 fn relaying(gate: GateBuilder, bot: Option<&Upstream>) -> (GateBuilder, SocketAddr) {
+    relaying_to(gate, bot.map(|bot| format!("{}/hook?bot=1", bot.url())).as_deref())
+}
+
+fn relaying_to(gate: GateBuilder, bot: Option<&str>) -> (GateBuilder, SocketAddr) {
     let webhook = free_addr();
-    let url = bot.map(|bot| format!("webhook_url = \"{}/hook?bot=1\"\n", bot.url())).unwrap_or_default();
+    let url = bot.map(|bot| format!("webhook_url = {bot:?}\n")).unwrap_or_default();
     let tenants = format!(
         "[[tenants]]\nname = \"default\"\n[[tenants.senders]]\nphone_number_id = {SENDER:?}\naccount = {ACCOUNT:?}\nphone = \"+15550783881\"\n{url}"
     );

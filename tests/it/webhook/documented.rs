@@ -1,9 +1,11 @@
 //! Every event that the relay learns from, as Meta documents it: forged ones first, then all of them shuffled, repeated and days late, on both stores.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Scene, change, digits, relaying, seconds, signature};
-use crate::journey::{ALL, grant, template, templates, text};
+use crate::journey::{ALL, ago, grant, template, templates, text};
 use crate::support::client::request;
 use crate::support::gate::Gate;
 use crate::support::redis::Redis;
@@ -48,6 +50,13 @@ fn failed(person: &str, at: i64, code: u32, title: &str) -> Value {
         json!({ "statuses": [{ "id": format!("wamid.f{person}{at}"), "status": "failed", "timestamp": at.to_string(), "recipient_id": digits(person),
             "errors": [{ "code": code, "title": title, "message": title, "error_data": { "details": title }, "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/" }] }] }),
     )
+}
+
+/// Before anything that is told here.
+fn agreed_long_ago(person: &str) -> Value {
+    let mut granted = grant(person, &ALL);
+    granted["occurred_at"] = json!(ago(Duration::from_secs(30 * 24 * 60 * 60)));
+    granted
 }
 
 /// Everybody has agreed to everything, so the window decides about a text.
@@ -160,7 +169,7 @@ fn what_meta_documents_is_learnt_in_any_order_and_number_and_nothing_from_forger
         let scene = Scene { gate: gate.start(), upstream, bot, webhook };
         scene.gate.put_templates(&templates());
         let stories = stories();
-        scene.gate.apply(&stories.iter().map(|story| grant(story.person, &ALL)).collect::<Vec<_>>());
+        scene.gate.apply(&stories.iter().map(|story| agreed_long_ago(story.person)).collect::<Vec<_>>());
         let all: Vec<Value> = stories.iter().flat_map(|story| story.told.clone()).collect();
         for body in &all {
             let body = body.to_string();

@@ -87,9 +87,11 @@ fn is_request(start: &[u8]) -> bool {
     }
     let narrow: Vec<u8> = bare.iter().copied().filter(|b| *b != 0).collect();
     let text = scan::without_space(&narrow);
-    let begins = matches!(text, [b'{' | b'[' | b'"' | b'/' | b'\'', ..] | [b'-', b'-', ..]);
+    let begins = matches!(text, [b'{' | b'[' | b'"' | b'/' | b'\'', ..]);
     // What was cut off here may go on as text.
-    begins && std::str::from_utf8(text).map_or_else(|error| error.error_len().is_none(), |_| true)
+    let is_text = || std::str::from_utf8(text).map_or_else(|error| error.error_len().is_none(), |_| true);
+    // A boundary may be of any bytes to somebody; of the files that may begin anywhere, one in 65,536 begins like one.
+    text.starts_with(b"--") || begins && is_text()
 }
 
 /// Whether plain text in UTF-16 begins here, in which the names of fields are not looked for.

@@ -74,7 +74,7 @@ pub(super) async fn show(
     let gate = match control.store.lookup(place, &recipient.key()).await.lookup {
         Lookup::Found(gate) => gate,
         Lookup::Absent => GateRecord::default(),
-        Lookup::Unavailable => return Err(unread()),
+        Lookup::Unavailable | Lookup::Remembered(_) => return Err(unread()),
     };
     let validity = control.store.validity(place);
     let validity = validity.as_deref().unwrap_or(&Validity::UNLIMITED);

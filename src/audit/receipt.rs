@@ -44,7 +44,7 @@ impl Audit {
         let gate = match store.lookup(of.tenant, &of.recipient.key()).await.lookup {
             Lookup::Found(gate) => gate,
             Lookup::Absent => GateRecord::default(),
-            Lookup::Unavailable => return Err(StoreError::NotReady),
+            Lookup::Unavailable | Lookup::Remembered(_) => return Err(StoreError::NotReady),
         };
         let validity = store.validity(of.tenant);
         let judged = Judged { gate, validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED), now };

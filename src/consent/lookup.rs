@@ -11,6 +11,8 @@ pub enum Lookup {
     Absent,
     /// The store did not answer, too late, or with something that is no record.
     Unavailable,
+    /// The same, and this record of before is remembered for what it withdraws. Nothing in it permits anything any more.
+    Remembered(GateRecord),
 }
 
 /// Where the answer came from; a metric label.

@@ -220,7 +220,7 @@ fn verdict(verdict: Option<Verdict>) -> Names {
 fn found(reading: &Reading) -> Option<GateRecord> {
     match reading.lookup {
         Some(Lookup::Found(record)) => Some(record),
-        Some(Lookup::Absent | Lookup::Unavailable) | None => None,
+        Some(Lookup::Absent | Lookup::Unavailable | Lookup::Remembered(_)) | None => None,
     }
 }
 
@@ -229,6 +229,8 @@ fn gate_record(reading: &Reading, out: &mut Vec<u8>) {
         Some(Lookup::Found(record)) => hex(Some(record.encode()), out),
         // Told apart from an absent record, because a replay must judge it by the failure stance.
         Some(Lookup::Unavailable) => out.extend_from_slice(b"\"unavailable\""),
+        // So is one of which only the withdrawals counted.
+        Some(Lookup::Remembered(_)) => out.extend_from_slice(b"\"remembered\""),
         Some(Lookup::Absent) | None => null(out),
     }
 }

@@ -14,7 +14,7 @@
 //! | `category_source` | `catalogue` if the template stood in it, `unlisted` if it did not and therefore is marketing, `request` without a template |
 //! | `decision`, `reason`, `basis` | `allow` or `deny`; why denied, or would have been in shadow mode; on what it was allowed |
 //! | `rule`, `revision`, `mode` | the rule and the policy that decided |
-//! | `event_seq`, `gate_record` | the record that was read: its sequence and its 40 bytes in hex; `null` without a record, `unavailable` where the store did not answer; lists where `recipient_hash` is one |
+//! | `event_seq`, `gate_record` | the record that was read: its sequence and its 40 bytes in hex; `null` without a record, `unavailable` where the store did not answer, `remembered` where it did not and a withdrawal of before refused; lists where `recipient_hash` is one |
 //! | `window` | the customer service window: `open`, `closed`, `unknown`, `unavailable` |
 //! | `outcome`, `upstream_status` | what became of it: see [`Outcome`] |
 //! | `message_id` | a keyed hash like `recipient_hash`: the provider's own id has the recipient's number in it |

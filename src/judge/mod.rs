@@ -309,7 +309,7 @@ impl Judge {
                 match self.inner.store.lookup(tenant, &RecipientKey::Tenant).await.lookup {
                     Lookup::Found(record) if record.window_until != 0 => WindowKnowledge::Learnt,
                     Lookup::Found(_) | Lookup::Absent => WindowKnowledge::NotLearnt,
-                    Lookup::Unavailable => WindowKnowledge::Unavailable,
+                    Lookup::Unavailable | Lookup::Remembered(_) => WindowKnowledge::Unavailable,
                 }
             }
             Some(_) | None => WindowKnowledge::Learnt,
@@ -335,7 +335,7 @@ fn grounds(
 fn found(lookup: &Lookup) -> Option<GateRecord> {
     match lookup {
         Lookup::Found(record) => Some(*record),
-        Lookup::Absent | Lookup::Unavailable => None,
+        Lookup::Absent | Lookup::Unavailable | Lookup::Remembered(_) => None,
     }
 }
 

@@ -125,6 +125,12 @@ fn person(
         Lookup::Found(record) => record,
         Lookup::Absent => GateRecord::default(),
         Lookup::Unavailable => return unavailable(policy, category),
+        Lookup::Remembered(before) => {
+            return match before.standing(category, facts.validity, facts.now) {
+                Standing::Revoked => Err(DenyReason::ConsentRevoked),
+                Standing::Absent | Standing::Granted | Standing::Expired => unavailable(policy, category),
+            };
+        }
     };
     match (category, record.standing(category, facts.validity, facts.now)) {
         // The one answer to a stop; whoever asks has reserved it.

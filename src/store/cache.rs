@@ -62,6 +62,11 @@ impl Cache {
         self.entries.get(place).filter(|entry| !self.too_old(entry))
     }
 
+    /// The record of a place, whatever its age: for what it withdraws.
+    pub(super) fn recall(&self, place: &Place) -> Option<GateRecord> {
+        self.entries.get(place).and_then(|entry| entry.record)
+    }
+
     /// The clock of the store.
     pub(super) fn clock(&self) -> Clock {
         self.clock.clone()

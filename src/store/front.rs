@@ -53,7 +53,9 @@ impl Front {
         let in_time = fetched.ok().filter(|_| Instant::now() <= deadline);
         match in_time.unwrap_or(Lookup::Unavailable) {
             Lookup::Unavailable => self.remembered(place),
-            lookup @ (Lookup::Found(_) | Lookup::Absent) => Answer { lookup, source: Source::Store },
+            lookup @ (Lookup::Found(_) | Lookup::Absent | Lookup::Remembered(_)) => {
+                Answer { lookup, source: Source::Store }
+            }
         }
     }
 
@@ -85,15 +87,14 @@ impl Front {
         match lookup {
             Lookup::Found(record) => self.cache.put(place.clone(), Some(record), then.generation()),
             Lookup::Absent => self.cache.put(place.clone(), None, then.generation()),
-            Lookup::Unavailable => {}
+            Lookup::Unavailable | Lookup::Remembered(_) => {}
         }
     }
 
-    /// A withdrawal that the cache remembers, of any generation: it can only refuse.
+    /// A withdrawal that the cache remembers, of any generation and age: it can only refuse.
     fn remembered(&self, place: &Place) -> Answer {
-        let known = self.cache.get(place).and_then(|entry| entry.record);
-        match known.filter(only_withdraws) {
-            Some(record) => Answer { lookup: Lookup::Found(record), source: Source::Cache },
+        match self.cache.recall(place).filter(withdraws) {
+            Some(record) => Answer { lookup: Lookup::Remembered(record), source: Source::Cache },
             None => Answer { lookup: Lookup::Unavailable, source: Source::Store },
         }
     }
@@ -115,8 +116,8 @@ impl Front {
     ///
     /// A withdrawal that was known before is kept for the time when the store is away: there it can only refuse.
     pub(super) fn forget(&self, place: &Place) {
-        self.tickets.overrule(place, || match self.cache.get(place).and_then(|entry| entry.record) {
-            Some(record) if only_withdraws(&record) => {
+        self.tickets.overrule(place, || match self.cache.recall(place) {
+            Some(record) if withdraws(&record) => {
                 self.cache.put(place.clone(), Some(record), Generation::NEVER);
             }
             Some(_) | None => self.cache.remove(place),
@@ -126,17 +127,13 @@ impl Front {
     /// Takes in a record that was written here and may be written elsewhere at the same time. Sends ask the store for it again.
     pub(super) fn overwritten(&self, place: &Place, record: GateRecord) {
         self.tickets.overrule(place, || {
-            if only_withdraws(&record) {
+            if withdraws(&record) {
                 self.cache.put(place.clone(), Some(record), Generation::NEVER);
             } else {
                 self.cache.remove(place);
             }
         });
     }
-}
-
-fn only_withdraws(record: &GateRecord) -> bool {
-    withdraws(record) && !record.permits_anything()
 }
 
 fn withdraws(record: &GateRecord) -> bool {

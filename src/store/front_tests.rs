@@ -175,15 +175,16 @@ async fn a_store_that_does_not_answer_is_unavailable_at_the_deadline() {
 async fn while_the_link_is_down_the_store_is_asked_and_only_withdrawals_are_remembered() {
     let both =
         record(&[(Category::Marketing, CategoryState::Revoked), (Category::Utility, CategoryState::Granted)]);
+    let stop = GateRecord { window_until: u32::MAX, ..withdrawn() }; // what somebody wrote opens a window too
     for (known, stands) in
-        [(granted(), false), (withdrawn(), true), (GateRecord::default(), false), (both, false)]
+        [(granted(), false), (withdrawn(), true), (GateRecord::default(), false), (both, true), (stop, true)]
     {
         let front = live();
         ask(&front, Lookup::Found(known)).await;
         front.link.go_down();
         assert_eq!(front.cached(&place()), None);
         assert_eq!(ask(&front, Lookup::Absent).await.lookup, Lookup::Absent, "the store's word goes first");
-        let expected = if stands { Lookup::Found(known) } else { Lookup::Unavailable };
+        let expected = if stands { Lookup::Remembered(known) } else { Lookup::Unavailable };
         assert_eq!(ask(&front, Lookup::Unavailable).await.lookup, expected, "{known:?}");
     }
 }

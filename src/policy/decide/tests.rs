@@ -92,6 +92,23 @@ fn an_unavailable_store_refuses_unless_the_policy_says_otherwise_for_this_catego
 }
 
 #[test]
+fn of_a_remembered_record_only_the_withdrawals_count_while_the_store_is_away() {
+    let failure_stance = Category::ALL.map(|_| FailureStance::Open);
+    let settings = Settings { failure_stance, ..Settings::default() };
+    let states = [(Category::Marketing, State::Revoked), (Category::Utility, State::Granted)];
+    let Lookup::Found(before) = record(&states, true) else { panic!("a record") };
+    for (category, open, closed) in [
+        (Category::Marketing, Err(DenyReason::ConsentRevoked), DenyReason::ConsentRevoked),
+        (Category::Utility, Ok(Basis::FailOpen), DenyReason::StoreUnavailable),
+        (Category::Service, Ok(Basis::FailOpen), DenyReason::StoreUnavailable),
+    ] {
+        let lookups = [Lookup::Remembered(before)];
+        assert_eq!(verdict(settings.clone(), &facts(&lookups, category)), open, "{category:?}");
+        assert_eq!(verdict(Settings::default(), &facts(&lookups, category)), Err(closed), "{category:?}");
+    }
+}
+
+#[test]
 fn everybody_the_send_could_reach_must_agree() {
     let yes = record(&[(Category::Utility, State::Granted)], false);
     let no = record(&[(Category::Utility, State::Revoked)], false);

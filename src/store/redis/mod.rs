@@ -145,7 +145,7 @@ impl Redis {
                 },
                 None => Lookup::Unavailable,
             },
-            found @ (Lookup::Found(_) | Lookup::Unavailable) => found,
+            found @ (Lookup::Found(_) | Lookup::Unavailable | Lookup::Remembered(_)) => found,
         }
     }
 

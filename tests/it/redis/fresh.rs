@@ -83,7 +83,7 @@ fn no_key_stays_stale_though_the_tracking_link_is_killed_at_random() {
 async fn standing(store: &ConsentStore, who: &str) -> Option<Standing> {
     match store.lookup(ACME, &key(who)).await.lookup {
         Lookup::Found(record) => Some(record.standing(Category::Marketing, &Validity::UNLIMITED, NOW)),
-        Lookup::Absent | Lookup::Unavailable => None,
+        Lookup::Absent | Lookup::Unavailable | Lookup::Remembered(_) => None,
     }
 }
 

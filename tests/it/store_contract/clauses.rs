@@ -249,7 +249,7 @@ pub(super) async fn a_legacy_grant_is_marked_undoes_no_withdrawal_and_ends_when_
     assert!(store.validity(UMBRELLA).is_none());
     let stand = |lookup, at| match lookup {
         Lookup::Found(record) => record.standing(Category::Marketing, &validity, at),
-        Lookup::Absent | Lookup::Unavailable => panic!("no record"),
+        Lookup::Absent | Lookup::Unavailable | Lookup::Remembered(_) => panic!("no record"),
     };
     assert_eq!(stand(lookup(&store, ANN).await, NOW), Standing::Granted);
     assert_eq!(stand(lookup(&store, ANN).await, until), Standing::Expired);

@@ -189,6 +189,6 @@ pub(crate) fn standing_in(lookup: Lookup) -> Standing {
     match lookup {
         Lookup::Found(record) => record.standing(Category::Marketing, &Validity::UNLIMITED, NOW),
         Lookup::Absent => Standing::Absent,
-        Lookup::Unavailable => panic!("the store is unavailable"),
+        Lookup::Unavailable | Lookup::Remembered(_) => panic!("the store is unavailable"),
     }
 }

@@ -9,7 +9,12 @@ pub fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue) {
 }
 
 /// Drops from an answer what concerned the connection to the provider.
+///
+/// One that is framed by both fields was read by `Transfer-Encoding`, so its `Content-Length` is no length (RFC 9112, section 6.3).
 pub fn prepare_response(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     strip(headers, is_hop_by_hop);
 }
 
@@ -90,6 +95,16 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ["authorization", "content-type", "host", "x-fb-trace"]);
         assert_eq!(headers[header::HOST], "graph.facebook.com");
+    }
+
+    #[test]
+    fn a_length_beside_chunks_does_not_travel_on() {
+        let mut headers = fields(&[("transfer-encoding", "chunked"), ("content-length", "60")]);
+        prepare_response(&mut headers);
+        assert!(headers.is_empty());
+        let mut headers = fields(&[("content-length", "60")]);
+        prepare_response(&mut headers);
+        assert_eq!(headers.len(), 1);
     }
 
     #[test]

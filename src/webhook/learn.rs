@@ -64,14 +64,14 @@ impl Told<'_> {
         if inbound.opens_window {
             lessons.extend(self.event(Kind::Inbound, Actor::Person, (WEBHOOK, format!("w-{id}"))));
         }
-        let said = inbound.texts.iter().filter_map(|text| Some((opt_out.words.wish(text)?, text)));
-        let wishes: Vec<(Wish, &String)> = said.collect();
+        let wish = |text: &String| opt_out.words.wish(text);
         // A button whose payload says one thing and whose title another: the stop counts.
-        let wish = wishes.iter().find(|(wish, _)| *wish == Wish::Stop).or(wishes.first());
-        let (kind, name, categories, evidence) = match wish {
-            Some((Wish::Stop, _)) => (Kind::Revoke, "stop", opt_out.scope.categories(), None),
-            // It lifts whatever a word stopped, by whatever scope, and grants nothing.
-            Some((Wish::Resume, text)) => (Kind::Resume, "resume", None, Some(asked_for(inbound, text))),
+        let stops = inbound.texts.iter().any(|text| wish(text) == Some(Wish::Stop));
+        let resumes = inbound.shown.as_ref().filter(|text| wish(text) == Some(Wish::Resume));
+        let (kind, name, categories, evidence) = match resumes {
+            _ if stops => (Kind::Revoke, "stop", opt_out.scope.categories(), None),
+            // It lifts whatever a word stopped, by whatever scope, and grants nothing. Only what the person wrote or saw can.
+            Some(text) => (Kind::Resume, "resume", None, Some(asked_for(inbound, text))),
             None => return lessons,
         };
         let said = self.event(kind, Actor::Person, (SAID, format!("w-{id}-{name}")));

@@ -54,6 +54,7 @@ pub(super) fn read_calls(sender: &str, value: &Value, reading: &mut Reading) {
                 id: id.to_owned(),
                 opens_window: true,
                 texts: Vec::new(),
+                shown: None,
                 pressed: false,
             };
             take(sender, told(call, value, |call| Some(What::Inbound(what(text(call, "id")?)))), reading);
@@ -114,17 +115,30 @@ fn inbound(message: &Value, value: &Value) -> Told {
             id: text(message, "id")?.to_owned(),
             opens_window,
             texts: texts(message),
+            shown: shown(message),
             pressed: matches!(text(message, "type"), Some("button" | "interactive")),
         }))
     })
 }
 
+fn text_at(message: &Value, path: &[&str]) -> Option<String> {
+    let field = path.iter().try_fold(message, |value, key| value.get(key));
+    field.and_then(Value::as_str).map(str::to_owned)
+}
+
+/// What the person wrote or saw, by the type of the message alone.
+fn shown(message: &Value) -> Option<String> {
+    match text(message, "type")? {
+        "text" => text_at(message, &["text", "body"]),
+        "button" => text_at(message, &["button", "text"]),
+        "interactive" => text_at(message, &["interactive", "button_reply", "title"])
+            .or_else(|| text_at(message, &["interactive", "list_reply", "title"])),
+        _ => None,
+    }
+}
+
 /// What a message may wholly say: its text, or the button that was pressed.
 fn texts(message: &Value) -> Vec<String> {
-    let at = |path: &[&str]| {
-        let field = path.iter().try_fold(message, |value, key| value.get(key));
-        field.and_then(Value::as_str).map(str::to_owned)
-    };
     let places: [&[&str]; 7] = [
         &["text", "body"],
         &["button", "payload"],
@@ -134,7 +148,7 @@ fn texts(message: &Value) -> Vec<String> {
         &["interactive", "list_reply", "id"],
         &["interactive", "list_reply", "title"],
     ];
-    places.into_iter().filter_map(at).collect()
+    places.into_iter().filter_map(|path| text_at(message, path)).collect()
 }
 
 /// Other notes by the system say nothing about consent.

@@ -76,6 +76,8 @@ pub struct Inbound {
     pub opens_window: bool,
     /// Each text that may be the whole of what the person said: the message, or the payload and title of the button pressed.
     pub texts: Vec<String>,
+    /// The one among them that the person wrote or saw. The id of a button is the business's own, and nobody's word.
+    pub shown: Option<String>,
     /// Whether the texts are those of a button.
     pub pressed: bool,
 }

@@ -43,6 +43,7 @@ fn a_message_names_its_person_by_all_their_identities() {
             id: "wamid.A".into(),
             opens_window: true,
             texts: vec!["Hi".into()],
+            shown: Some("Hi".into()),
             pressed: false,
         });
         let at = Timestamp::from_secs(1_731_705_721);

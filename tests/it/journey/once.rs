@@ -156,6 +156,19 @@ fn a_connection_that_the_upstream_reset_between_sends_is_replaced() {
     }
 }
 
+/// Such an answer was read by its chunks; a caller who read it by its length would wait for what never comes, or take the next answer for the rest of this one.
+#[test]
+fn an_answer_with_a_length_beside_its_chunks_arrives_whole() {
+    let scene = Scene::agreed();
+    for length in [1, 60] {
+        let head =
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: {length}\r\n\r\n");
+        scene.upstream.answer(Answer::raw(head + "2\r\n{}\r\n0\r\n\r\n"));
+        let response = scene.gate.send(&text(ANN));
+        assert_eq!((response.status, response.text().as_str()), (200, "{}"), "length {length}");
+    }
+}
+
 /// How a caller leaves.
 #[derive(Clone, Copy, Debug)]
 enum Leaving {

@@ -119,6 +119,35 @@ fn a_pressed_button_stops_as_a_word_does_and_a_sentence_does_not() {
     assert_eq!(fares(&scene, ANN), refused(["", "", ""]));
 }
 
+/// The id of a button is the business's own: it may stop, and never undo a stop.
+#[test]
+fn a_resume_must_be_what_the_person_wrote_or_saw() {
+    for (kind, content, lifts) in [
+        ("interactive", json!({ "button_reply": { "id": "START", "title": "OK" } }), false),
+        ("interactive", json!({ "list_reply": { "id": "START", "title": "Opening hours" } }), false),
+        ("button", json!({ "payload": "unstop", "text": "Track order" }), false),
+        ("button", json!({ "payload": "P", "text": "Start" }), true),
+        ("interactive", json!({ "button_reply": { "id": "I", "title": "START" } }), true),
+    ] {
+        let scene = Scene::start();
+        scene.told(&message(ANN, seconds(-20), "stop"));
+        let mut pressed = message(ANN, seconds(-10), "");
+        let item = &mut pressed["entry"][0]["changes"][0]["value"]["messages"][0];
+        item["type"] = json!(kind);
+        item[kind] = content;
+        scene.told(&pressed);
+        let marketing = scene.gate.send(&template(ANN, MARKETING));
+        assert_eq!(marketing.status, if lifts { 200 } else { 400 }, "{pressed}");
+    }
+    // What stands in a message of another type is nobody's word.
+    let scene = Scene::start();
+    scene.told(&message(ANN, seconds(-20), "stop"));
+    let mut reaction = message(ANN, seconds(-10), "START");
+    reaction["entry"][0]["changes"][0]["value"]["messages"][0]["type"] = json!("reaction");
+    scene.told(&reaction);
+    refusal(400, 131_050, "consent_revoked").assert(&scene.gate.send(&template(ANN, MARKETING)));
+}
+
 #[test]
 fn the_persons_switch_and_a_failed_send_stop_marketing_alone() {
     let scene = Scene::start();

@@ -153,8 +153,8 @@ impl Audit {
         if !store.settled().await? {
             return Ok(past);
         }
-        // Behind the newest one, though the clock be set back or both fall into one second.
-        let next = now.max(newest.saturating_add(1));
+        // Behind the newest one, though the clock be set back or both fall into one second; and behind what was stamped ahead of the clock because of another.
+        let next = now.max(newest.saturating_add(1)).max(store.last_stamp());
         store.stamp_after(next);
         // Again, for what was stamped in between.
         store.settled().await?;

@@ -119,6 +119,11 @@ impl ConsentStore {
         self.inner.front.floor.raise(moment);
     }
 
+    /// The latest moment at which this node stamped anything, in seconds: ahead of the clock where a checkpoint spoke about the present second.
+    pub fn last_stamp(&self) -> u32 {
+        self.inner.front.floor.stamped()
+    }
+
     /// Returns once everything that this node stamped before is there to be read; false if other nodes, or writes that are on their way, may yet add to it.
     pub async fn settled(&self) -> Result<bool, StoreError> {
         match &self.inner.backend {

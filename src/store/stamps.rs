@@ -18,21 +18,35 @@ const BLOCK: usize = 64;
 ///
 /// Nothing is stamped at or before it, though the clock be set back: what a checkpoint covers is never added to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Floor(Arc<AtomicU32>);
+pub(super) struct Floor(Arc<Marks>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    covered: AtomicU32,
+    /// The latest moment at which anything was stamped, in seconds. It may lie ahead of the clock.
+    stamped: AtomicU32,
+}
 
 impl Floor {
     /// Notes that a checkpoint speaks about a moment.
     pub(super) fn raise(&self, moment: u32) {
-        self.0.fetch_max(moment, Ordering::Relaxed);
+        self.0.covered.fetch_max(moment, Ordering::Relaxed);
+    }
+
+    /// The latest moment at which anything was stamped, in seconds; 0 if nothing was.
+    pub(super) fn stamped(&self) -> u32 {
+        self.0.stamped.load(Ordering::Relaxed)
     }
 
     /// The time to stamp with.
     fn after(&self, now: Timestamp) -> Timestamp {
-        match self.0.load(Ordering::Relaxed) {
+        let at = match self.0.covered.load(Ordering::Relaxed) {
             // No checkpoint is known.
             0 => now,
             covered => now.max(Timestamp::from_secs(u64::from(covered).saturating_add(1))),
-        }
+        };
+        self.0.stamped.fetch_max(at.as_secs_u32(), Ordering::Relaxed);
+        at
     }
 }
 
@@ -92,6 +106,7 @@ mod tests {
         floor.raise(5);
         for (now, stamped) in [(3, 11), (10, 11), (11, 11), (12, 12)] {
             assert_eq!(floor.clone().after(at(now)), at(stamped), "{now}");
+            assert_eq!(u64::from(floor.stamped()), stamped);
         }
     }
 }

@@ -152,7 +152,7 @@ impl Queue {
         }
     }
 
-    /// Takes at most `limit` parcels that are due, those that have waited longest first; nobody else gets them for [`LEASE`].
+    /// Takes at most `limit` parcels that are due, those that have waited longest first; nobody else gets them for as long as a delivery may take.
     ///
     /// # Cancel safety
     /// Dropped, what was taken comes back when its lease is over.

@@ -63,7 +63,12 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], fields: &Fields) -> Result
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(vec!["a list stands where one object belongs".to_owned()]);
     }
-    serde_json::from_slice(bytes).map_err(|error| explain::<T>(bytes, fields, &error))
+    let read = match std::str::from_utf8(bytes) {
+        // Looked at once as a whole, not again text by text.
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    read.map_err(|error| explain::<T>(bytes, fields, &error))
 }
 
 /// Where a document stops being JSON, in words of ours.

@@ -107,7 +107,8 @@ pub(super) fn names_whatsapp(wording: &str) -> bool {
         })
     };
     ["whatsapp", "whats app", "what's app"].into_iter().any(named)
-        || IN_OTHER_SCRIPTS.into_iter().any(|name| shown.contains(&name.nfkc().collect::<String>()))
+        || (!shown.is_ascii()
+            && IN_OTHER_SCRIPTS.into_iter().any(|name| shown.contains(&name.nfkc().collect::<String>())))
 }
 
 fn stands_before(c: Option<char>) -> bool {

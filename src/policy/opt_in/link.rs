@@ -2,6 +2,8 @@
 //!
 //! Reads an address as a browser does (WHATWG URL, UTS 46): user info, escapes, full-width letters, punycode and trailing dots make no other host. Follows nothing.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
@@ -76,19 +78,26 @@ pub(super) fn is_click_to_chat(claim: &Claim<'_>) -> bool {
     by_name || links.into_iter().flatten().any(|text| opens_a_chat(text, DEPTH))
 }
 
-/// What a reader sees of a text, in compatible characters.
-fn shown(text: &str) -> String {
+/// What a reader sees of a text, in compatible characters. Plain ASCII is that already.
+fn shown(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.bytes().any(|b| b.is_ascii_control()) {
+        return Cow::Borrowed(text.trim());
+    }
     let shown: String = text.nfkc().filter(|c| !is_invisible(*c) && !c.is_control()).collect();
-    shown.trim().to_owned()
+    Cow::Owned(shown.trim().to_owned())
+}
+
+/// Whether a text is a name without dots, which is no host of this module and no scheme.
+fn is_plain_name(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 fn opens_a_chat(text: &str, depth: usize) -> bool {
     let text = shown(text);
-    let Some(depth) = depth.checked_sub(1).filter(|_| !text.is_empty()) else { return false };
+    let Some(depth) = depth.checked_sub(1).filter(|_| !is_plain_name(&text)) else { return false };
     let has_scheme = text.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
-    let address =
-        if has_scheme { text.clone() } else { format!("https://{}", text.trim_start_matches(['/', '\\'])) };
-    match Url::parse(&address) {
+    let address = || format!("https://{}", text.trim_start_matches(['/', '\\']));
+    match if has_scheme { Url::parse(&text) } else { Url::parse(&address()) } {
         Ok(url) if matches!(url.scheme(), "http" | "https") => leads_to_a_chat(&url, depth),
         // A mail or a call is no chat, whatever it is called.
         Ok(url) if matches!(url.scheme(), "mailto" | "tel") => false,
@@ -115,7 +124,8 @@ fn is_one_of(host: &str, hosts: &[&str]) -> bool {
 fn mentions_a_chat(text: &str) -> bool {
     let mut plain = text.to_lowercase();
     for _ in 0..DEPTH {
-        plain = shown(&percent_decode_str(&plain).decode_utf8_lossy()).to_lowercase();
+        let decoded = percent_decode_str(&plain).decode_utf8_lossy().into_owned();
+        plain = shown(&decoded).to_lowercase();
     }
     plain.contains("whatsapp") || hosts_in(&plain).any(|host| is_one_of(host, &CHAT_HOSTS))
 }

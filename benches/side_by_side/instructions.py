@@ -5,8 +5,9 @@
     benches/side_by_side/instructions.py --update   # writes what it counts: for a change that is worth its price, said in the commit
 
 The real program under valgrind's callgrind, real sockets, one send after another over one connection to recipients whom the gate has in
-memory; counting begins after a warm-up. Instructions repeat from run to run, which no clock on a shared machine does. The build is that of the
-tests with this crate optimized, which shares their dependencies; so the figures are larger than a release build's, and compare with themselves only.
+memory; counting begins after a warm-up, in the thread that serves. It repeats from run to run within 0.1 %, which no clock on a shared machine
+does. The program is the one that the tests run, not optimized, because a release build takes minutes: the figures are some ten times those of a
+release build and compare with themselves only. Both counts see what usually makes a send dearer: another allocation, copy, lookup or parse.
 """
 
 import argparse
@@ -76,10 +77,9 @@ def compare(found, compiler):
 
 
 def build():
-    """Only this crate is compiled anew: the dependencies' profile is that of the tests."""
-    environment = {**os.environ, "CARGO_PROFILE_DEV_OPT_LEVEL": "2"}
+    """The program that the tests run: nothing is compiled for this alone."""
     command = ["cargo", "build", "--locked", "--bin", "optgate", "--message-format", "json-render-diagnostics"]
-    told = subprocess.run(command, cwd=ground.ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    told = subprocess.run(command, cwd=ground.ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     return next(Path(line["executable"]) for line in map(json.loads, told.splitlines()) if line.get("executable"))
 
 
@@ -120,6 +120,8 @@ workers = 1
 listen = "127.0.0.1:{admin}"
 [upstream]
 url = "http://127.0.0.1:{provider}"
+[store]
+lookup_deadline_ms = 60000  # valgrind is slow
 [decision_log]
 file = "{folder}/decisions.jsonl"
 [log]

@@ -112,11 +112,17 @@ def logged(start, least, scenario):
 
 
 def grown(task, process, start):
-    """The gate's memory once everybody was looked up, beside what it is with a thousand kept and after the same load."""
-    people, sent = task.scenario.people, 0
-    before, seconds = ground.resident_bytes(process.pid), 3 + people // 15_000
+    """What is held for each recipient: the gate's memory after everybody was looked up, less what as long a load on a thousand left behind."""
+    people, seconds, sent = task.scenario.people, 3 + task.scenario.people // 15_000, 0
+
+    def run(choice):
+        recipients = traffic.Recipients(choice, people)
+        return traffic.wrk(task.script, start.port, task.scenario.connections, seconds, recipients, 0, ground.OTHER_CORES)["requests"]
+
     while sent < people:  # wrk begins with the first each time, so one run must reach the last
-        sent = traffic.wrk(task.script, start.port, 64, seconds, traffic.Recipients("each", people), 0, ground.OTHER_CORES)["requests"]
+        run("known")
+        before = ground.resident_bytes(process.pid)
+        sent = run("each")
         seconds *= 2
     full = ground.resident_bytes(process.pid)
     return {"full": full, "each": (full - before) / people}

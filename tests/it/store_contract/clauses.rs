@@ -13,6 +13,7 @@ use optgate::store::{ConsentStore, Outcome, Settings, StoreError};
 
 use super::bench::{ACME, Bench, UMBRELLA, described};
 use super::events::*;
+use super::order::permutations;
 
 pub(super) async fn what_was_agreed_is_found_and_the_rest_is_absent(bench: &Bench) {
     let store = bench.open().await;
@@ -43,20 +44,6 @@ pub(super) async fn any_order_of_events_gives_the_same_record(bench: &Bench) {
     }
     assert_eq!((orders.len(), records.len()), (24, 1));
     assert_eq!(standing(&store, "+15551000000").await, Standing::Revoked);
-}
-
-fn permutations(n: usize) -> Vec<Vec<usize>> {
-    if n == 0 {
-        return vec![vec![]];
-    }
-    let insert = |order: Vec<usize>| {
-        (0..n).map(move |at| {
-            let mut longer = order.clone();
-            longer.insert(at, n - 1);
-            longer
-        })
-    };
-    permutations(n - 1).into_iter().flat_map(insert).collect()
 }
 
 pub(super) async fn a_repeated_event_is_already_known(bench: &Bench) {

@@ -62,7 +62,8 @@ fn uncounted(record: GateRecord) -> GateRecord {
     GateRecord { seq: 0, ..record }
 }
 
-fn permutations(n: usize) -> Vec<Vec<usize>> {
+/// Every order of so many things.
+pub(super) fn permutations(n: usize) -> Vec<Vec<usize>> {
     if n == 0 {
         return vec![vec![]];
     }

@@ -10,13 +10,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::filter::{IdHash, Judged, Marker, blocks};
 use super::heard::{Heard, Remembered};
+use super::links::Links;
 use super::sent::{Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use super::{Inner, polling};
+use crate::consent::redact::Redacted;
 use crate::consent::{Category, Quality, Timestamp};
 use crate::policy::settings::SenderHealth;
 use crate::store::StoreError;
 use crate::store::notes::{Block, Filter, Mark, Notes, SENT_DAYS};
+use crate::wire::cloud::answer::{Taken, taken};
 
 /// How often the lanes are emptied.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -47,6 +50,7 @@ pub struct Keeper {
     sums: BTreeMap<(u32, String), u64>,
     due: VecDeque<Due>,
     remembered: Remembered,
+    links: Links,
     bounds: Bounds,
     /// When each sender was last warned of in the log.
     warned: BTreeMap<String, u32>,
@@ -69,6 +73,7 @@ impl Keeper {
         // Nobody knows what was sent while no node stood here, or by one that died before it could tell.
         let now = inner.clock.now();
         inner.board().open_gap(None, now.plus(inner.settings.settle));
+        let links = Links::new(&inner);
         Self {
             inner,
             lanes,
@@ -78,6 +83,7 @@ impl Keeper {
             sums: BTreeMap::new(),
             due: VecDeque::new(),
             remembered: Remembered::default(),
+            links,
             bounds: Bounds::default(),
             warned: BTreeMap::new(),
             announced: 0,
@@ -87,6 +93,7 @@ impl Keeper {
 
     /// Runs until `ended` is dropped, and then writes what is left.
     pub async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        self.links.start();
         let every = |period| {
             let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,6 +117,7 @@ impl Keeper {
         }
         self.empty_lanes();
         self.write(true).await;
+        self.links.finish().await;
     }
 
     /// Takes over what workers told.
@@ -120,17 +128,20 @@ impl Keeper {
         if lost > 0 {
             self.inner.board().open_gap(None, gap);
         }
-        for Sent { who, category, told } in self.lanes.take() {
+        for Sent { who, category, asked, told } in self.lanes.take() {
             let sender = self.sender(who);
-            let known = match (told, &self.marker) {
-                (Told::Id(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
-                    let hash = marker.hash(id.danger_reveal());
-                    self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
-                    true
-                }
-                (Told::Id(_) | Told::Nothing, _) => self.inner.settings.messages_per_day == 0,
+            let (taken, is_send) = match &told {
+                Told::Answer(body) => (taken(body.danger_reveal()), true),
+                Told::Perhaps(body) => (taken(body.danger_reveal()), false),
+                Told::Nothing => (Taken::default(), true),
             };
-            if !known {
+            if !is_send && taken.id.is_none() {
+                continue;
+            }
+            if let Some(asked) = &asked {
+                self.links.learn(asked, &taken);
+            }
+            if !self.mark(taken.id.as_ref(), category, now) {
                 lost += 1;
                 self.inner.board().open_gap(sender.as_deref(), gap);
             }
@@ -140,6 +151,18 @@ impl Keeper {
         }
         if lost > 0 {
             self.inner.metrics.message_ids_lost(lost);
+        }
+    }
+
+    /// Notes that a message was sent; whether that will be known.
+    fn mark(&mut self, id: Option<&Redacted<String>>, category: Option<Category>, now: Timestamp) -> bool {
+        match (id, &self.marker) {
+            (Some(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
+                let hash = marker.hash(id.danger_reveal());
+                self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
+                true
+            }
+            _ => self.inner.settings.messages_per_day == 0,
         }
     }
 
@@ -178,7 +201,7 @@ impl Keeper {
 
     /// Counts a status, and lets it wait until every node has told what it sent.
     async fn hear(&mut self, heard: Heard) {
-        let Some(marker) = &self.marker else { return };
+        let Some(marker) = &self.marker else { return self.inner.metrics.statuses_dropped(1) };
         let hash = marker.hash(heard.id.danger_reveal());
         let [first, ..] = hash.words();
         if !self.remembered.is_new(first ^ (heard.stage as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
@@ -186,7 +209,12 @@ impl Keeper {
         }
         self.count(&heard).await;
         let accuses = heard.tells_when_it_was_sent();
-        if (accuses || heard.billed.is_some()) && self.due.len() < MAX_DUE {
+        if !accuses && heard.billed.is_none() {
+            return;
+        }
+        if self.due.len() >= MAX_DUE {
+            self.inner.metrics.statuses_dropped(1);
+        } else {
             let Heard { sender, at, billed, .. } = heard;
             self.due.push_back(Due { since: Instant::now(), sender, hash, at, accuses, billed });
         }

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::consent::redact::Redacted;
+use crate::wire::webhook::Person;
+use crate::wire::webhook::json::{items, phone, text, user_id};
 
 /// The part of an answer that is read.
 #[derive(Deserialize)]
@@ -22,38 +25,67 @@ struct Message<'a> {
 }
 
 /// The id of the message or call that the provider made of a send. It holds the recipient's number in base64.
-pub fn message_id(body: &[u8]) -> Option<Redacted<String>> {
+pub fn message_id(body: &[u8]) -> Option<Redacted<Cow<'_, str>>> {
     let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
     let message = answer.messages.into_iter().next().or(answer.calls.into_iter().next())?;
-    Some(Redacted::new(message.id.into_owned()))
+    Some(Redacted::new(message.id))
 }
 
-/// The ids in the answer to a request that held several sends, and whether every operation that went well told one.
-///
-/// Operations that failed made no message; one that the provider gave up on, or that does not tell, may have made one.
-pub fn message_ids(body: &[u8]) -> (Vec<Redacted<String>>, bool) {
-    let Ok(operations) = serde_json::from_slice::<Vec<Option<Operation>>>(body) else {
-        let id = message_id(body);
-        return (id.into_iter().collect(), false);
+/// What an answer says of a message that was made.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The provider's id of it. It holds the recipient's number in base64.
+    pub id: Option<Redacted<String>>,
+    /// Whom the provider took each recipient for.
+    pub contacts: Vec<Contact>,
+}
+
+/// Whom the provider took a recipient for.
+#[derive(Debug)]
+pub struct Contact {
+    /// The recipient as it was written in the send.
+    pub input: Redacted<String>,
+    /// Who that is.
+    pub person: Person,
+}
+
+/// Reads an answer whole, or as much of it as can be read.
+pub fn taken(body: &[u8]) -> Taken {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let contact = |contact: &Value| {
+        let person = Person {
+            phone: phone(contact, "wa_id"),
+            user: user_id(contact, "user_id"),
+            parent: user_id(contact, "parent_user_id"),
+        };
+        Some(Contact { input: Redacted::new(text(contact, "input")?.to_owned()), person })
     };
-    let mut ids = Vec::new();
-    let mut complete = true;
-    for operation in operations {
-        match operation {
-            Some(Operation { code: 400.., .. }) => {}
-            Some(Operation { body, .. }) => match body.as_deref().map(str::as_bytes).and_then(message_id) {
-                Some(id) => ids.push(id),
-                None => complete = false,
-            },
-            None => complete = false,
-        }
-    }
-    (ids, complete)
+    let contacts = items(&answer, "contacts").filter_map(contact).collect();
+    Taken { id: message_id(body).map(|id| Redacted::new(id.danger_reveal().to_string())), contacts }
 }
 
-/// One operation of a batch.
+/// One operation of a batch that may have made a message.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its place in the batch.
+    pub place: usize,
+    /// What the provider answered to it; `None` if it gave up on it, or does not tell.
+    pub answer: Option<Redacted<String>>,
+}
+
+/// The operations of a batch that may have made messages; `None` if the answer is none to a batch. Operations that failed made no message.
+pub fn operations(body: &[u8]) -> Option<Vec<Operation>> {
+    let answers: Vec<Option<OperationAnswer>> = serde_json::from_slice(body).ok()?;
+    let operation = |(place, answer): (usize, Option<OperationAnswer>)| match answer {
+        Some(OperationAnswer { code: 400.., .. }) => None,
+        Some(OperationAnswer { body, .. }) => Some(Operation { place, answer: body.map(Redacted::new) }),
+        None => Some(Operation { place, answer: None }),
+    };
+    Some(answers.into_iter().enumerate().filter_map(operation).collect())
+}
+
 #[derive(Deserialize)]
-struct Operation {
+struct OperationAnswer {
     code: u16,
     #[serde(default)]
     body: Option<String>,
@@ -62,6 +94,7 @@ struct Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::Recipient;
 
     #[test]
     fn the_id_is_found_in_answers_to_sends_and_calls() {
@@ -77,21 +110,44 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_tells_an_id_for_each_operation_that_went_well() {
-        let told = |body: &str| {
-            let (ids, complete) = message_ids(body.as_bytes());
-            (ids.iter().map(|id| id.danger_reveal().clone()).collect::<Vec<_>>(), complete)
-        };
-        let sent = |id: &str| {
-            format!(r#"{{"code":200,"headers":[],"body":"{{\"messages\":[{{\"id\":\"{id}\"}}]}}"}}"#)
-        };
-        let failed = r#"{"code":400,"body":"{\"error\":{}}"}"#;
+    fn an_answer_says_whom_the_provider_took_each_recipient_for() {
+        let body = br#"{"messaging_product":"whatsapp","contacts":[
+            {"input":"+52 55 1234 5678","wa_id":"5215512345678","user_id":"MX.1","parent_user_id":"MX.ENT.2"},
+            {"input":"US.3","wa_id":"","user_id":"US.3"},{"wa_id":"15550000001"},7],"messages":[{"id":"wamid.A"}]}"#;
+        let Taken { id, contacts } = taken(body);
+        assert_eq!(id.unwrap().danger_reveal(), "wamid.A");
+        let told: Vec<(String, Vec<String>)> = contacts
+            .iter()
+            .map(|c| {
+                let identities = c.person.identities();
+                (c.input.danger_reveal().clone(), identities.iter().map(Recipient::danger_string).collect())
+            })
+            .collect();
+        let expected =
+            [("+52 55 1234 5678", vec!["+5215512345678", "MX.1", "MX.ENT.2"]), ("US.3", vec!["US.3"])];
         assert_eq!(
-            told(&format!("[{},{failed},{}]", sent("A"), sent("B"))),
-            (vec!["A".into(), "B".into()], true)
+            told,
+            expected.map(|(input, all)| (input.to_owned(), all.into_iter().map(String::from).collect()))
         );
-        assert_eq!(told(&format!("[{},null]", sent("A"))), (vec!["A".into()], false));
-        assert_eq!(told(r#"[{"code":200,"body":"{\"success\":true}"}]"#), (vec![], false));
-        assert_eq!(told("not an answer"), (vec![], false));
+        for nothing in [&b""[..], b"[]", b"{", br#"{"contacts":{}}"#, b"\x1f\x8b\x08"] {
+            let Taken { id, contacts } = taken(nothing);
+            assert!(id.is_none() && contacts.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_batch_tells_of_each_operation_that_went_well() {
+        let told = |body: &str| {
+            operations(body.as_bytes()).map(|operations| {
+                let answer = |o: &Operation| (o.place, o.answer.as_ref().map(|a| a.danger_reveal().clone()));
+                operations.iter().map(answer).collect::<Vec<_>>()
+            })
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            told(r#"[{"code":200,"body":"{}"},{"code":400,"body":"{\"error\":{}}"},null,{"code":200}]"#),
+            Some(vec![(0, some("{}")), (2, None), (3, None)])
+        );
+        assert_eq!((told("not an answer"), told("{}"), told("[]")), (None, None, Some(vec![])));
     }
 }

@@ -181,7 +181,8 @@ fn a_stop_travels_by_webhook_and_is_enforced_when_it_is_acknowledged() {
         .collect();
     assert_eq!(kinds, ["grant", "grant"]);
     let enforced = |line: &String| {
-        let after = line.trim().strip_prefix("refused ")?.strip_suffix(" ms after the STOP was acknowledged")?;
+        let after =
+            line.trim().strip_prefix("refused ")?.strip_suffix(" ms after the STOP was acknowledged")?;
         after.parse::<f64>().ok()
     };
     assert_eq!(printed.iter().filter_map(enforced).count(), 1, "{printed:#?}");

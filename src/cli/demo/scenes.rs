@@ -81,7 +81,9 @@ impl Stage<'_> {
 
     /// Reads the provider's template list through the gate and fills the gate's catalogue with it.
     fn learn_templates(&mut self) -> Result<(), Failure> {
-        self.page.preparation("Reads pass; the gate is given the template list, and the provider the address of its webhook relay").map_err(Failure::System)?;
+        self.page
+            .preparation("Reads pass; the gate gets the template list, the provider the relay's address")
+            .map_err(Failure::System)?;
         let list = Request::get(Door::Gate, format!("/v23.0/{ACCOUNT}/message_templates"));
         let list = self.exchange(&list, Expected::Done)?;
         let target = format!("/v1/templates/{ACCOUNT}");

@@ -1,6 +1,6 @@
 //! The task that keeps what is known: it empties the lanes, writes to the store and reads from it, and compares statuses with what was sent.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +52,14 @@ pub struct Keeper {
     warned: BTreeMap<String, u32>,
     announced: u32,
     store_failed: bool,
+}
+
+/// Messages of one sender and category.
+#[derive(Default)]
+struct Count {
+    sent: u64,
+    /// Those whose ids will not be known.
+    unknown: u64,
 }
 
 /// A status that waits to be compared.
@@ -112,7 +120,7 @@ impl Keeper {
         self.write(true).await;
     }
 
-    /// Takes over what workers told.
+    /// Takes over what workers told. What a message tells of its sender is looked at once for all of a kind: there may be thousands.
     fn empty_lanes(&mut self) {
         let now = self.inner.clock.now();
         let gap = now.plus(self.inner.settings.settle);
@@ -120,26 +128,37 @@ impl Keeper {
         if lost > 0 {
             self.inner.board().open_gap(None, gap);
         }
+        let mut kinds: HashMap<(Who, Option<Category>), Count, ahash::RandomState> = HashMap::default();
         for Sent { who, category, told } in self.lanes.take() {
+            let known = self.mark(&told, category, now);
+            let count = kinds.entry((who, category)).or_default();
+            count.sent += 1;
+            count.unknown += u64::from(!known);
+        }
+        for ((who, category), Count { sent, unknown }) in kinds {
             let sender = self.sender(who);
-            let known = match (told, &self.marker) {
-                (Told::Id(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
-                    let hash = marker.hash(id.danger_reveal());
-                    self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
-                    true
-                }
-                (Told::Id(_) | Told::Nothing, _) => self.inner.settings.messages_per_day == 0,
-            };
-            if !known {
-                lost += 1;
+            if unknown > 0 {
+                lost += unknown;
                 self.inner.board().open_gap(sender.as_deref(), gap);
             }
             if let Some(sender) = sender {
-                self.has_sent(&sender, category, now);
+                self.has_sent(&sender, category, sent, now);
             }
         }
         if lost > 0 {
             self.inner.metrics.message_ids_lost(lost);
+        }
+    }
+
+    /// Marks a message as sent; whether it will be known.
+    fn mark(&mut self, told: &Told, category: Option<Category>, now: Timestamp) -> bool {
+        match (told, &self.marker) {
+            (Told::Id(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
+                let hash = marker.hash(id.danger_reveal());
+                self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
+                true
+            }
+            (Told::Id(_) | Told::Nothing, _) => self.inner.settings.messages_per_day == 0,
         }
     }
 
@@ -154,7 +173,7 @@ impl Keeper {
         }
     }
 
-    fn has_sent(&mut self, sender: &str, category: Option<Category>, now: Timestamp) {
+    fn has_sent(&mut self, sender: &str, category: Option<Category>, messages: u64, now: Timestamp) {
         let at = now.as_secs_u32();
         let mut board = self.inner.board();
         let facts = board.of(sender);
@@ -168,7 +187,7 @@ impl Keeper {
         if quality < Quality::Yellow || self.inner.brake() == SenderHealth::Off {
             return;
         }
-        self.inner.metrics.sender_warned(sender);
+        self.inner.metrics.sender_warned(sender, messages);
         let hour = at / 3600;
         if self.warned.insert(sender.to_owned(), hour) != Some(hour) {
             let quality = quality.name();

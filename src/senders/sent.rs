@@ -11,7 +11,7 @@ use crate::consent::redact::Redacted;
 const LANE: usize = 8192;
 
 /// Who sent a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Who {
     /// A sender whose pulse has this number.
     Number(u32),

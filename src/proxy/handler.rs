@@ -30,6 +30,8 @@ use crate::wire::refusal::{Cause, Dialect};
 pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
     let _in_flight = worker.metrics.in_flight();
     let (parts, body) = request.into_parts();
+    // It moves from stage to stage, and on with the forward.
+    let parts = Box::new(parts);
     let journey = Journey { started: Instant::now(), tenants: worker.judge.tenants(), worker };
     // ② recognize, as far as the head tells
     match journey.worker.recognizing(&journey.tenants, |context| recognize::head(&parts, context)) {
@@ -61,7 +63,7 @@ struct Verdict {
 
 impl Journey {
     /// Reads the body and goes on by what it turns out to be.
-    async fn inspect(self, parts: Parts, body: Incoming, inspect: Inspect) -> Response<Answer> {
+    async fn inspect(self, parts: Box<Parts>, body: Incoming, inspect: Inspect) -> Response<Answer> {
         let body = match buffer::read(&self.worker, body).await {
             Ok(body) => body,
             Err(unread) => return self.unread(unread, inspect.dialect()).await,
@@ -151,7 +153,7 @@ impl Journey {
     async fn settle(
         self,
         verdict: Verdict,
-        (parts, body, target): (Parts, Bytes, Option<Target>),
+        (parts, body, target): (Box<Parts>, Bytes, Option<Target>),
         dialect: Dialect,
     ) -> Response<Answer> {
         let Verdict { entries, ruling } = verdict;
@@ -165,14 +167,14 @@ impl Journey {
     }
 
     /// A write that could move webhooks away or make the provider send by itself.
-    async fn steer(self, parts: Parts, body: Waiting, edge: &'static str) -> Response<Answer> {
+    async fn steer(self, parts: Box<Parts>, body: Waiting, edge: &'static str) -> Response<Answer> {
         let decision = decide_steering(&self.worker.judge.policy(), edge);
         let cause = Cause::Denied(DenyReason::SteeringWrite);
         self.unjudged((parts, body), decision, Dialect::Cloud, cause).await
     }
 
     /// A request that could be a send and cannot be read with certainty.
-    async fn unreadable(self, parts: Parts, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
+    async fn unreadable(self, parts: Box<Parts>, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
         let Unreadable { reason, why, operation, dialect, cause } = unreadable;
         let denial = Denial { reason, why: Some(why), operation };
         let decision = refuse(&self.worker.judge.policy(), denial);
@@ -182,7 +184,7 @@ impl Journey {
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
     async fn unjudged(
         self,
-        (parts, body): (Parts, Waiting),
+        (parts, body): (Box<Parts>, Waiting),
         decision: Decision,
         dialect: Dialect,
         cause: Cause,
@@ -202,7 +204,13 @@ impl Journey {
         }
     }
 
-    async fn let_pass(self, parts: Parts, body: Waiting, entry: Entry, permit: Permit) -> Response<Answer> {
+    async fn let_pass(
+        self,
+        parts: Box<Parts>,
+        body: Waiting,
+        entry: Entry,
+        permit: Permit,
+    ) -> Response<Answer> {
         let clearance = Clearance::send(permit);
         let entries = Entries::one(entry);
         let target = self.worker.recognizing(&self.tenants, |context| recognize::target_of(&parts, context));

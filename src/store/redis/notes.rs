@@ -3,7 +3,9 @@
 use redis::{Pipeline, Value};
 
 use crate::store::StoreError;
-use crate::store::notes::{BLOCK_BYTES, Block, Filter, Known, MARK_BITS, Mark, Notes, SENT_DAYS, SUM_DAYS, Sum};
+use crate::store::notes::{
+    BLOCK_BYTES, Block, Filter, Known, MARK_BITS, Mark, Notes, SENT_DAYS, SUM_DAYS, Sum,
+};
 
 use super::door::{ask_all, bytes};
 use super::fault::RedisFault;

@@ -21,11 +21,26 @@ struct Message<'a> {
     id: Cow<'a, str>,
 }
 
+/// How the id stands in nearly every answer. Within a text the quotes would be escaped, so this is found nowhere else.
+const MESSAGE: &[u8] = br#""messages":[{"id":""#;
+
 /// The id of the message or call that the provider made of a send. It holds the recipient's number in base64.
 pub fn message_id(body: &[u8]) -> Option<Redacted<String>> {
+    if let Some(id) = usual_message_id(body) {
+        return Some(Redacted::new(id.to_owned()));
+    }
     let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
     let message = answer.messages.into_iter().next().or(answer.calls.into_iter().next())?;
     Some(Redacted::new(message.id.into_owned()))
+}
+
+/// The id where it stands as it usually does, which every send pays for finding.
+fn usual_message_id(body: &[u8]) -> Option<&str> {
+    let start = memchr::memmem::find(body, MESSAGE)? + MESSAGE.len();
+    let id = body.get(start..)?;
+    let id = id.get(..memchr::memchr(b'"', id)?)?;
+    let plain = id.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
+    std::str::from_utf8(id).ok().filter(|id| plain && !id.is_empty())
 }
 
 /// The ids in the answer to a request that held several sends, and whether every operation that went well told one.
@@ -67,6 +82,9 @@ mod tests {
     fn the_id_is_found_in_answers_to_sends_and_calls() {
         let sent = br#"{"messaging_product":"whatsapp","contacts":[{"input":"+1","wa_id":"1"}],"messages":[{"id":"wamid.A","message_status":"accepted"}]}"#;
         assert_eq!(message_id(sent).unwrap().danger_reveal(), "wamid.A");
+        let spaced =
+            br#"{"messages": [{"message_status":"\"messages\":[{\"id\":\"no\"","id":"wamid.\u0041"}]}"#;
+        assert_eq!(message_id(spaced).unwrap().danger_reveal(), "wamid.A");
         let called = br#"{"messaging_product":"whatsapp","calls":[{"id":"wacid.B"}]}"#;
         assert_eq!(message_id(called).unwrap().danger_reveal(), "wacid.B");
         for none in

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::tenant::{Sender, Sending, Tenants};
-use crate::consent::{Category, Clock, GateRecord, Lookup, Quality, RecipientKey, Timestamp, Validity};
+use crate::consent::{
+    Category, Clock, GateRecord, Lookup, Quality, Recipient, RecipientKey, Timestamp, Validity,
+};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
 use crate::policy::{Addressee, Confirmation, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
@@ -90,6 +92,14 @@ pub struct Grounds {
     classified: Classified,
     quality: Quality,
     confirmation: Confirmation,
+}
+
+impl Grounds {
+    /// The tenant and the one person whom the send reaches, unless it could reach several.
+    pub fn only_person(&self) -> Option<(usize, &Recipient)> {
+        let mut people = self.people.iter();
+        people.next().filter(|_| people.next().is_none()).map(|person| (self.tenant, person))
+    }
 }
 
 /// A decision with what it was made of.

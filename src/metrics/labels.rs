@@ -123,6 +123,18 @@ label! {
 }
 
 label! {
+    /// What became of a link between identities that an answer to a send told of.
+    AnswerLink {
+        /// It is in the store now.
+        Learnt = "learnt",
+        /// It was there already.
+        Known = "known",
+        /// Too many waited for the store; the person's next message tells of it again.
+        Lost = "lost",
+    }
+}
+
+label! {
     /// How the reading of an account's whole template list went.
     TemplateSync {
         /// It was read to its end.

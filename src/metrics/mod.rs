@@ -28,7 +28,7 @@ use histogram::Histogram;
 use senders::SenderNumbers;
 
 pub use labels::{
-    AuthFailure, DecisionLabels, Kind, Outcome, PollResult, Reload, StatusClass, StatusResult,
+    AnswerLink, AuthFailure, DecisionLabels, Kind, Outcome, PollResult, Reload, StatusClass, StatusResult,
     TemplateLookup, TemplateSync, UpstreamFailure, WebhookOutcome,
 };
 pub use senders::{Moments, SenderState};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::metrics::MetricType;
 
-use super::labels::{PollResult, StatusResult};
+use super::labels::{AnswerLink, PollResult, StatusResult};
 use super::page::{Page, counter, plain_counter};
 use super::senders::{Moments, Numbers, OfSender};
 use crate::consent::{Category, Quality};
@@ -33,7 +33,17 @@ impl Page<'_, '_> {
         }
         let help = "Messages whose ids could not be learnt, so that nobody is suspected of them.";
         let mut family = self.family("optgate_message_ids_lost", help, MetricType::Counter)?;
-        plain_counter(&mut family, numbers.ids_lost)
+        plain_counter(&mut family, numbers.ids_lost)?;
+        let help = "Statuses of messages that were left out of every count, because too many came at once.";
+        let mut family = self.family("optgate_webhook_statuses_dropped", help, MetricType::Counter)?;
+        plain_counter(&mut family, numbers.statuses_dropped)?;
+        let help =
+            "Links between a person's identities that answers to sends told of, by what became of them.";
+        let mut family = self.family("optgate_answer_links", help, MetricType::Counter)?;
+        for (link, count) in AnswerLink::ALL.iter().zip(numbers.links) {
+            counter(&mut family, &[("result", link.name())], count)?;
+        }
+        Ok(())
     }
 
     fn moments(&mut self, numbers: &Numbers) -> fmt::Result {

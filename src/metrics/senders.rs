@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::Metrics;
-use super::labels::{PollResult, StatusResult};
+use super::labels::{AnswerLink, PollResult, StatusResult};
 use crate::consent::{Category, Quality};
 use crate::wire::webhook::AccountEvent;
 
@@ -44,6 +44,8 @@ pub(super) struct Numbers {
     pub(super) mismatches: BTreeMap<(&'static str, &'static str), u64>,
     pub(super) account_events: BTreeMap<&'static str, u64>,
     pub(super) ids_lost: u64,
+    pub(super) statuses_dropped: u64,
+    pub(super) links: [u64; AnswerLink::ALL.len()],
 }
 
 /// One sender's.
@@ -120,10 +122,24 @@ impl Metrics {
     pub fn message_ids_lost(&self, messages: u64) {
         self.0.senders.with(|numbers| numbers.ids_lost += messages);
     }
+
+    /// Counts statuses that were neither counted nor compared with what was sent, because too many came at once.
+    pub fn statuses_dropped(&self, statuses: u64) {
+        self.0.senders.with(|numbers| numbers.statuses_dropped += statuses);
+    }
+
+    /// Counts what became of links between identities that answers to sends told of.
+    pub fn answer_links(&self, link: AnswerLink, links: u64) {
+        self.0.senders.with(|numbers| add(&mut numbers.links, link.index(), links));
+    }
 }
 
 fn bump(counts: &mut [u64], at: usize) {
+    add(counts, at, 1);
+}
+
+fn add(counts: &mut [u64], at: usize, more: u64) {
     if let Some(count) = counts.get_mut(at) {
-        *count += 1;
+        *count += more;
     }
 }

@@ -25,6 +25,8 @@ fn senders(metrics: &Metrics) {
     metrics.category_mismatch(Category::Utility, Category::Marketing);
     metrics.account_event(crate::wire::webhook::AccountEvent::Restriction);
     metrics.message_ids_lost(2);
+    metrics.statuses_dropped(5);
+    metrics.answer_links(AnswerLink::Learnt, 3);
 }
 
 #[test]

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Request, Response, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::Worker;
@@ -58,8 +57,11 @@ pub(super) async fn forward(worker: Rc<Worker>, cleared: Cleared, body: Waiting)
 
 async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
     let worker = &*worker;
-    let Cleared { clearance, mut entries, parts, target, started } = cleared;
+    let Cleared { clearance, mut entries, mut parts, target, started } = cleared;
     let id = entries.id();
+    if entries.are_judged() {
+        headers::ask_for_plain(&mut parts.headers);
+    }
     let request = request(worker, parts, target, body);
     let sent = Instant::now();
     worker.metrics.observe_decision(sent - started);
@@ -134,7 +136,7 @@ fn short(entries: &Entries) -> usize {
     if entries.are_several() { SHORT_BATCH_ANSWER } else { SHORT_ANSWER }
 }
 
-/// Reads a short answer to its end. One that breaks off is an unknown outcome: half an answer tells a caller nothing.
+/// Reads a short answer to its end, also one that does not announce its length. One that breaks off is an unknown outcome: half an answer tells a caller nothing.
 async fn whole_if_short(
     response: Response<Arriving>,
     short: usize,
@@ -144,14 +146,12 @@ async fn whole_if_short(
     headers::prepare_response(&mut parts.headers);
     let announced: Option<usize> =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let body = match announced {
-        Some(length) if length <= short => {
-            let read = tokio::time::timeout(patience, Limited::new(body, short).collect()).await;
-            let read = read.map_err(|_elapsed| Failure::OutcomeUnknown(io::ErrorKind::TimedOut.into()))?;
-            Answer::whole(read.map_err(|e| Failure::OutcomeUnknown(io::Error::other(e)))?.to_bytes())
-        }
-        Some(_) | None => Answer::Arriving(Box::new(body)),
-    };
+    if announced.is_some_and(|length| length > short) {
+        return Ok(Response::from_parts(parts, Answer::Arriving(Box::new(body))));
+    }
+    let read = tokio::time::timeout(patience, Answer::read_short(body, short)).await;
+    let read = read.map_err(|_elapsed| Failure::OutcomeUnknown(io::ErrorKind::TimedOut.into()))?;
+    let body = read.map_err(|e| Failure::OutcomeUnknown(io::Error::other(e)))?;
     Ok(Response::from_parts(parts, body))
 }
 

@@ -8,7 +8,7 @@ use crate::decision_log::{DecisionId, Guard, Outcome, Verdict};
 use crate::judge::{Grounds, Judgement};
 use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};
 use crate::policy::{Decision, Denial};
-use crate::senders::Who;
+use crate::senders::{Asked, Who, Written};
 use crate::wire::Send;
 
 /// The record of one send.
@@ -22,6 +22,9 @@ pub(super) struct Entry {
     grounds: Option<Grounds>,
     labels: Option<DecisionLabels>,
     who: Who,
+    asked: Option<Asked>,
+    /// Which operation of a batch it is.
+    operation: Option<usize>,
     decided: bool,
 }
 
@@ -51,6 +54,8 @@ impl Entry {
             grounds: None,
             labels: None,
             who: Who::Nobody,
+            asked: None,
+            operation: None,
             decided: false,
         }
     }
@@ -75,6 +80,8 @@ impl Entry {
             at: _,
             grounds,
         } = judgement;
+        self.asked = grounds.as_ref().and_then(|grounds| asked(send, grounds));
+        self.operation = send.operation;
         self.grounds = grounds;
         self.who = match (sender, tenant) {
             (Some(number), _) => Who::Number(number),
@@ -151,6 +158,16 @@ impl Entry {
     }
 }
 
+/// Whom a send names, unless it names somebody twice or could mean several.
+fn asked(send: &Send<'_>, grounds: &Grounds) -> Option<Asked> {
+    let written = match (&send.to, &send.recipient) {
+        (Some(written), None) | (None, Some(written)) => Written::of(written),
+        _ => return None,
+    };
+    let (tenant, person) = grounds.only_person()?;
+    Some(Asked { tenant, person: person.clone(), written })
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
         // The guard records `aborted` by itself.
@@ -213,6 +230,12 @@ impl Entries {
     /// Who sends, and the category by which the first send is counted; of several sends nobody can tell which answer belongs to which.
     pub(super) fn sender(&self) -> (Who, Option<Category>) {
         (self.first.who.clone(), self.first.category.filter(|_| self.others.is_empty()))
+    }
+
+    /// Whom a send names: the only one, or the one that stands at a place of a batch.
+    pub(super) fn asked(&self, place: Option<usize>) -> Option<Asked> {
+        let mut entries = std::iter::once(&self.first).chain(&self.others);
+        entries.find(|entry| entry.operation == place)?.asked.clone()
     }
 
     /// Whether the request was judged as a send.

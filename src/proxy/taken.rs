@@ -5,42 +5,43 @@ use http::Response;
 use super::Worker;
 use super::answer::Answer;
 use super::ledger::Entries;
-use crate::senders::{Sent, Told};
-use crate::wire::cloud::answer::{message_id, message_ids};
+use crate::consent::redact::Redacted;
+use crate::senders::{Asked, Sent, Told};
+use crate::wire::cloud::answer::{Operation, message_id, operations};
 
-/// Learns the ids of the messages that an answer tells of: for the record, and to know them when a webhook speaks of them.
+/// Hands an answer on to where it is read, and learns the id of the message for the record.
 pub(super) fn learn(worker: &Worker, entries: &mut Entries, response: &Response<Answer>) {
     if !response.status().is_success() {
         return;
     }
     let Some(body) = response.body().read() else { return unknown(worker, entries) };
-    if entries.are_several() {
-        let (ids, complete) = message_ids(body);
-        for id in ids {
-            note(worker, entries, Told::Id(id));
-        }
-        if !complete {
-            unknown(worker, entries);
-        }
-        return;
-    }
-    match message_id(body) {
-        Some(id) => {
+    let answer = || Redacted::new(Box::from(body));
+    if !entries.are_several() {
+        if let Some(id) = message_id(body) {
             entries.answered(id.danger_reveal());
-            note(worker, entries, Told::Id(id));
         }
         // What was not judged as a send may be none.
-        None if entries.are_judged() => unknown(worker, entries),
-        None => {}
+        let told = if entries.are_judged() { Told::Answer(answer()) } else { Told::Perhaps(answer()) };
+        return note(worker, entries, entries.asked(None), told);
+    }
+    let Some(operations) = operations(body) else {
+        note(worker, entries, None, Told::Perhaps(answer()));
+        return unknown(worker, entries);
+    };
+    for Operation { place, answer } in operations {
+        let told = answer.map_or(Told::Nothing, |answer| {
+            Told::Answer(Redacted::new(answer.danger_reveal().as_bytes().into()))
+        });
+        note(worker, entries, entries.asked(Some(place)), told);
     }
 }
 
 /// Notes that a message may have been made of which nobody here knows.
 pub(super) fn unknown(worker: &Worker, entries: &Entries) {
-    note(worker, entries, Told::Nothing);
+    note(worker, entries, None, Told::Nothing);
 }
 
-fn note(worker: &Worker, entries: &Entries, told: Told) {
+fn note(worker: &Worker, entries: &Entries, asked: Option<Asked>, told: Told) {
     let (who, category) = entries.sender();
-    worker.recorder.note(Sent { who, category, told });
+    worker.recorder.note(Sent { who, category, asked, told });
 }

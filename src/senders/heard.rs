@@ -67,7 +67,7 @@ fn result(stage: Stage, code: Option<u64>) -> Option<StatusResult> {
     }
 }
 
-/// The last statuses, as hashes.
+/// The last statuses, or whatever else comes again, as hashes.
 #[derive(Default)]
 pub(super) struct Remembered {
     known: HashSet<u64, ahash::RandomState>,
@@ -87,6 +87,13 @@ impl Remembered {
             self.known.remove(&oldest);
         }
         true
+    }
+
+    /// Takes one back: it is new again.
+    pub(super) fn forget(&mut self, status: u64) {
+        if self.known.remove(&status) {
+            self.order.retain(|known| *known != status);
+        }
     }
 }
 

@@ -10,13 +10,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::filter::{IdHash, Judged, Marker, blocks};
 use super::heard::{Heard, Remembered};
+use super::links::Links;
 use super::sent::{Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use super::{Inner, polling};
+use crate::consent::redact::Redacted;
 use crate::consent::{Category, Quality, Timestamp};
 use crate::policy::settings::SenderHealth;
 use crate::store::StoreError;
 use crate::store::notes::{Block, Filter, Mark, Notes, SENT_DAYS};
+use crate::wire::cloud::answer::{Taken, taken};
 
 /// How often the lanes are emptied.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -47,6 +50,7 @@ pub struct Keeper {
     sums: BTreeMap<(u32, String), u64>,
     due: VecDeque<Due>,
     remembered: Remembered,
+    links: Links,
     bounds: Bounds,
     /// When each sender was last warned of in the log.
     warned: BTreeMap<String, u32>,
@@ -77,6 +81,7 @@ impl Keeper {
         // Nobody knows what was sent while no node stood here, or by one that died before it could tell.
         let now = inner.clock.now();
         inner.board().open_gap(None, now.plus(inner.settings.settle));
+        let links = Links::new(&inner);
         Self {
             inner,
             lanes,
@@ -86,6 +91,7 @@ impl Keeper {
             sums: BTreeMap::new(),
             due: VecDeque::new(),
             remembered: Remembered::default(),
+            links,
             bounds: Bounds::default(),
             warned: BTreeMap::new(),
             announced: 0,
@@ -95,6 +101,7 @@ impl Keeper {
 
     /// Runs until `ended` is dropped, and then writes what is left.
     pub async fn run(mut self, mut ended: oneshot::Receiver<()>) {
+        self.links.start();
         let every = |period| {
             let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,6 +125,7 @@ impl Keeper {
         }
         self.empty_lanes();
         self.write(true).await;
+        self.links.finish().await;
     }
 
     /// Takes over what workers told. What a message tells of its sender is looked at once for all of a kind: there may be thousands.
@@ -129,8 +137,19 @@ impl Keeper {
             self.inner.board().open_gap(None, gap);
         }
         let mut kinds: HashMap<(Who, Option<Category>), Count, ahash::RandomState> = HashMap::default();
-        for Sent { who, category, told } in self.lanes.take() {
-            let known = self.mark(&told, category, now);
+        for Sent { who, category, asked, told } in self.lanes.take() {
+            let (taken, is_send) = match &told {
+                Told::Answer(body) => (taken(body.danger_reveal()), true),
+                Told::Perhaps(body) => (taken(body.danger_reveal()), false),
+                Told::Nothing => (Taken::default(), true),
+            };
+            if !is_send && taken.id.is_none() {
+                continue;
+            }
+            if let Some(asked) = &asked {
+                self.links.learn(asked, &taken);
+            }
+            let known = self.mark(taken.id.as_ref(), category, now);
             let count = kinds.entry((who, category)).or_default();
             count.sent += 1;
             count.unknown += u64::from(!known);
@@ -150,15 +169,15 @@ impl Keeper {
         }
     }
 
-    /// Marks a message as sent; whether it will be known.
-    fn mark(&mut self, told: &Told, category: Option<Category>, now: Timestamp) -> bool {
-        match (told, &self.marker) {
-            (Told::Id(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
+    /// Notes that a message was sent; whether that will be known.
+    fn mark(&mut self, id: Option<&Redacted<String>>, category: Option<Category>, now: Timestamp) -> bool {
+        match (id, &self.marker) {
+            (Some(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
                 let hash = marker.hash(id.danger_reveal());
                 self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
                 true
             }
-            (Told::Id(_) | Told::Nothing, _) => self.inner.settings.messages_per_day == 0,
+            _ => self.inner.settings.messages_per_day == 0,
         }
     }
 
@@ -197,7 +216,7 @@ impl Keeper {
 
     /// Counts a status, and lets it wait until every node has told what it sent.
     async fn hear(&mut self, heard: Heard) {
-        let Some(marker) = &self.marker else { return };
+        let Some(marker) = &self.marker else { return self.inner.metrics.statuses_dropped(1) };
         let hash = marker.hash(heard.id.danger_reveal());
         let [first, ..] = hash.words();
         if !self.remembered.is_new(first ^ (heard.stage as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
@@ -205,7 +224,12 @@ impl Keeper {
         }
         self.count(&heard).await;
         let accuses = heard.tells_when_it_was_sent();
-        if (accuses || heard.billed.is_some()) && self.due.len() < MAX_DUE {
+        if !accuses && heard.billed.is_none() {
+            return;
+        }
+        if self.due.len() >= MAX_DUE {
+            self.inner.metrics.statuses_dropped(1);
+        } else {
             let Heard { sender, at, billed, .. } = heard;
             self.due.push_back(Due { since: Instant::now(), sender, hash, at, accuses, billed });
         }

@@ -9,6 +9,7 @@ mod filter;
 mod heard;
 mod health;
 mod keeper;
+mod links;
 mod polling;
 mod report;
 mod sent;
@@ -35,9 +36,9 @@ use heard::Heard;
 pub use keeper::Keeper;
 pub use polling::Poller;
 pub use report::{AccountReport, Failures, Period, Relay, SenderDetail, SenderReport};
-pub use sent::{Recorder, Sent, Told, Who};
+pub use sent::{Asked, Recorder, Sent, Told, Who, Written};
 
-/// How many statuses may wait for the keeper; further ones are not counted.
+/// How many statuses may wait for the keeper; of further ones it is only counted that they were left out.
 const WAITING: usize = 1 << 14;
 /// How many senders are known beside the configured ones.
 const MAX_STRANGERS: usize = 1000;
@@ -150,8 +151,10 @@ impl Senders {
         for notice in &reading.notices {
             let What::Status(status) = &notice.what else { continue };
             if let Some(tenant) = self.inner.tenants.load().tenant_of(&notice.sender) {
-                // Beyond what can wait, statuses are not counted: they hold up nothing.
-                let _ = self.inner.heard.try_send(Heard::of(notice, status, tenant));
+                // Beyond what can wait, statuses are left out: they hold up nothing.
+                if self.inner.heard.try_send(Heard::of(notice, status, tenant)).is_err() {
+                    self.inner.metrics.statuses_dropped(1);
+                }
             }
         }
     }

@@ -1,11 +1,15 @@
 //! How workers tell of messages that the provider took: one push into a lane of the worker's own, which nobody waits at and which wakes nobody.
+//!
+//! Answers travel as they came: what they say is read at the other end, where nobody waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use crate::consent::Category;
+use ahash::RandomState;
+
 use crate::consent::redact::Redacted;
+use crate::consent::{Category, Recipient};
 
 /// How many messages may wait in a lane: as many as a worker sends between two looks, many times over.
 const LANE: usize = 8192;
@@ -22,12 +26,37 @@ pub enum Who {
     Nobody,
 }
 
+/// A recipient as a send wrote it, as a hash: an answer that repeats it can be known by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written(u64);
+
+impl Written {
+    /// The hash of a text, which holds within this process.
+    pub fn of(text: &str) -> Self {
+        static SEEDS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(SEEDS.hash_one(text))
+    }
+}
+
+/// Whom a send names, where it names one person and once.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The sender's tenant, by place.
+    pub tenant: usize,
+    /// The person.
+    pub person: Recipient,
+    /// The same as the send wrote it.
+    pub written: Written,
+}
+
 /// What the provider said.
 #[derive(Debug)]
 pub enum Told {
-    /// It made this message.
-    Id(Redacted<String>),
-    /// It may have made a message whose id nobody here knows.
+    /// Its answer to a send.
+    Answer(Redacted<Box<[u8]>>),
+    /// Its answer to what may have been no send.
+    Perhaps(Redacted<Box<[u8]>>),
+    /// Nothing that was read: it may have made a message whose id nobody here knows.
     Nothing,
 }
 
@@ -38,6 +67,8 @@ pub struct Sent {
     pub who: Who,
     /// As what it was judged.
     pub category: Option<Category>,
+    /// Whom it names.
+    pub asked: Option<Asked>,
     /// What the provider said.
     pub told: Told,
 }
@@ -97,7 +128,7 @@ mod tests {
     use super::*;
 
     fn sent() -> Sent {
-        Sent { who: Who::Number(1), category: None, told: Told::Nothing }
+        Sent { who: Who::Number(1), category: None, asked: None, told: Told::Nothing }
     }
 
     #[test]

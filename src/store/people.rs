@@ -1,6 +1,6 @@
 //! What the store does for people: taking in what they said, showing it, and erasing it. Here recipients become keys.
 
-use crate::consent::dossier::Dossier;
+use crate::consent::dossier::{Dossier, Provenance};
 use crate::consent::redact::Redacted;
 use crate::consent::{Event, RecipientKey};
 
@@ -79,6 +79,22 @@ impl ConsentStore {
             (None, Some(tombstone)) => self.stored_dossier(tombstone).await,
             (found, _) => Ok(found),
         }
+    }
+
+    /// Whether the provider has shown already that somebody has all of these other identities.
+    pub async fn are_linked(
+        &self,
+        tenant: usize,
+        key: &RecipientKey,
+        others: &[RecipientKey],
+    ) -> Result<bool, StoreError> {
+        let Some(dossier) = self.stored_dossier(self.place(tenant, key)?).await? else { return Ok(false) };
+        let mut linked = true;
+        for other in others {
+            let other = self.place(tenant, other)?.key;
+            linked &= dossier.links().any(|(key, known)| *key == other && known == Provenance::Observed);
+        }
+        Ok(linked)
     }
 
     async fn stored_dossier(&self, place: Place) -> Result<Option<Dossier>, StoreError> {

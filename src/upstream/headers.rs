@@ -8,6 +8,28 @@ pub fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue) {
     headers.insert(header::HOST, host.clone());
 }
 
+/// Asks for an answer that is not compressed: what a send came to is read here too, and a few hundred bytes gain nothing by it.
+///
+/// A caller who named no coding, or refuses an answer without one, keeps its own wish.
+pub fn ask_for_plain(headers: &mut HeaderMap) {
+    let wishes = || {
+        headers
+            .get_all(header::ACCEPT_ENCODING)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+    };
+    if wishes().next().is_some() && !wishes().any(refuses_plain) {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+}
+
+/// Whether an item of `Accept-Encoding` may exclude the answer as it is (RFC 9110, section 12.5.3); it is not read more closely than that.
+fn refuses_plain(item: &[u8]) -> bool {
+    let (coding, weight) = item.split_at(item.iter().position(|b| *b == b';').unwrap_or(item.len()));
+    let coding = coding.trim_ascii();
+    (coding.eq_ignore_ascii_case(b"identity") || coding == b"*") && !weight.is_empty()
+}
+
 /// Drops from an answer what concerned the connection to the provider.
 ///
 /// One that is framed by both fields was read by `Transfer-Encoding`, so its `Content-Length` is no length (RFC 9112, section 6.3).
@@ -95,6 +117,25 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ["authorization", "content-type", "host", "x-fb-trace"]);
         assert_eq!(headers[header::HOST], "graph.facebook.com");
+    }
+
+    #[test]
+    fn a_plain_answer_is_asked_for_unless_the_caller_refuses_it() {
+        for (asked, travels) in [
+            ("gzip, deflate, br, zstd", "identity"),
+            ("gzip;q=1.0, *", "identity"),
+            ("identity", "identity"),
+            ("", "identity"),
+            ("gzip, identity;q=0", "gzip, identity;q=0"),
+            ("br , *;q=0", "br , *;q=0"),
+        ] {
+            let mut headers = fields(&[("accept-encoding", asked), ("accept-encoding", asked)]);
+            ask_for_plain(&mut headers);
+            assert_eq!(headers[header::ACCEPT_ENCODING], travels, "{asked}");
+        }
+        let mut headers = HeaderMap::new();
+        ask_for_plain(&mut headers);
+        assert!(headers.is_empty());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::consent::redact::Redacted;
+use crate::wire::webhook::Person;
+use crate::wire::webhook::json::{items, phone, text, user_id};
 
 /// The part of an answer that is read.
 #[derive(Deserialize)]
@@ -23,52 +26,97 @@ struct Message<'a> {
 
 /// How the id stands in nearly every answer. Within a text the quotes would be escaped, so this is found nowhere else.
 const MESSAGE: &[u8] = br#""messages":[{"id":""#;
+/// And how whom it went to does.
+const CONTACT: &[u8] = br#""contacts":[{"input":""#;
 
 /// The id of the message or call that the provider made of a send. It holds the recipient's number in base64.
-pub fn message_id(body: &[u8]) -> Option<Redacted<String>> {
-    if let Some(id) = usual_message_id(body) {
-        return Some(Redacted::new(id.to_owned()));
+pub fn message_id(body: &[u8]) -> Option<Redacted<Cow<'_, str>>> {
+    if let Some(id) = text_after(body, MESSAGE) {
+        return Some(Redacted::new(Cow::Borrowed(id)));
     }
     let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
     let message = answer.messages.into_iter().next().or(answer.calls.into_iter().next())?;
-    Some(Redacted::new(message.id.into_owned()))
+    Some(Redacted::new(message.id))
 }
 
-/// The id where it stands as it usually does, which every send pays for finding.
-fn usual_message_id(body: &[u8]) -> Option<&str> {
-    let start = memchr::memmem::find(body, MESSAGE)? + MESSAGE.len();
-    let id = body.get(start..)?;
-    let id = id.get(..memchr::memchr(b'"', id)?)?;
-    let plain = id.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
-    std::str::from_utf8(id).ok().filter(|id| plain && !id.is_empty())
+/// What an answer says of a message that was made.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The provider's id of it. It holds the recipient's number in base64.
+    pub id: Option<Redacted<String>>,
+    /// Whom the provider took each recipient for.
+    pub contacts: Vec<Contact>,
 }
 
-/// The ids in the answer to a request that held several sends, and whether every operation that went well told one.
-///
-/// Operations that failed made no message; one that the provider gave up on, or that does not tell, may have made one.
-pub fn message_ids(body: &[u8]) -> (Vec<Redacted<String>>, bool) {
-    let Ok(operations) = serde_json::from_slice::<Vec<Option<Operation>>>(body) else {
-        let id = message_id(body);
-        return (id.into_iter().collect(), false);
+/// Whom the provider took a recipient for.
+#[derive(Debug)]
+pub struct Contact {
+    /// The recipient as it was written in the send.
+    pub input: Redacted<String>,
+    /// Who that is.
+    pub person: Person,
+}
+
+/// The text that begins behind something, if nothing in it is escaped.
+fn text_after<'a>(body: &'a [u8], something: &[u8]) -> Option<&'a str> {
+    let text = body.get(memchr::memmem::find(body, something)? + something.len()..)?;
+    let text = text.get(..memchr::memchr(b'"', text)?)?;
+    let plain = text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
+    std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())
+}
+
+/// Whether an answer tells nothing of its only recipient but the number that the send named, as nearly every one does.
+fn echoes(body: &[u8]) -> bool {
+    let Some(input) = text_after(body, CONTACT) else { return false };
+    let number = input.strip_prefix('+').unwrap_or(input);
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = || {
+        let at = memchr::memmem::find(body, CONTACT)? + CONTACT.len() + input.len();
+        body.get(at..)?.strip_prefix(br#"","wa_id":""#)?.strip_prefix(number.as_bytes())
     };
-    let mut ids = Vec::new();
-    let mut complete = true;
-    for operation in operations {
-        match operation {
-            Some(Operation { code: 400.., .. }) => {}
-            Some(Operation { body, .. }) => match body.as_deref().map(str::as_bytes).and_then(message_id) {
-                Some(id) => ids.push(id),
-                None => complete = false,
-            },
-            None => complete = false,
-        }
-    }
-    (ids, complete)
+    is_number && rest().is_some_and(|rest| rest.starts_with(br#""}]"#))
 }
 
-/// One operation of a batch.
+/// Reads an answer whole, or as much of it as can be read.
+pub fn taken(body: &[u8]) -> Taken {
+    if let (Some(id), true) = (text_after(body, MESSAGE), echoes(body)) {
+        return Taken { id: Some(Redacted::new(id.to_owned())), contacts: Vec::new() };
+    }
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let contact = |contact: &Value| {
+        let person = Person {
+            phone: phone(contact, "wa_id"),
+            user: user_id(contact, "user_id"),
+            parent: user_id(contact, "parent_user_id"),
+        };
+        Some(Contact { input: Redacted::new(text(contact, "input")?.to_owned()), person })
+    };
+    let contacts = items(&answer, "contacts").filter_map(contact).collect();
+    Taken { id: message_id(body).map(|id| Redacted::new(id.danger_reveal().to_string())), contacts }
+}
+
+/// One operation of a batch that may have made a message.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its place in the batch.
+    pub place: usize,
+    /// What the provider answered to it; `None` if it gave up on it, or does not tell.
+    pub answer: Option<Redacted<String>>,
+}
+
+/// The operations of a batch that may have made messages; `None` if the answer is none to a batch. Operations that failed made no message.
+pub fn operations(body: &[u8]) -> Option<Vec<Operation>> {
+    let answers: Vec<Option<OperationAnswer>> = serde_json::from_slice(body).ok()?;
+    let operation = |(place, answer): (usize, Option<OperationAnswer>)| match answer {
+        Some(OperationAnswer { code: 400.., .. }) => None,
+        Some(OperationAnswer { body, .. }) => Some(Operation { place, answer: body.map(Redacted::new) }),
+        None => Some(Operation { place, answer: None }),
+    };
+    Some(answers.into_iter().enumerate().filter_map(operation).collect())
+}
+
 #[derive(Deserialize)]
-struct Operation {
+struct OperationAnswer {
     code: u16,
     #[serde(default)]
     body: Option<String>,
@@ -77,14 +125,12 @@ struct Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::Recipient;
 
     #[test]
     fn the_id_is_found_in_answers_to_sends_and_calls() {
         let sent = br#"{"messaging_product":"whatsapp","contacts":[{"input":"+1","wa_id":"1"}],"messages":[{"id":"wamid.A","message_status":"accepted"}]}"#;
         assert_eq!(message_id(sent).unwrap().danger_reveal(), "wamid.A");
-        let spaced =
-            br#"{"messages": [{"message_status":"\"messages\":[{\"id\":\"no\"","id":"wamid.\u0041"}]}"#;
-        assert_eq!(message_id(spaced).unwrap().danger_reveal(), "wamid.A");
         let called = br#"{"messaging_product":"whatsapp","calls":[{"id":"wacid.B"}]}"#;
         assert_eq!(message_id(called).unwrap().danger_reveal(), "wacid.B");
         for none in
@@ -95,21 +141,78 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_tells_an_id_for_each_operation_that_went_well() {
-        let told = |body: &str| {
-            let (ids, complete) = message_ids(body.as_bytes());
-            (ids.iter().map(|id| id.danger_reveal().clone()).collect::<Vec<_>>(), complete)
+    fn an_answer_that_only_repeats_the_number_tells_of_nobody() {
+        let contacts = |contacts: &str| {
+            let body = format!(
+                r#"{{"messaging_product":"whatsapp","contacts":[{contacts}],"messages":[{{"id":"wamid.A"}}]}}"#
+            );
+            let Taken { id, contacts } = taken(body.as_bytes());
+            assert_eq!(id.unwrap().danger_reveal(), "wamid.A");
+            (contacts.len(), echoes(body.as_bytes()))
         };
-        let sent = |id: &str| {
-            format!(r#"{{"code":200,"headers":[],"body":"{{\"messages\":[{{\"id\":\"{id}\"}}]}}"}}"#)
-        };
-        let failed = r#"{"code":400,"body":"{\"error\":{}}"}"#;
+        for repeated in [
+            r#"{"input":"+15550000001","wa_id":"15550000001"}"#,
+            r#"{"input":"15550000001","wa_id":"15550000001"}"#,
+        ] {
+            assert_eq!(contacts(repeated), (0, true), "{repeated}");
+        }
+        for news in [
+            r#"{"input":"+5215512345678","wa_id":"525512345678"}"#,
+            r#"{"input":"+15550000001","wa_id":"15550000001","user_id":"US.3"}"#,
+            r#"{"input":"+1 555 000 0001","wa_id":"15550000001"}"#,
+            r#"{"input":"+1555","wa_id":"15550000001"}"#,
+            r#"{"wa_id":"15550000001","input":"+15550000001"}"#,
+        ] {
+            assert!(!contacts(news).1, "{news}");
+        }
         assert_eq!(
-            told(&format!("[{},{failed},{}]", sent("A"), sent("B"))),
-            (vec!["A".into(), "B".into()], true)
+            contacts(r#"{"input":"+15550000001","wa_id":"15550000001","user_id":"US.3"}"#),
+            (1, false)
         );
-        assert_eq!(told(&format!("[{},null]", sent("A"))), (vec!["A".into()], false));
-        assert_eq!(told(r#"[{"code":200,"body":"{\"success\":true}"}]"#), (vec![], false));
-        assert_eq!(told("not an answer"), (vec![], false));
+        let spaced =
+            br#"{"messages": [{"message_status":"\"messages\":[{\"id\":\"no\"","id":"wamid.\u0041"}]}"#;
+        assert_eq!(message_id(spaced).unwrap().danger_reveal(), "wamid.A");
+    }
+
+    #[test]
+    fn an_answer_says_whom_the_provider_took_each_recipient_for() {
+        let body = br#"{"messaging_product":"whatsapp","contacts":[
+            {"input":"+52 55 1234 5678","wa_id":"5215512345678","user_id":"MX.1","parent_user_id":"MX.ENT.2"},
+            {"input":"US.3","wa_id":"","user_id":"US.3"},{"wa_id":"15550000001"},7],"messages":[{"id":"wamid.A"}]}"#;
+        let Taken { id, contacts } = taken(body);
+        assert_eq!(id.unwrap().danger_reveal(), "wamid.A");
+        let told: Vec<(String, Vec<String>)> = contacts
+            .iter()
+            .map(|c| {
+                let identities = c.person.identities();
+                (c.input.danger_reveal().clone(), identities.iter().map(Recipient::danger_string).collect())
+            })
+            .collect();
+        let expected =
+            [("+52 55 1234 5678", vec!["+5215512345678", "MX.1", "MX.ENT.2"]), ("US.3", vec!["US.3"])];
+        assert_eq!(
+            told,
+            expected.map(|(input, all)| (input.to_owned(), all.into_iter().map(String::from).collect()))
+        );
+        for nothing in [&b""[..], b"[]", b"{", br#"{"contacts":{}}"#, b"\x1f\x8b\x08"] {
+            let Taken { id, contacts } = taken(nothing);
+            assert!(id.is_none() && contacts.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_batch_tells_of_each_operation_that_went_well() {
+        let told = |body: &str| {
+            operations(body.as_bytes()).map(|operations| {
+                let answer = |o: &Operation| (o.place, o.answer.as_ref().map(|a| a.danger_reveal().clone()));
+                operations.iter().map(answer).collect::<Vec<_>>()
+            })
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            told(r#"[{"code":200,"body":"{}"},{"code":400,"body":"{\"error\":{}}"},null,{"code":200}]"#),
+            Some(vec![(0, some("{}")), (2, None), (3, None)])
+        );
+        assert_eq!((told("not an answer"), told("{}"), told("[]")), (None, None, Some(vec![])));
     }
 }

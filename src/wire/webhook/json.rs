@@ -5,17 +5,17 @@ use serde_json::Value;
 use crate::consent::{E164, Timestamp, UserId};
 
 /// The items of a list, or none.
-pub(super) fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+pub(in crate::wire) fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// A text that is not empty.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(in crate::wire) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// A time in whole seconds, as a string or an integer.
-pub(super) fn time(value: &Value, key: &str) -> Option<Timestamp> {
+pub(in crate::wire) fn time(value: &Value, key: &str) -> Option<Timestamp> {
     let seconds = match value.get(key)? {
         Value::String(digits) => digits.parse().ok()?,
         Value::Number(number) => number.as_u64()?,
@@ -25,12 +25,12 @@ pub(super) fn time(value: &Value, key: &str) -> Option<Timestamp> {
 }
 
 /// A number in international form, with or without `+`.
-pub(super) fn phone(value: &Value, key: &str) -> Option<E164> {
+pub(in crate::wire) fn phone(value: &Value, key: &str) -> Option<E164> {
     let written = text(value, key)?;
     E164::from_digits(written.strip_prefix('+').unwrap_or(written).as_bytes())
 }
 
 /// A user id.
-pub(super) fn user_id(value: &Value, key: &str) -> Option<UserId> {
+pub(in crate::wire) fn user_id(value: &Value, key: &str) -> Option<UserId> {
     text(value, key).and_then(UserId::parse)
 }

@@ -4,7 +4,7 @@
 //! "Create a webhook endpoint", and the references of the fields `messages`, `standby`, `calls` and `user_preferences`.
 
 mod handshake;
-mod json;
+pub(in crate::wire) mod json;
 mod messages;
 mod news;
 mod signature;

@@ -230,3 +230,44 @@ fn redis_lets_the_gate_do_its_work_and_nothing_else() {
         assert!(answered.contains("NOPERM"), "{forbidden:?}: {answered}");
     }
 }
+
+/// Whatever a Redis store calls, by name: in calls of its own and in scripts.
+fn commands_of(folder: &str) -> BTreeSet<String> {
+    let mut commands = BTreeSet::new();
+    for file in std::fs::read_dir(repository(folder)).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        for before in ["redis.call('", "redis::cmd(\"", ".cmd(\""] {
+            let named = source.split(before).skip(1).map(|rest| rest.split(['\'', '"']).next().unwrap());
+            commands.extend(named.map(str::to_ascii_lowercase));
+        }
+    }
+    assert!(commands.len() > 10, "{commands:?}");
+    commands
+}
+
+/// The commands that an ACL line permits, subcommands by their command.
+fn permitted(acl: &str) -> BTreeSet<String> {
+    let words = acl.split([' ', '`']).filter_map(|word| word.trim_matches(['"', '\'']).strip_prefix('+'));
+    words.map(|word| word.split('|').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_guide_and_the_compose_file_permit_every_command_that_the_store_calls_and_no_other() {
+    let guide = super::read("deploy/OPERATING.md");
+    let line = |start: &str| permitted(guide.lines().find(|line| line.trim().starts_with(start)).unwrap());
+    let (documented, for_queue) =
+        (line("ACL SETUSER optgate"), line("With `[webhook] relay = \"queue\"` also"));
+    // An intent is finished by EVALSHA where the script is known; the client says so by itself.
+    let mut called = commands_of("src/store/redis");
+    called.insert("evalsha".to_owned());
+    assert_eq!(documented, called);
+    let queue: BTreeSet<String> = commands_of("src/store/queue").difference(&called).cloned().collect();
+    assert_eq!(for_queue, queue);
+    let composed = service(&composed(), "redis");
+    let words: String =
+        composed.lines().map(|line| line.trim().trim_start_matches("- ").to_owned() + " ").collect();
+    let mut expected: BTreeSet<String> = documented.union(&for_queue).cloned().collect();
+    // Its health check.
+    expected.insert("ping".to_owned());
+    assert_eq!(permitted(&words), expected);
+}

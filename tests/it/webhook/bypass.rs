@@ -161,17 +161,57 @@ fn an_orderly_restart_forgets_no_message() {
 fn where_an_id_was_not_learnt_nobody_is_suspected() {
     let upstream = provider();
     let (gate, webhook) = start(Gate::to(&upstream.url()));
-    let body = r#"{"messages":[{"id":"wamid.UNSEEN"}]}"#;
-    let chunked = format!(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
-        body.len()
-    );
-    upstream.answer_once(Answer::raw(chunked));
+    // Longer than what is read.
+    let body = format!(r#"{{"messages":[{{"id":"wamid.UNSEEN"}}],"filler":"{}"}}"#, "x".repeat(5000));
+    upstream.answer_once(Answer::raw(chunked(&[&body[..3000], &body[3000..]])));
     assert_eq!(id_of(&gate.send(&text_template())), "wamid.UNSEEN");
     eventually("the loss is counted", || {
         (gate.metric("optgate_message_ids_lost_total", &[]) > 0.5).then_some(())
     });
     let mut told = status("wamid.UNSEEN", "sent", &json!({}));
+    told["entry"][0]["changes"][0]["value"]["statuses"][0]["timestamp"] = json!(seconds(0).to_string());
+    tell(webhook, &told);
+    std::thread::sleep(SETTLED);
+    assert!(suspected(&gate).abs() < 0.5);
+}
+
+/// A response that does not say how long it is.
+fn chunked(pieces: &[&str]) -> String {
+    let pieces: String = pieces.iter().map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len())).collect();
+    format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{pieces}0\r\n\r\n")
+}
+
+#[test]
+fn an_answer_in_chunks_is_read_as_one_with_a_length_is() {
+    let upstream = Upstream::start();
+    let next = AtomicU64::new(0);
+    upstream.respond(move |_| {
+        let id = format!(r#"wamid.OURS{}"}}]}}"#, next.fetch_add(1, Ordering::Relaxed));
+        Answer::raw(chunked(&[r#"{"messages":[{"id":""#, &id]))
+    });
+    let (gate, webhook) = start(Gate::to(&upstream.url()));
+    let ours: Vec<String> = (0..5).map(|_| id_of(&gate.send(&template(ANN, "utility")))).collect();
+    strangers_are_found_among(&gate, webhook, &ours);
+    assert_eq!(gate.count("optgate_message_ids_lost_total", &[]), 0);
+    // By a hash: the id holds the recipient's number.
+    let decisions = gate.wait_for_decisions(5);
+    let recorded: std::collections::BTreeSet<&str> =
+        decisions.iter().filter_map(|d| d["message_id"].as_str()).collect();
+    assert_eq!(recorded.len(), 5, "{decisions:?}");
+}
+
+#[test]
+fn nobody_is_suspected_where_a_provider_compresses_though_it_was_asked_not_to() {
+    let upstream = provider();
+    let (gate, webhook) = start(Gate::to(&upstream.url()));
+    upstream.answer_once(Answer::raw(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x0b\x08\x00",
+    ));
+    assert_eq!(gate.send(&text_template()).status, 200);
+    eventually("the loss is counted", || {
+        (gate.metric("optgate_message_ids_lost_total", &[]) > 0.5).then_some(())
+    });
+    let mut told = status("wamid.COMPRESSED", "sent", &json!({}));
     told["entry"][0]["changes"][0]["value"]["statuses"][0]["timestamp"] = json!(seconds(0).to_string());
     tell(webhook, &told);
     std::thread::sleep(SETTLED);

@@ -1,5 +1,6 @@
 //! The webhook relay through the real gate: signed payloads as Meta documents them, a bot behind it, sends in front of it.
 
+mod answers;
 mod bypass;
 mod health;
 mod confirmation;

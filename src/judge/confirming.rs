@@ -5,7 +5,7 @@ use crate::policy::{Confirmation, Decision, Facts, Policy, decide};
 use crate::store::ConfirmationAsk;
 use crate::wire::identify::Identified;
 
-use super::{Answers, Judge, found};
+use super::{Answers, Grounds, Judge, found};
 
 /// What judging does about the one confirmation of a stop.
 #[derive(Clone, Copy)]
@@ -57,6 +57,16 @@ impl Judge {
         let keys: Vec<RecipientKey> =
             people.iter().zip(answers.lookups.iter().take(answers.count)).filter_map(stopped).collect();
         self.inner.store.confirm(tenant, &keys, ask).await
+    }
+}
+
+impl Judge {
+    /// Gives back what was reserved for a send that is not forwarded after all, because the rest of its request was refused.
+    pub async fn give_back(&self, grounds: &Grounds) {
+        if grounds.confirmation == Confirmation::Reserved {
+            let people: Vec<RecipientKey> = grounds.people.iter().map(Recipient::key).collect();
+            self.inner.store.give_back_confirmation(grounds.tenant, &people).await;
+        }
     }
 }
 

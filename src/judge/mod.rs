@@ -174,7 +174,7 @@ impl Judge {
     /// Judges one send of a snapshot's tenants: ③ identify, ④ classify, ⑤ look up, ⑥ decide.
     ///
     /// # Cancel safety
-    /// Judging changes nothing, except that the one confirmation of a stop is reserved for the send that it permits. It is not given back.
+    /// Judging changes nothing, except that the one confirmation of a stop is reserved for the send that it permits, until [`Judge::give_back`].
     pub async fn judge_among(&self, tenants: &Tenants, send: &Send<'_>) -> Judgement {
         self.judge_as(tenants, send, Confirming::Reserve).await
     }

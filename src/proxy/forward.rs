@@ -109,6 +109,8 @@ async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<An
             failed(Cause::OutcomeUnknown, &id)
         }
         Err(Failure::Overruled(denial)) => {
+            // Boxed: nearly nobody needs it.
+            Box::pin(entries.give_back(worker)).await;
             entries.overruled(&denial);
             Refused { entries, denial, dialect: Dialect::Cloud, started }.answer(worker)
         }

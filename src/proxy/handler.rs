@@ -162,7 +162,11 @@ impl Journey {
                 let cleared = Cleared { clearance, entries, parts, target, started: self.started };
                 forward::forward(self.worker, cleared, Waiting::Read(body)).await
             }
-            Err(denial) => Refused { entries, denial, dialect, started: self.started }.answer(&self.worker),
+            Err(denial) => {
+                // Boxed: nearly nobody needs it.
+                Box::pin(entries.give_back(&self.worker)).await;
+                Refused { entries, denial, dialect, started: self.started }.answer(&self.worker)
+            }
         }
     }
 

@@ -254,6 +254,14 @@ impl Entries {
         try_join_all(all.map(|grounds| worker.judge.still_permits(grounds))).await.map(drop)
     }
 
+    /// Gives back what was reserved for sends of a request of which nothing is forwarded.
+    pub(super) async fn give_back(&self, worker: &Worker) {
+        let all = std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
+        for grounds in all {
+            worker.judge.give_back(grounds).await;
+        }
+    }
+
     /// Notes that what was allowed was denied before anything was written.
     pub(super) fn overruled(&mut self, denial: &Denial) {
         let entry = self.others.last_mut().unwrap_or(&mut self.first);

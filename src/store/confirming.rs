@@ -1,8 +1,8 @@
 //! Reserving the one message that may confirm a person's stop.
 //!
 //! A gate record says that a stop may be confirmed, never whether it was: that stands apart, is asked about only then, and is reserved in one step, by
-//! whichever node comes first. A reservation is not given back when the forward fails: nobody knows which bytes the provider saw, and one answer
-//! too few is better than two. It names the person by a keyed hash and is forgotten some minutes after the stop can be confirmed no more.
+//! whichever node comes first. A reservation is given back only where nothing was forwarded for sure, because the rest of its request was refused: where a
+//! forward fails, nobody knows which bytes the provider saw, and one answer too few is better than two. It names the person by a keyed hash and is forgotten some minutes after the stop can be confirmed no more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub enum Ask {
     Reserve,
     /// Whether it is still to be had.
     Look,
+    /// That others may have it, after all.
+    GiveBack,
 }
 
 /// A reservation to be made or looked for.
@@ -59,6 +61,41 @@ impl ConsentStore {
         }
     }
 
+    /// Gives the reservation for these recipients' stops back; for whoever has it, and has not used it.
+    ///
+    /// # Cancel safety
+    /// Dropped, or where the store cannot be reached, it may stay reserved.
+    pub async fn give_back_confirmation(&self, tenant: usize, recipients: &[RecipientKey]) {
+        let given = timeout(PATIENCE, self.give_back(tenant, recipients)).await;
+        if let Err(error) = given.unwrap_or(Err(StoreError::NotReady)) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the confirmation of a stop was reserved for a request that was refused, and could not be given back"
+            );
+        }
+    }
+
+    async fn give_back(&self, tenant: usize, recipients: &[RecipientKey]) -> Result<(), StoreError> {
+        let now = self.inner.clock.now();
+        for key in recipients {
+            let dossier = self.dossier(tenant, key).await?;
+            let Some(stop) = dossier.as_ref().and_then(Dossier::confirmable) else { continue };
+            let wanted = Wanted { place: self.confirmed_at(tenant, &stop.said_by)?, ask: Ask::GiveBack, now };
+            match &self.inner.backend {
+                Backend::Embedded(store) => store.confirm(wanted).await?,
+                Backend::Redis(store) => store.confirm(wanted).await?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Where the reservation stands for whoever said a stop: under their hash.
+    fn confirmed_at(&self, tenant: usize, said_by: &RecipientKey) -> Result<Place, StoreError> {
+        let place = self.place(tenant, said_by)?;
+        let hash = self.identity()?.naming.hash(&place).ok_or(StoreError::UnknownTenant)?;
+        Ok(Place { key: Recipient::Hashed(hash).key(), ..place })
+    }
+
     async fn confirm_all(
         &self,
         tenant: usize,
@@ -66,7 +103,6 @@ impl ConsentStore {
         ask: Ask,
     ) -> Result<bool, StoreError> {
         let now = self.inner.clock.now();
-        let identity = self.identity()?;
         let mut said_by = BTreeSet::new();
         for key in recipients {
             // The events themselves: a record that was cached may be behind them.
@@ -77,10 +113,7 @@ impl ConsentStore {
             };
         }
         for key in said_by {
-            let place = self.place(tenant, &key)?;
-            let hash = identity.naming.hash(&place).ok_or(StoreError::UnknownTenant)?;
-            let place = Place { key: Recipient::Hashed(hash).key(), ..place };
-            let wanted = Wanted { place, ask, now };
+            let wanted = Wanted { place: self.confirmed_at(tenant, &key)?, ask, now };
             let free = match &self.inner.backend {
                 Backend::Embedded(store) => store.confirm(wanted).await?,
                 Backend::Redis(store) => store.confirm(wanted).await?,

@@ -118,6 +118,12 @@ impl AccountList {
         listed
     }
 
+    /// Whether the provider's list of a template should be looked at again.
+    pub(super) fn is_in_doubt(&self, notice: &TemplateNotice) -> bool {
+        let entry = self.read.get(&(notice.name.clone(), notice.language.clone()));
+        entry.is_some_and(|entry| entry.is_in_doubt(Source::Provider))
+    }
+
     /// How every template is judged at a time.
     pub fn rows(&self, now: Timestamp, stale_after: Option<Duration>) -> Vec<Row> {
         let keys =

@@ -129,6 +129,19 @@ impl Entry {
         self.forget_a_rewriting_that_is_listed(source);
     }
 
+    /// Whether a category was told of which nobody knows whether the list shows it: both count, and another look at the list would settle it.
+    pub(super) fn is_in_doubt(&self, source: Source) -> bool {
+        let listed = TemplateEntry {
+            category: self.listed.category,
+            correct_category: self.listed.correct_category,
+            asks_to_call: self.listed.asks_to_call,
+        };
+        self.told.category.as_ref().is_some_and(|told| {
+            let (category, also) = told.what;
+            self.standing(source, told.at) == Standing::Unsure && with(listed, category, also) != listed
+        })
+    }
+
     /// Takes over what was told of the same template as another list had it.
     pub(super) fn succeed(mut self, source: Source, before: Option<&Self>) -> Self {
         if let Some(before) = before {

@@ -108,15 +108,15 @@ impl Catalogue {
             by_account.entry(&notice.account).or_default().push(notice);
         }
         for (account, notices) in by_account {
-            let unlisted = self
+            let heard = self
                 .change(account, |list| {
-                    notices.iter().filter(|notice| !list.hear(notice)).copied().collect::<Vec<_>>()
+                    let hear = |notice: &&TemplateNotice| (list.hear(notice), list.is_in_doubt(notice));
+                    notices.iter().map(hear).collect::<Vec<_>>()
                 })
                 .await?;
             if let Some(scout) = self.inner.scout.get() {
-                for notice in notices {
-                    let listed = !unlisted.contains(&notice);
-                    if !listed || notice.what == TemplateNews::Rewritten {
+                for (notice, (listed, in_doubt)) in notices.iter().zip(heard) {
+                    if !listed || in_doubt || notice.what == TemplateNews::Rewritten {
                         scout.read_again(self, (account, &notice.name), listed);
                     }
                 }

@@ -14,7 +14,7 @@ impl Embedded {
     /// Whether the confirmation is free, and with [`Ask::Reserve`] from now on this caller's.
     pub(in crate::store) async fn confirm(&self, wanted: Wanted) -> Result<bool, StoreError> {
         match wanted.ask {
-            Ask::Reserve => self.ask(wanted, Job::Confirm).await,
+            Ask::Reserve | Ask::GiveBack => self.ask(wanted, Job::Confirm).await,
             Ask::Look => {
                 self.read(move |snapshot| {
                     let confirmed = snapshot.transaction.open_table(CONFIRMED).map_err(read_failed)?;
@@ -26,10 +26,14 @@ impl Embedded {
     }
 }
 
-/// Reserves it unless it is reserved, and forgets what stands no longer.
+/// Reserves it unless it is reserved, or gives it back, and forgets what stands no longer.
 pub(super) fn reserve(transaction: &WriteTransaction, wanted: &Wanted) -> Result<bool, redb::Error> {
     let mut confirmed = transaction.open_table(CONFIRMED)?;
     confirmed.retain(|_, until| stands(until, wanted.now))?;
+    if wanted.ask == Ask::GiveBack {
+        confirmed.remove(wanted.place.bytes().as_slice())?;
+        return Ok(true);
+    }
     let free = is_free(&confirmed, wanted)?;
     if free {
         let until = wanted.now.plus(STANDS).as_secs_u32();

@@ -19,6 +19,12 @@ impl Redis {
                 get.arg(key);
                 Ok(ask(&connection, &get, PATIENCE).await? == Value::Nil)
             }
+            Ask::GiveBack => {
+                let mut unlink = redis::cmd("UNLINK");
+                unlink.arg(key);
+                ask(&connection, &unlink, PATIENCE).await?;
+                Ok(true)
+            }
             Ask::Reserve => {
                 let mut set = redis::cmd("SET");
                 set.arg(key).arg(1).arg("NX").arg("EX").arg(STANDS.as_secs());

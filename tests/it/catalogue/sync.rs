@@ -283,3 +283,48 @@ fn a_token_in_a_file_is_exchanged_without_a_restart_and_a_new_account_needs_none
     let printed = [gate.stderr(), gate.stdout()].concat().join("\n");
     assert!(!printed.contains("EAA"), "{printed}");
 }
+
+/// Tells a gate's relay that a template's category has changed.
+fn told(webhook: std::net::SocketAddr, name: &str, category: &str) {
+    let now = optgate::consent::Clock::System.now().as_secs_u32();
+    let value = json!({ "message_template_id": 7, "message_template_name": name, "message_template_language": "en_US",
+        "previous_category": "MARKETING", "new_category": category });
+    let body = json!({ "object": "whatsapp_business_account",
+        "entry": [{ "id": ACCOUNT, "time": now, "changes": [{ "field": "template_category_update", "value": value }] }] });
+    let body = body.to_string().into_bytes();
+    let signature = crate::webhook::signature("an app secret", &body);
+    let headers = [("X-Hub-Signature-256", &*signature)];
+    assert_eq!(crate::support::client::request(webhook, "POST", "/", &headers, &body).status, 200);
+}
+
+#[test]
+fn of_a_list_and_a_webhook_of_the_same_moment_the_stricter_counts_until_another_look_settles_it() {
+    let provider = Provider::start();
+    for (name, category) in [("milder", "MARKETING"), ("late", "UTILITY"), ("stricter", "UTILITY")] {
+        provider.put(name, category);
+    }
+    let webhook = crate::support::free_addr();
+    let gate = provider
+        .gate()
+        .set("webhook", "listen", &format!("\"{webhook}\""))
+        .set("webhook", "verify_token", "\"v\"")
+        .set("webhook", "app_secrets", "[\"an app secret\"]")
+        .start();
+    agree(&gate);
+    wait_for_syncs(&gate, "read", 1);
+    // Within five seconds of the list, whichever was first. The provider has changed two of them; of the third a webhook repeats what was once.
+    for (name, category) in [("milder", "UTILITY"), ("stricter", "MARKETING")] {
+        provider.put(name, category);
+        told(webhook, name, category);
+    }
+    told(webhook, "late", "MARKETING");
+    for name in ["milder", "late", "stricter"] {
+        assert_marketing(&gate, name);
+    }
+    let lists = provider.list_count();
+    eventually("the milder one is looked at again", || (send(&gate, "milder").status == 200).then_some(()));
+    assert!(provider.list_count() > lists);
+    // The one and only truth of the third is the list's, once that is certainly later; until then it stays strict.
+    assert_marketing(&gate, "late");
+    assert_marketing(&gate, "stricter");
+}

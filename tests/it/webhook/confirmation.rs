@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{deliver, message, relaying, seconds};
-use crate::journey::{ALL, ANN, BOB, grant, refusal, template, templates, text};
+use crate::journey::{ALL, ANN, BOB, edge, grant, refusal, template, templates, text};
 use crate::support::eventually;
 use crate::support::gate::{Gate, GateBuilder, SENDER};
 use crate::support::redis::Redis;
@@ -136,4 +136,36 @@ fn one_confirmation_serves_all_identities_of_a_person() {
     assert_eq!(decision(&gate, &by_id), ALLOWED);
     assert_eq!((decision(&gate, &text(ANN)), decision(&gate, &by_id)), (REFUSED.into(), REFUSED.into()));
     assert_eq!(upstream.request_count(), 1);
+}
+
+/// A batch of free-form messages.
+fn batch(people: &[&str]) -> Value {
+    let operation = |to: &&str| {
+        json!({ "method": "POST", "relative_url": edge("messages").trim_start_matches('/'),
+        "body": format!("messaging_product=whatsapp&to=%2B{}&type=text&text=%7B%22body%22%3A%22Bye%22%7D", &to[1..]) })
+    };
+    json!({ "batch": people.iter().map(operation).collect::<Vec<_>>() })
+}
+
+#[test]
+fn a_batch_that_is_refused_leaves_the_confirmation_to_others() {
+    let (redis, upstream) = (Redis::start(), Upstream::start());
+    for gate in [Gate::to(&upstream.url()), Gate::to(&upstream.url()).redis(&redis.url())] {
+        let (gate, webhook) = started(gate);
+        let before = upstream.request_count();
+        told(webhook, &message(ANN, seconds(0), "STOP"));
+        // Nobody but her agreed to anything, and twice is once too often.
+        for refused in [batch(&[ANN, "+15550000009"]), batch(&[ANN, ANN])] {
+            let response = gate.post("/", &refused);
+            assert_eq!(response.status, 400, "{}", response.text());
+        }
+        assert_eq!(upstream.request_count(), before);
+        assert_eq!(gate.post("/", &batch(&[ANN])).status, 200);
+        assert_eq!(upstream.request_count(), before + 1);
+        for _ in 0..2 {
+            assert_eq!(decision(&gate, &text(ANN)), REFUSED);
+        }
+        assert_eq!(gate.post("/", &batch(&[ANN])).status, 400);
+        assert_eq!(upstream.request_count(), before + 1);
+    }
 }

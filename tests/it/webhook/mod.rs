@@ -83,7 +83,7 @@ fn relaying_to(gate: GateBuilder, bot: Option<&str>) -> (GateBuilder, SocketAddr
 }
 
 /// The signature of a body as the provider writes it.
-fn signature(secret: &str, body: &[u8]) -> String {
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), body);
     format!("sha256={}", hex::encode(tag.as_ref()))
 }

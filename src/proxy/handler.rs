@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::Worker;
@@ -16,6 +16,7 @@ use super::deny::Refused;
 use super::forward::{self, Cleared, Waiting};
 use super::ledger::{Entries, Entry};
 use super::passthrough::{self, Passing};
+use super::rest;
 use crate::consent::DenyReason;
 use crate::consent::tenant::Tenants;
 use crate::policy::{Clearance, Decision, Denial, Permit, decide_steering, refuse};
@@ -66,7 +67,7 @@ impl Journey {
     async fn inspect(self, parts: Box<Parts>, body: Incoming, inspect: Inspect) -> Response<Answer> {
         let body = match buffer::read(&self.worker, body).await {
             Ok(body) => body,
-            Err(unread) => return self.unread(unread, inspect.dialect()).await,
+            Err(unread) => return self.unread(unread, inspect.dialect(), parts.version).await,
         };
         let target = inspect.target().cloned();
         // ② recognize, by the body
@@ -202,8 +203,10 @@ impl Journey {
         match decision {
             Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
             Decision::Deny(denial) => {
-                Refused { entries: Entries::one(entry), denial, dialect, started: self.started }
-                    .answer_as(&self.worker, cause)
+                let refused =
+                    Refused { entries: Entries::one(entry), denial, dialect, started: self.started };
+                let refusal = refused.answer_as(&self.worker, cause);
+                rest::read(&self.worker, refusal, &parts, body).await
             }
         }
     }
@@ -223,7 +226,7 @@ impl Journey {
     }
 
     /// A body that could not be read whole: too large to be judged, cut short by its caller, or one too many.
-    async fn unread(self, unread: Unread, dialect: Dialect) -> Response<Answer> {
+    async fn unread(self, unread: Unread, dialect: Dialect, version: Version) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
         let denial = match unread {
             Unread::TooLarge => Denial::because(
@@ -236,10 +239,11 @@ impl Journey {
         let decision = Decision::Deny(denial.clone());
         entry.unjudged(&self.worker, None, &decision);
         let refused = Refused { entries: Entries::one(entry), denial, dialect, started: self.started };
-        match unread {
+        let refusal = match unread {
             Unread::TooLarge => refused.answer_as(&self.worker, Cause::TooLarge),
             Unread::Broken | Unread::NoRoom => refused.answer(&self.worker),
-        }
+        };
+        rest::closing(refusal, version)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The task that keeps what is known: it empties the lanes, writes to the store and reads from it, and compares statuses with what was sent.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::filter::{IdHash, Judged, Marker, blocks};
 use super::heard::{Heard, Remembered};
 use super::links::Links;
-use super::sent::{Lanes, Sent, Told, Who};
+use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use super::{Inner, polling};
 use crate::consent::redact::Redacted;
@@ -56,14 +56,6 @@ pub struct Keeper {
     warned: BTreeMap<String, u32>,
     announced: u32,
     store_failed: bool,
-}
-
-/// Messages of one sender and category.
-#[derive(Default)]
-struct Count {
-    sent: u64,
-    /// Those whose ids will not be known.
-    unknown: u64,
 }
 
 /// A status that waits to be compared.
@@ -136,7 +128,7 @@ impl Keeper {
         if lost > 0 {
             self.inner.board().open_gap(None, gap);
         }
-        let mut kinds: HashMap<(Who, Option<Category>), Count, ahash::RandomState> = HashMap::default();
+        let mut kinds = Kinds::default();
         for Sent { who, category, asked, told } in self.lanes.take() {
             let (taken, is_send) = match &told {
                 Told::Answer(body) => (taken(body.danger_reveal()), true),
@@ -150,9 +142,7 @@ impl Keeper {
                 self.links.learn(asked, &taken);
             }
             let known = self.mark(taken.id.as_ref(), category, now);
-            let count = kinds.entry((who, category)).or_default();
-            count.sent += 1;
-            count.unknown += u64::from(!known);
+            kinds.entry((who, category)).or_default().add(known);
         }
         for ((who, category), Count { sent, unknown }) in kinds {
             let sender = self.sender(who);

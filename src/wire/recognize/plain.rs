@@ -35,10 +35,9 @@ impl<'de> Plain<'de> {
 
     /// Runs a seed over the whole document.
     pub(super) fn whole<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
-        let mut reader = Reader { rest: self.text, spread: self.spread };
+        let mut reader = Reader { text: self.text, at: 0, spread: self.spread };
         let value = seed.deserialize(&mut reader)?;
-        reader.skip_spaces();
-        if reader.rest.is_empty() { Ok(value) } else { Err(Fault) }
+        if reader.peek().is_err() { Ok(value) } else { Err(Fault) }
     }
 }
 
@@ -58,118 +57,139 @@ impl Error for Fault {
 
 /// Where reading stands.
 struct Reader<'de> {
-    rest: &'de str,
+    text: &'de str,
+    at: usize,
     spread: bool,
 }
 
 impl<'de> Reader<'de> {
-    fn skip_spaces(&mut self) {
-        while let Some(rest) = self.rest.strip_prefix([' ', '\n', '\r', '\t']) {
-            self.rest = rest;
-        }
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
     }
 
     /// The first byte of what comes next.
+    #[inline]
     fn peek(&mut self) -> Result<u8, Fault> {
-        self.skip_spaces();
-        self.rest.as_bytes().first().copied().ok_or(Fault)
-    }
-
-    /// Whether this byte, which is ASCII, comes next; takes it if it does.
-    fn took(&mut self, byte: u8) -> Result<bool, Fault> {
-        let is = self.peek()? == byte;
-        if is {
-            self.advance(1)?;
+        loop {
+            match self.byte(self.at).ok_or(Fault)? {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                byte => return Ok(byte),
+            }
         }
-        Ok(is)
     }
 
+    /// Takes this byte, which must come next.
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Fault> {
-        if self.took(byte)? { Ok(()) } else { Err(Fault) }
+        let next = self.peek()?;
+        self.at += 1;
+        if next == byte { Ok(()) } else { Err(Fault) }
     }
 
-    fn advance(&mut self, bytes: usize) -> Result<&'de str, Fault> {
-        let (read, rest) = self.rest.split_at_checked(bytes).ok_or(Fault)?;
-        self.rest = rest;
-        Ok(read)
+    /// What separates members, or their end: whether there is another one.
+    #[inline]
+    fn another(&mut self, close: u8) -> Result<bool, Fault> {
+        let next = self.peek()?;
+        self.at += 1;
+        match next {
+            b',' => Ok(true),
+            end if end == close => Ok(false),
+            _ => Err(Fault),
+        }
+    }
+
+    /// Passes over a text; gives where it began and where it ended.
+    #[inline]
+    fn pass_text(&mut self) -> Result<(usize, usize), Fault> {
+        self.expect(b'"')?;
+        let begin = self.at;
+        let rest = self.text.as_bytes().get(begin..).ok_or(Fault)?;
+        let length = memchr::memchr(b'"', rest).ok_or(Fault)?;
+        let odd = self.spread && rest.iter().take(length).any(|byte| *byte < b' ');
+        self.at = begin + length + 1;
+        if odd { Err(Fault) } else { Ok((begin, begin + length)) }
     }
 
     fn text(&mut self) -> Result<&'de str, Fault> {
-        self.expect(b'"')?;
-        let end = memchr::memchr(b'"', self.rest.as_bytes()).ok_or(Fault)?;
-        let text = self.advance(end)?;
-        self.advance(1)?;
-        if self.spread && text.bytes().any(|byte| byte < b' ') { Err(Fault) } else { Ok(text) }
+        let (begin, end) = self.pass_text()?;
+        self.text.get(begin..end).ok_or(Fault)
     }
 
-    fn word(&mut self, word: &str) -> Result<(), Fault> {
-        self.rest = self.rest.strip_prefix(word).ok_or(Fault)?;
-        Ok(())
+    fn word(&mut self, word: &[u8]) -> Result<(), Fault> {
+        let end = self.at + word.len();
+        let is = self.text.as_bytes().get(self.at..end) == Some(word);
+        self.at = end;
+        if is { Ok(()) } else { Err(Fault) }
+    }
+
+    fn digits(&self, from: usize) -> usize {
+        let rest = self.text.as_bytes().get(from..).unwrap_or_default();
+        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
     /// A number as the grammar has it.
     fn number(&mut self) -> Result<&'de str, Fault> {
-        let all = self.rest.as_bytes();
-        let digits = |from: usize| {
-            all.get(from..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
-        };
-        let mut end = usize::from(all.first() == Some(&b'-'));
-        let whole = digits(end);
-        if whole == 0 || (whole > 1 && all.get(end) == Some(&b'0')) {
+        let begin = self.at;
+        let mut end = begin + usize::from(self.byte(begin) == Some(b'-'));
+        let whole = self.digits(end);
+        if whole == 0 || (whole > 1 && self.byte(end) == Some(b'0')) {
             return Err(Fault);
         }
         end += whole;
-        if all.get(end) == Some(&b'.') {
-            let fraction = digits(end + 1);
+        if self.byte(end) == Some(b'.') {
+            let fraction = self.digits(end + 1);
             end += 1 + fraction;
             if fraction == 0 {
                 return Err(Fault);
             }
         }
-        if let Some(b'e' | b'E') = all.get(end) {
-            end += 1 + usize::from(matches!(all.get(end + 1), Some(b'+' | b'-')));
-            let exponent = digits(end);
+        if let Some(b'e' | b'E') = self.byte(end) {
+            end += 1 + usize::from(matches!(self.byte(end + 1), Some(b'+' | b'-')));
+            let exponent = self.digits(end);
             end += exponent;
             if exponent == 0 {
                 return Err(Fault);
             }
         }
-        self.advance(end)
+        self.at = end;
+        self.text.get(begin..end).ok_or(Fault)
+    }
+
+    /// Whether an object or a list has members; stands before the first then, behind its end otherwise.
+    #[inline]
+    fn open(&mut self, close: u8) -> Result<bool, Fault> {
+        self.at += 1;
+        let empty = self.peek()? == close;
+        self.at += usize::from(empty);
+        Ok(!empty)
     }
 
     /// Reads a value to its end. As deep as the document is nested, which [`Plain::of`] has bounded.
     fn skip(&mut self) -> Result<(), Fault> {
         match self.peek()? {
-            b'"' => self.text().map(drop),
-            b'{' => self.skip_members(b'{', b'}', |reader| {
-                reader.text()?;
-                reader.expect(b':')?;
-                reader.skip()
-            }),
-            b'[' => self.skip_members(b'[', b']', Self::skip),
-            b't' => self.word("true"),
-            b'f' => self.word("false"),
-            b'n' => self.word("null"),
-            _ => self.number().map(drop),
-        }
-    }
-
-    fn skip_members(
-        &mut self,
-        open: u8,
-        close: u8,
-        member: impl Fn(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        self.expect(open)?;
-        if self.took(close)? {
-            return Ok(());
-        }
-        loop {
-            member(self)?;
-            if self.took(close)? {
-                return Ok(());
+            b'"' => self.pass_text().map(drop),
+            b'{' => {
+                let mut more = self.open(b'}')?;
+                while more {
+                    self.pass_text()?;
+                    self.expect(b':')?;
+                    self.skip()?;
+                    more = self.another(b'}')?;
+                }
+                Ok(())
             }
-            self.expect(b',')?;
+            b'[' => {
+                let mut more = self.open(b']')?;
+                while more {
+                    self.skip()?;
+                    more = self.another(b']')?;
+                }
+                Ok(())
+            }
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.number().map(drop),
         }
     }
 }
@@ -187,9 +207,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
                 let value = visitor.visit_seq(&mut members)?;
                 members.end(value)
             }
-            b't' => self.word("true").and_then(|()| visitor.visit_bool(true)),
-            b'f' => self.word("false").and_then(|()| visitor.visit_bool(false)),
-            b'n' => self.word("null").and_then(|()| visitor.visit_unit()),
+            b't' => self.word(b"true").and_then(|()| visitor.visit_bool(true)),
+            b'f' => self.word(b"false").and_then(|()| visitor.visit_bool(false)),
+            b'n' => self.word(b"null").and_then(|()| visitor.visit_unit()),
             _ => {
                 let number: f64 = self.number()?.parse().map_err(|_| Fault)?;
                 // serde_json knows no infinity either.

@@ -3,7 +3,7 @@
 //! An import makes this text twice for each event, for its name and for the store.
 
 use super::{Actor, Event, Kind};
-use crate::consent::category::Category;
+use crate::consent::category::{Category, CategorySet};
 use crate::consent::evidence::Evidence;
 use crate::consent::recipient::Recipient;
 
@@ -54,7 +54,7 @@ impl Event {
         object.texts("id", whole.then_some(&id.0));
         object.text("recipient", if whole { recipient.danger_string() } else { String::new() });
         object.text("kind", kind.word());
-        object.categories("categories", categories.map(|set| set.iter()));
+        object.categories("categories", categories.map(CategorySet::iter));
         object.text("occurred_at", occurred_at.to_string());
         object.texts("received_at", whole.then(|| received_at.to_string()));
         object.texts("expires_at", expires_at.map(|at| at.to_string()));
@@ -188,7 +188,7 @@ impl Object {
 
 /// Most texts need no escapes, and are copied whole.
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    let needs_escape = |b: u8| (b < b' ') | (b == b'"') | (b == b'\\');
+    let needs_escape = |b: u8| b < b' ' || b == b'"' || b == b'\\';
     // Without a way out of the loop many bytes are looked at together.
     let escapes = text.bytes().fold(false, |any, b| any | needs_escape(b));
     if escapes {

@@ -85,6 +85,7 @@ async fn assemble(folder: &std::path::Path) -> (ConsentStore, Catalogue, Arc<Ten
     let list =
         br#"[{"id":"1","name":"order_update","language":"en_US","category":"UTILITY","status":"APPROVED"}]"#;
     let list = optgate::wire::cloud::templates::parse_list(list).expect("a list of templates");
+    catalogue.load().await.expect("an empty catalogue is read");
     catalogue.replace(ACCOUNT, list).await.expect("the list is stored");
     let sender = Sender {
         phone_number_id: SENDER.to_owned(),

@@ -9,7 +9,7 @@ use crate::consent::dossier::Provenance;
 use crate::consent::evidence::Evidence;
 use crate::consent::tenant::Tenants;
 use crate::consent::words::{OptOut, SAID, Wish};
-use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient};
+use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient, Timestamp};
 use crate::store::{Incoming, StoreError};
 use crate::wire::webhook::{Inbound, Notice, Person, Reading, Stage, Status, What};
 
@@ -53,7 +53,7 @@ type Lesson = (Event, Provenance);
 /// A notice and when it came.
 struct Told<'a> {
     notice: &'a Notice,
-    received_at: crate::consent::Timestamp,
+    received_at: Timestamp,
 }
 
 impl Told<'_> {
@@ -123,6 +123,9 @@ impl Told<'_> {
         let (recipient, links) = split(&self.notice.person)?;
         let mut event = self.blank(recipient, kind, actor, origin);
         event.links = links;
+        if kind == Kind::Revoke {
+            event.occurred_at = end_of_second(event.occurred_at);
+        }
         Some((event, Provenance::Observed))
     }
 
@@ -144,6 +147,12 @@ impl Told<'_> {
             legacy: false,
         }
     }
+}
+
+/// The provider tells whole seconds: of a stop and a grant within one, nobody knows which came first, and the stop must count.
+fn end_of_second(at: Timestamp) -> Timestamp {
+    let millis = at.as_millis();
+    Timestamp::from_millis(if millis.is_multiple_of(1000) { millis + 999 } else { millis })
 }
 
 /// How the person took a stop back by a message: in its words, and by the hash of its id, which holds their number.

@@ -155,7 +155,7 @@ fn the_order_of_judgement_is_kill_switch_sender_recipient() {
 
 #[test]
 fn groups_are_refused_unless_permitted_and_marketing_always() {
-    let to_group = Facts { addressee: Addressee::Group, ..facts(&[], Category::Utility) };
+    let to_group = Facts { addressee: Addressee::Group(None), ..facts(&[], Category::Utility) };
     let permit = Settings { groups: Groups::Permit, ..Settings::default() };
     assert_eq!(verdict(Settings::default(), &to_group), Err(DenyReason::GroupNotPermitted));
     assert_eq!(verdict(permit.clone(), &to_group), Ok(Basis::Policy));

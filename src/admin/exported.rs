@@ -5,13 +5,9 @@
 use std::collections::BTreeMap;
 
 use crate::consent::dossier::{Dossier, Provenance};
-use crate::consent::event::EventAsWritten;
+use crate::consent::event::{EventAsWritten, EventId};
 use crate::consent::{Actor, Event, Kind, Recipient, RecipientHash, RecipientKey, Timestamp};
 use crate::store::{ConsentStore, StoreError};
-
-/// The ids of events that stand for links whose own event is gone, or did not show them.
-const DECLARED_ID: &str = "export-links";
-const OBSERVED_ID: &str = "export-links-observed";
 
 /// Everything about a person. What crossed a link is told with the person whose event it is.
 pub(super) async fn of_person(
@@ -23,7 +19,9 @@ pub(super) async fn of_person(
     let mut events: Vec<EventAsWritten> = own.map(|event| written(&event, dossier)).collect();
     let Some(recipient) = key.recipient() else { return Ok(events) };
     let untold = untold(store, tenant, (key, dossier)).await?;
-    for (provenance, id) in [(Provenance::Declared, DECLARED_ID), (Provenance::Observed, OBSERVED_ID)] {
+    for (provenance, id) in
+        [(Provenance::Declared, EventId::LINKS_DECLARED), (Provenance::Observed, EventId::LINKS_OBSERVED)]
+    {
         let links = untold.iter().filter(|(_, of)| *of == provenance);
         let links: Vec<String> = links.map(|(other, _)| other.danger_string()).collect();
         if !links.is_empty() {

@@ -120,14 +120,17 @@ impl Dossier {
 
     /// Notes another identity of the person; false if it was known at least as well.
     pub fn link(&mut self, to: RecipientKey, provenance: Provenance) -> bool {
-        match self.links.get(&to) {
-            Some(known) if *known >= provenance => false,
-            Some(_) | None => {
-                self.arrivals.push(Arrival { subject: Subject::Link { to: to.clone() }, adopted: false });
-                self.links.insert(to, provenance);
-                true
-            }
+        if self.knows_link(&to, provenance) {
+            return false;
         }
+        self.arrivals.push(Arrival { subject: Subject::Link { to: to.clone() }, adopted: false });
+        self.links.insert(to, provenance);
+        true
+    }
+
+    /// Whether another identity of the person is known at least as well.
+    pub fn knows_link(&self, to: &RecipientKey, provenance: Provenance) -> bool {
+        self.links.get(to).is_some_and(|known| *known >= provenance)
     }
 
     /// The other identities of the person.
@@ -160,7 +163,7 @@ impl Dossier {
 
     /// What a linked identity becomes by what it shares in; `None` if that changes nothing.
     fn shared_with(&self, (key, other): (&RecipientKey, &Self), provenance: Provenance) -> Option<Self> {
-        let linked = other.links.get(key).is_some_and(|known| *known >= provenance);
+        let linked = other.knows_link(key, provenance);
         let mut news = self.news_for(other, provenance).peekable();
         // Nearly always there is nothing, and a dossier is dear to copy.
         if linked && news.peek().is_none() {

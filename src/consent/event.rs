@@ -85,6 +85,10 @@ pub struct EventId(pub String);
 impl EventId {
     /// What the ids of erasures begin with. An export has them; whoever writes an event of their own has to ask for the erasure instead.
     pub const ERASURE: &'static str = "erasure-";
+    /// The id of an event by which an export tells links whose own event is gone, or did not show them.
+    pub const LINKS_DECLARED: &'static str = "export-links";
+    /// The same of links that the provider showed.
+    pub const LINKS_OBSERVED: &'static str = "export-links-observed";
 }
 
 impl fmt::Debug for EventId {
@@ -249,6 +253,11 @@ impl Event {
     /// Whether it is a grant of a category, pending or not.
     pub(super) fn is_grant_of(&self, category: Category) -> bool {
         self.kind == Kind::Grant && self.covers(category)
+    }
+
+    /// Whether an export wrote it to tell of links; somebody whose links are known learns nothing by it.
+    pub fn retells_links(&self) -> bool {
+        self.kind == Kind::Link && [EventId::LINKS_DECLARED, EventId::LINKS_OBSERVED].contains(&&*self.id.0)
     }
 
     /// When it took effect: never later than we learnt of it, so that a wrong clock cannot open a window for years.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::consent::dossier::{Dossier, Learned, MAX_LINKS, Provenance, settle};
 use crate::consent::event::Kind;
-use crate::consent::{CategorySet, Event, RecipientKey, TenantId};
+use crate::consent::{CategorySet, Event, Recipient, RecipientKey, TenantId};
 
 use super::Outcome;
 
@@ -79,7 +79,10 @@ pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
     if dossier.is_full_for(event) {
         return Learnt { outcome: FULL, changed: Vec::new() };
     }
-    let mut news = dossier.learn(event.clone()) == Learned::New;
+    let known = |link: &Recipient| link.key() == own || dossier.knows_link(&link.key(), lesson.provenance);
+    // An export that comes back would else be an event more of whoever lost the event that told of a link.
+    let retold = event.retells_links() && event.links.iter().all(known);
+    let mut news = !retold && dossier.learn(event.clone()) == Learned::New;
     for link in &event.links {
         let key = link.key();
         if key != own {
@@ -151,5 +154,49 @@ fn outcome_of_grant(dossier: &Dossier, event: &Event) -> Outcome {
         WITHDRAWN
     } else {
         WITHDRAWN_IN_PART
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consent::Timestamp;
+    use crate::consent::event::EventAsWritten;
+
+    fn lesson(json: &serde_json::Value, provenance: Provenance) -> Lesson {
+        let written: EventAsWritten = serde_json::from_value(json.clone()).unwrap();
+        let event = Event::check(written, Timestamp::from_secs(1_790_000_000)).unwrap();
+        Lesson { tenant: TenantId(1), event, provenance }
+    }
+
+    fn linking(id: &str, kind: &str, links: &[&str]) -> serde_json::Value {
+        serde_json::json!({
+            "id": id, "recipient": "+15550000001", "kind": kind, "occurred_at": "2026-01-31T09:30:00Z",
+            "actor": "person", "source": "export", "links": links,
+        })
+    }
+
+    #[test]
+    fn what_an_export_says_of_links_is_no_news_to_whoever_knows_them() {
+        let mut component = Component::new();
+        let [two, three] = ["+15550000002", "+15550000003"];
+        learn(&mut component, &lesson(&linking("hello", "inbound", &[two]), Provenance::Observed));
+        for (id, links, provenance, expected) in [
+            ("export-links", &[two][..], Provenance::Declared, KNOWN),
+            ("export-links-observed", &[two], Provenance::Observed, KNOWN),
+            ("export-links", &[two, three], Provenance::Declared, Outcome::Applied),
+            ("export-links", &[two, three], Provenance::Declared, KNOWN),
+            ("export-links-observed", &[three], Provenance::Observed, Outcome::Applied),
+            ("export-links-observed", &[three], Provenance::Observed, KNOWN),
+            // Nobody else's event is passed over.
+            ("of-a-crm", &[two], Provenance::Declared, Outcome::Applied),
+        ] {
+            let before = component.clone();
+            let learnt = learn(&mut component, &lesson(&linking(id, "link", links), provenance));
+            assert_eq!(learnt.outcome, expected, "{id} {links:?}");
+            assert_eq!(component == before, expected == KNOWN, "{id} {links:?}");
+        }
+        let withdrawal = lesson(&linking("export-links", "revoke", &[two]), Provenance::Declared);
+        assert_eq!(learn(&mut component, &withdrawal).outcome, Outcome::Applied);
     }
 }

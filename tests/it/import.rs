@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -115,7 +115,6 @@ fn an_import_that_was_cut_short_goes_on_and_refuses_a_changed_file() {
     assert_eq!(gate.printed(&["consent", "export", "--format", "csv"]).lines().count(), 3_001);
 }
 
-/// Random numbers that can be had again.
 /// The most memory that a process of that command held, in KiB, until it ended well.
 fn peak_kib(mut command: Command) -> u64 {
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
@@ -166,6 +165,7 @@ fn an_import_needs_no_more_memory_for_a_longer_file() {
     }
 }
 
+/// Random numbers that can be had again.
 struct Dice(u64);
 
 impl Dice {
@@ -248,6 +248,14 @@ fn sorted(export: &str) -> Vec<&str> {
     lines
 }
 
+/// What a gate answers once its store does: on a busy machine a connection to Redis may be taken for dead and made anew.
+fn answer(gate: &Served, arguments: &[&str]) -> Output {
+    crate::support::eventually("the store answers", || {
+        let answer = gate.run(arguments);
+        (!String::from_utf8_lossy(&answer.stderr).contains("(503)")).then_some(answer)
+    })
+}
+
 /// Random events go into one gate, their export into an empty one: both say the same of everybody.
 fn round_trips(from: &Served, to: &Served, tenants: usize) {
     for tenant in (0..tenants).map(|n| format!("t{n}")) {
@@ -282,15 +290,14 @@ fn round_trips(from: &Served, to: &Served, tenants: usize) {
         assert_eq!(sorted(&before), sorted(&after), "seed {seed}");
         for person in people().into_iter().chain(["+15550000777".to_owned(), lonely.to_owned()]) {
             let show = ["--json", "consent", "show", &person, "--tenant", &tenant];
-            let (before, after) = (from.run(&show), to.run(&show));
+            let (before, after) = (answer(from, &show), answer(to, &show));
             assert_eq!(before.status.code(), after.status.code(), "seed {seed}: {before:?} {after:?}");
             assert_eq!(String::from_utf8(before.stdout), String::from_utf8(after.stdout), "seed {seed}");
         }
-        // A gate that has them already learns nothing, except by which event it knows a link whose own event it did not keep.
+        // A gate that has them already learns nothing, not even from what an export says of links itself.
         let again = from.json(&["consent", "import", &name]);
-        let (applied, told) =
-            (again["applied"].as_u64().unwrap(), before.matches("\"export-links\"").count());
-        assert!(applied <= told as u64 && again["rejected"] == 0, "seed {seed}: {again}");
+        assert_eq!((&again["applied"], &again["rejected"]), (&json!(0), &json!(0)), "seed {seed}: {again}");
+        assert_eq!(sorted(&before), sorted(&from.printed(&export)), "seed {seed}");
     }
 }
 

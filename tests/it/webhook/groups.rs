@@ -124,12 +124,12 @@ fn a_group_gets_what_every_member_has_agreed_to() {
 #[test]
 fn the_order_and_number_of_deliveries_do_not_matter_and_forgeries_change_nothing() {
     let all = [
-        lifecycle(-100, "group_create"),
-        joined(-90, &named(ANN)),
-        joined(-80, &bob()),
-        left(-70, &bob()),
-        joined(-60, &named("+15550000003")),
-        left(-50, &named("+15550000003")),
+        lifecycle(-1000, "group_create"),
+        joined(-900, &named(ANN)),
+        joined(-800, &bob()),
+        left(-700, &bob()),
+        joined(-600, &named("+15550000003")),
+        left(-500, &named("+15550000003")),
     ];
     on_both_stores(|stage, upstream| {
         for body in &all {
@@ -143,11 +143,11 @@ fn the_order_and_number_of_deliveries_do_not_matter_and_forgeries_change_nothing
         }
         stage.passes("marketing");
         // One who left and is told to have joined once more in between is still gone; one who comes back is not.
-        stage.told(&joined(-75, &bob()));
+        stage.told(&joined(-750, &bob()));
         stage.passes("marketing");
-        stage.told(&joined(-30, &bob()));
+        stage.told(&joined(-300, &bob()));
         stage.refused(upstream, "marketing");
-        stage.told(&lifecycle(-20, "group_delete"));
+        stage.told(&lifecycle(-200, "group_delete"));
         stage.refused(upstream, "utility");
     });
 }

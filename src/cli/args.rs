@@ -1,6 +1,5 @@
 //! What may be written on the command line, and the help that explains it.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -9,6 +8,7 @@ use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, ResumeArgs, RevokeArgs, ShowArgs};
 use super::erase::EraseArgs;
 use super::history::HistoryArgs;
+use super::sandbox::SandboxArgs;
 use super::senders::SendersArgs;
 use super::webhooks::WebhooksCommand;
 
@@ -62,7 +62,7 @@ pub(super) enum Command {
     /// See it work: a stand-in for the provider, the gate and a scene of real requests, in a temporary folder.
     Demo(DemoArgs),
     /// Run a local stand-in for the provider's API, to try things against.
-    Sandbox(SandboxArgs),
+    Sandbox(Box<SandboxArgs>),
     /// Record and show what people agreed to.
     #[command(subcommand)]
     Consent(ConsentCommand),
@@ -239,16 +239,6 @@ pub(super) struct TokenNewArgs {
     /// The tenants that it may touch; all if left out.
     #[arg(long, value_name = "TENANT", value_delimiter = ',')]
     pub(super) tenant: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    optgate sandbox\n  \
-    optgate sandbox --listen 127.0.0.1:0")]
-pub(super) struct SandboxArgs {
-    /// Where it listens; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
-    pub(super) listen: SocketAddr,
 }
 
 #[derive(Debug, Args)]

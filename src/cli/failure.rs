@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Output(io::Error),
     /// The system gives no random bytes.
     Random(getrandom::Error),
+    /// A stand-in for the provider: where it is or was to be, and why it did not do what was asked.
+    Sandbox(String, String),
     /// An import that ended early, after what it had settled.
     CutShort(String, Box<Failure>),
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Failure {
             Self::Senseless(what) => f.write_str(what),
             Self::Output(cause) => write!(f, "standard output cannot be written: {cause}"),
             Self::Random(cause) => write!(f, "the system gave no random bytes: {cause}"),
+            Self::Sandbox(place, why) => write!(f, "the sandbox at {place}: {why}"),
             Self::CutShort(settled, cause) => write!(f, "{cause}\n{settled}"),
         }
     }
@@ -45,7 +48,7 @@ impl std::error::Error for Failure {
             Self::Input(_, cause) | Self::Written(_, cause) | Self::Output(cause) => Some(cause),
             Self::Random(cause) => Some(cause),
             Self::CutShort(_, cause) => Some(cause),
-            Self::Senseless(_) => None,
+            Self::Senseless(_) | Self::Sandbox(..) => None,
         }
     }
 }

@@ -20,7 +20,7 @@ mod failure;
 mod history;
 mod import;
 mod output;
-pub mod sandbox;
+mod sandbox;
 mod senders;
 mod serve;
 mod templates;
@@ -56,7 +56,7 @@ fn dispatch(command: Command, global: &Global) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(args) => Ok(serve::run(args, global)),
         Command::Demo(args) => Ok(demo::run(args.once)),
-        Command::Sandbox(args) => Ok(sandbox::run(args.listen)),
+        Command::Sandbox(args) => sandbox::run(*args, global),
         Command::Consent(ConsentCommand::Grant(args)) => consent::grant(*args, global),
         Command::Consent(ConsentCommand::Revoke(args)) => consent::revoke(args, global),
         Command::Consent(ConsentCommand::Resume(args)) => consent::resume(*args, global),

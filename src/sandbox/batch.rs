@@ -20,11 +20,12 @@ pub(super) fn run(call: &Call<'_>, world: &World) -> Outcome {
     if operations.len() > MOST {
         return Outcome::from(Err(GraphError::batch_too_long()));
     }
-    let mut sends = Vec::new();
+    let (mut sends, mut accepted) = (Vec::new(), Vec::new());
     let mut results = Vec::new();
     for operation in operations {
         let outcome = one(call, operation, world);
         sends.extend(outcome.sends);
+        accepted.extend(outcome.accepted);
         let omitted = operation.get("omit_response_on_success").and_then(Value::as_bool) == Some(true);
         results.push(match outcome.reply {
             Ok(_) if omitted => "null".to_owned(),
@@ -32,7 +33,7 @@ pub(super) fn run(call: &Call<'_>, world: &World) -> Outcome {
             Err(error) => element(error.status, &error.body(&world.ids.trace())),
         });
     }
-    Outcome { reply: Ok(list(results)), sends }
+    Outcome { reply: Ok(list(results)), sends, accepted }
 }
 
 fn one(outer: &Call<'_>, operation: &Value, world: &World) -> Outcome {

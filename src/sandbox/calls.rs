@@ -17,7 +17,7 @@ pub(super) fn call(call: &Call<'_>, world: &World) -> Outcome {
         "connect" => {
             let to = addressed(parameters);
             let sends = to.map(|to| Delivery { to, category: "call".to_owned() });
-            Outcome { reply: connect(call, world), sends: sends.into_iter().collect() }
+            Outcome { sends: sends.into_iter().collect(), ..Outcome::from(connect(call, world)) }
         }
         "pre_accept" | "accept" | "reject" | "terminate" => Outcome::from(answered(call)),
         "" => Outcome::from(Err(GraphError::required("action"))),

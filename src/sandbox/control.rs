@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use super::faults::{self, Fault};
 use super::json::{Object, list, success};
 use super::route::World;
+use super::webhook;
 
 const GUIDE: &str = "\
 A local stand-in for Meta's WhatsApp Cloud API. Nothing sent here reaches anybody.
@@ -48,12 +49,11 @@ pub(super) fn owns(path: &str) -> bool {
 /// Answers a control endpoint.
 pub(super) fn answer(head: &Parts, body: &[u8], world: &World) -> Control {
     let path = head.uri.path().trim_end_matches('/');
-    let json = |body| Control { status: StatusCode::OK, content_type: "application/json", body };
     match (&head.method, path) {
         (&Method::GET, "/_sandbox") => Control {
             status: StatusCode::OK,
             content_type: "text/plain; charset=utf-8",
-            body: GUIDE.to_owned(),
+            body: format!("{GUIDE}\n{}", webhook::control::GUIDE),
         },
         (&Method::GET, "/_sandbox/requests") => {
             let entries = world.journal.since(since(head.uri.query().unwrap_or_default()));
@@ -82,7 +82,10 @@ pub(super) fn answer(head: &Parts, body: &[u8], world: &World) -> Control {
             json(success())
         }
         (&Method::POST, "/_sandbox/limits") => done(world.usage.limit(body)),
-        (&Method::POST, "/_sandbox/templates") => done(world.templates.put(body, &world.ids)),
+        (&Method::POST, "/_sandbox/templates") => {
+            let news = world.templates.put(body, &world.ids);
+            done(news.map(|news| world.webhooks.tell_of_template(&news)))
+        }
         (&Method::DELETE, "/_sandbox/templates") => {
             world.templates.remove(head.uri.query().unwrap_or_default().trim_start_matches("name="));
             json(success())
@@ -93,7 +96,7 @@ pub(super) fn answer(head: &Parts, body: &[u8], world: &World) -> Control {
 
 fn done(result: Result<(), &'static str>) -> Control {
     match result {
-        Ok(()) => Control { status: StatusCode::OK, content_type: "application/json", body: success() },
+        Ok(()) => json(success()),
         Err(reason) => problem(StatusCode::BAD_REQUEST, reason),
     }
 }
@@ -103,7 +106,13 @@ fn since(query: &str) -> u64 {
     value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-fn problem(status: StatusCode, reason: &str) -> Control {
+/// A good answer.
+pub(super) fn json(body: String) -> Control {
+    Control { status: StatusCode::OK, content_type: "application/json", body }
+}
+
+/// One that says what is wrong.
+pub(super) fn problem(status: StatusCode, reason: &str) -> Control {
     let body = Object::new().text("error", reason).finish();
     Control { status, content_type: "application/json", body }
 }

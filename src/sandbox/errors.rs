@@ -134,6 +134,20 @@ impl GraphError {
             .with_details("Injected by /_sandbox/faults")
     }
 
+    /// How the status of a message that failed tells it.
+    pub(super) fn in_a_status(&self) -> String {
+        let mark = format!("(#{}) ", self.code);
+        let title = self.message.strip_prefix(&mark).unwrap_or(&self.message);
+        let details = Object::new().text("details", self.details.as_deref().unwrap_or(title)).finish();
+        Object::new()
+            .raw("code", self.code)
+            .text("title", title)
+            .text("message", title)
+            .raw("error_data", details)
+            .text("href", "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/")
+            .finish()
+    }
+
     /// The envelope; Meta's tools read `code` and `error_data.details`.
     pub(super) fn body(&self, trace: &str) -> String {
         let mut error =

@@ -8,8 +8,9 @@ use super::errors::GraphError;
 use super::journal::Delivery;
 use super::json::{Object, list, success};
 use super::parameters::{Parameters, scalar};
-use super::recipient::{Recipient, requested_error};
-use super::route::{Call, Outcome, World};
+use super::recipient::{Recipient, requested_error, requested_failure};
+use super::route::{Call, Outcome, World, segments};
+use super::webhook::Accepted;
 
 const TYPES: &str =
     "AUDIO, CONTACTS, DOCUMENT, IMAGE, INTERACTIVE, LOCATION, PIN, REACTION, STICKER, TEMPLATE, TEXT, VIDEO";
@@ -24,21 +25,20 @@ pub(super) fn send(call: &Call<'_>, world: &World) -> Outcome {
     if parameters.value("status").is_some() {
         return Outcome::from(read(parameters));
     }
-    judged(parameters, world, accepted(parameters, world))
+    let category = category(parameters, world);
+    // A template that is not listed would be refused; as far as it is not, Meta bills the dearest.
+    let billed = if category == "unknown" { "marketing" } else { &category };
+    judged(call, world, (&category, billed), resolved(parameters))
 }
 
 /// `POST /{phone number}/marketing_messages`: templates only, and always marketing.
 pub(super) fn send_marketing(call: &Call<'_>, world: &World) -> Outcome {
     let parameters = &call.parameters;
-    let reply = match parameters.text("type").as_deref() {
-        Some("template") => accepted(parameters, world),
+    let resolved = match parameters.text("type").as_deref() {
+        Some("template") => resolved(parameters),
         None | Some(_) => Err(GraphError::listed(134_100).unwrap_or_else(GraphError::unreadable)),
     };
-    let mut outcome = judged(parameters, world, reply);
-    for delivery in &mut outcome.sends {
-        "marketing".clone_into(&mut delivery.category);
-    }
-    outcome
+    judged(call, world, ("marketing", "marketing_lite"), resolved)
 }
 
 /// `POST /{phone number}/messages_encrypted`: nobody but the recipient's side can read who it is for.
@@ -48,14 +48,36 @@ pub(super) fn send_encrypted(call: &Call<'_>, world: &World) -> Outcome {
         Object::new().text("messaging_product", "whatsapp").raw("messages", list([id])).finish()
     });
     let delivery = Delivery { to: String::new(), category: "encrypted".to_owned() };
-    Outcome { reply, sends: vec![delivery] }
+    Outcome { sends: vec![delivery], ..Outcome::from(reply) }
 }
 
-/// Adds what the call asked for, whether it was accepted or not.
-fn judged(parameters: &Parameters, world: &World, reply: Result<String, GraphError>) -> Outcome {
-    let category = category(parameters, world);
-    let sends = addressed(parameters).map(|to| Delivery { to, category });
-    Outcome { reply, sends: sends.into_iter().collect() }
+/// A message that can be sent: to whom, and its type.
+type Resolved = (Recipient, String);
+
+/// Accepts a message that can be sent; what the call asked for counts as a send either way.
+fn judged(
+    call: &Call<'_>,
+    world: &World,
+    (category, billed): (&str, &str),
+    resolved: Result<Resolved, GraphError>,
+) -> Outcome {
+    let to = addressed(&call.parameters);
+    let sends = to.iter().map(|to| Delivery { to: to.clone(), category: category.to_owned() }).collect();
+    let (recipient, kind) = match resolved {
+        Ok(resolved) => resolved,
+        Err(error) => return Outcome { sends, ..Outcome::from(Err(error)) },
+    };
+    let id = world.ids.message(recipient.key());
+    let reply = receipt(&recipient, &kind, &id);
+    let accepted = Accepted {
+        sender: segments(&call.path).into_iter().next().unwrap_or_default(),
+        id,
+        recipient,
+        billed: billed.to_owned(),
+        callback_data: call.parameters.text("biz_opaque_callback_data"),
+        failure: to.as_deref().and_then(requested_failure),
+    };
+    Outcome { reply: Ok(reply), sends, accepted: vec![accepted] }
 }
 
 /// `to` wins over `recipient`.
@@ -85,7 +107,7 @@ fn category(parameters: &Parameters, world: &World) -> String {
     world.templates.category(name, language).map_or("unknown".to_owned(), |found| found.to_ascii_lowercase())
 }
 
-fn accepted(parameters: &Parameters, world: &World) -> Result<String, GraphError> {
+fn resolved(parameters: &Parameters) -> Result<Resolved, GraphError> {
     whatsapp(parameters)?;
     let input = addressed(parameters).ok_or_else(|| GraphError::required("to"))?;
     let group = match parameters.text("recipient_type").as_deref() {
@@ -98,18 +120,17 @@ fn accepted(parameters: &Parameters, world: &World) -> Result<String, GraphError
     if let Some(error) = requested_error(&input) {
         return Err(error);
     }
-    let recipient = Recipient::resolve(input, group)?;
-    Ok(receipt(&recipient, &kind, world))
+    Ok((Recipient::resolve(input, group)?, kind))
 }
 
-fn receipt(recipient: &Recipient, kind: &str, world: &World) -> String {
+fn receipt(recipient: &Recipient, kind: &str, id: &str) -> String {
     let contact = match recipient {
         Recipient::Phone { input, wa_id } => Object::new().text("input", input).text("wa_id", wa_id),
         Recipient::User(id) => Object::new().text("input", id).text("user_id", id),
         Recipient::Group(id) => Object::new().text("input", id).text("wa_id", id),
     };
     let status = (kind == "template").then_some("accepted");
-    let message = Object::new().text("id", &world.ids.message(recipient.key()));
+    let message = Object::new().text("id", id);
     Object::new()
         .text("messaging_product", "whatsapp")
         .raw("contacts", list([contact.finish()]))

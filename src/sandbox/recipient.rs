@@ -39,14 +39,23 @@ impl Recipient {
     }
 }
 
-/// The error that a recipient's last eight digits ask for: `99` and a six-digit code.
+/// The error that a recipient's last eight digits ask for as the answer: `99` and a six-digit code.
 pub(super) fn requested_error(input: &str) -> Option<GraphError> {
+    requested(input, "99")
+}
+
+/// The error that they ask for in a webhook, after the message was accepted: `98` and a six-digit code.
+pub(super) fn requested_failure(input: &str) -> Option<GraphError> {
+    requested(input, "98")
+}
+
+fn requested(input: &str, mark: &str) -> Option<GraphError> {
     if is_user_id(input) {
         return None;
     }
     let digits = digits(input)?;
     let tail = digits.get(digits.len().checked_sub(8)?..)?;
-    GraphError::listed(tail.strip_prefix("99")?.parse().ok()?)
+    GraphError::listed(tail.strip_prefix(mark)?.parse().ok()?)
 }
 
 /// `US.1349…` or, for linked portfolios, `US.ENT.1181…`.

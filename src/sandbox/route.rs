@@ -16,6 +16,7 @@ use super::media::{self, Media, Upload};
 use super::parameters::Parameters;
 use super::templates::Templates;
 use super::usage::Usage;
+use super::webhook::{Accepted, Subscription, Unverified, Webhooks};
 use super::{Settings, batch, calls, messages};
 
 /// Everything one sandbox remembers.
@@ -28,6 +29,7 @@ pub(super) struct World {
     pub(super) templates: Templates,
     pub(super) accounts: Accounts,
     pub(super) usage: Usage,
+    pub(super) webhooks: Webhooks,
 }
 
 impl World {
@@ -40,8 +42,14 @@ impl World {
             templates: Templates::new(),
             accounts: Accounts::default(),
             usage: Usage::new(),
+            webhooks: Webhooks::new(&settings.account, settings.redelivery),
             settings,
         })
+    }
+
+    /// Verifies an endpoint and sends webhooks there.
+    pub(super) async fn subscribe(&self, subscription: Subscription) -> Result<(), Unverified> {
+        self.webhooks.subscribe(subscription, &self.ids.object("1")).await
     }
 }
 
@@ -63,11 +71,13 @@ pub(super) struct Call<'a> {
 pub(super) struct Outcome {
     pub(super) reply: Result<String, GraphError>,
     pub(super) sends: Vec<Delivery>,
+    /// Those among them that were accepted and of which webhooks will tell.
+    pub(super) accepted: Vec<Accepted>,
 }
 
 impl From<Result<String, GraphError>> for Outcome {
     fn from(reply: Result<String, GraphError>) -> Self {
-        Outcome { reply, sends: Vec::new() }
+        Outcome { reply, sends: Vec::new(), accepted: Vec::new() }
     }
 }
 
@@ -128,7 +138,7 @@ fn authorized(call: &Call<'_>) -> Result<(), GraphError> {
 fn authorized_send(call: &Call<'_>, outcome: Outcome) -> Outcome {
     match authorized(call) {
         Ok(()) => outcome,
-        Err(error) => Outcome { reply: Err(error), ..outcome },
+        Err(error) => Outcome { reply: Err(error), accepted: Vec::new(), ..outcome },
     }
 }
 
@@ -161,7 +171,7 @@ fn node(call: &Call<'_>, world: &World, id: &str) -> Outcome {
             Outcome::from(template.unwrap_or_else(|| accounts::describe(call, id)))
         }
         Method::POST if !media => {
-            Outcome::from(world.templates.edit(call, id).unwrap_or_else(|| Ok(success())))
+            Outcome::from(world.templates.edit(call, id, world).unwrap_or_else(|| Ok(success())))
         }
         _ => unknown(call, id),
     }
@@ -188,7 +198,7 @@ fn management(call: &mut Call<'_>, world: &World, (id, edge): (&str, &str)) -> R
         ("GET", "call_permissions") => calls::permissions(call),
         ("POST", "media") => media::upload(call, world),
         ("GET", "message_templates") => world.templates.list(call, id),
-        ("POST", "message_templates") => world.templates.create(call, id, &world.ids),
+        ("POST", "message_templates") => world.templates.create(call, id, world),
         ("DELETE", "message_templates") => world.templates.delete(call, id),
         ("GET", "phone_numbers") => accounts::phone_numbers(call, world),
         ("POST", "register") => accounts::register(call),

@@ -17,9 +17,11 @@ use super::arrival::{Arrival, content_type};
 use super::control;
 use super::errors::GraphError;
 use super::faults::{Action, Sabotage, Wire};
+use super::journal::Delivery;
 use super::media::Content;
 use super::parameters::Parameters;
 use super::route::{self, Call, Outcome, World, effective, is_version, segments};
+use super::webhook::{self, Accepted};
 
 const DEFAULT_VERSION: &str = "v26.0";
 
@@ -71,10 +73,12 @@ async fn handle(
     }
     let mut arrival = Arrival::new(&head, &world.media, Arc::clone(&world.journal));
     arrival.receive(body).await.map_err(|_| Abandoned)?;
-    let (mut response, sends) = respond(&head, &mut arrival, &world);
+    let (mut response, sends, accepted) = respond(&head, &mut arrival, &world);
     let fault = world.faults.strike(head.uri.path());
-    if let Some(error) = fault.and_then(|fault| injected(fault.action)) {
-        response = json(&head, &world, Err(error));
+    match fault.and_then(|fault| injected(fault.action)) {
+        Some(error) => response = json(&head, &world, Err(error)),
+        // An answer that gets lost was a message all the same.
+        None => world.webhooks.tell_of(accepted),
     }
     let answered = fault
         .is_none_or(|fault| matches!(fault.action, Action::Answer | Action::Status(_) | Action::Error(_)));
@@ -97,6 +101,8 @@ async fn handle(
     }
 }
 
+type Responded = (Response<Content>, Vec<Delivery>, Vec<Accepted>);
+
 /// The error that a fault answers with.
 fn injected(action: Action) -> Option<GraphError> {
     match action {
@@ -115,24 +121,28 @@ async fn wait(time: Duration) {
 async fn controlled(head: &Parts, body: Incoming, world: &World) -> Result<Response<Content>, Abandoned> {
     let body = http_body_util::Limited::new(body, 64 << 10);
     let body = http_body_util::BodyExt::collect(body).await.map_err(|_| Abandoned)?.to_bytes();
-    let answer = control::answer(head, &body, world);
+    let answer = if webhook::control::owns(head.uri.path()) {
+        webhook::control::answer(head, &body, world).await
+    } else {
+        control::answer(head, &body, world)
+    };
     let mut response = Response::new(Content::Whole(Bytes::from(answer.body)));
     *response.status_mut() = answer.status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     Ok(response)
 }
 
-/// The answer to a request that has arrived whole, and the sends it asked for.
-fn respond(head: &Parts, arrival: &mut Arrival, world: &World) -> (Response<Content>, Vec<super::Delivery>) {
+/// The answer to a request that has arrived whole, the sends it asked for, and those that were accepted.
+fn respond(head: &Parts, arrival: &mut Arrival, world: &World) -> Responded {
     if let Some(id) = head.uri.path().strip_prefix("/_sandbox/media/") {
-        return (download(head, id, world), Vec::new());
+        return (download(head, id, world), Vec::new(), Vec::new());
     }
     let base = base(head, world);
     let outcome = match call(head, arrival, &base) {
         Ok(call) => route::answer(call, world),
         Err(error) => Outcome::from(Err(error)),
     };
-    (json(head, world, outcome.reply), outcome.sends)
+    (json(head, world, outcome.reply), outcome.sends, outcome.accepted)
 }
 
 /// Reads a request as a call to Graph.

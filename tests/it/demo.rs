@@ -116,7 +116,7 @@ fn every_printed_send_that_was_allowed_stands_in_the_providers_journal_and_no_ot
 
     let sends: Vec<&Exchange> = exchanges.iter().filter(|exchange| exchange.is_send()).collect();
     let statuses: Vec<u16> = sends.iter().map(|send| send.status).collect();
-    assert_eq!(statuses, [400, 200, 400, 200, 400], "{printed:#?}");
+    assert_eq!(statuses, [400, 200, 400, 200, 400, 200, 400, 200, 200], "{printed:#?}");
 
     let seen: Vec<&Value> = journal.iter().filter(|entry| entry["sends"] != serde_json::json!([])).collect();
     let allowed: Vec<&&Exchange> = sends.iter().filter(|send| send.status == 200).collect();
@@ -126,11 +126,15 @@ fn every_printed_send_that_was_allowed_stands_in_the_providers_journal_and_no_ot
         let body: Value = serde_json::from_str(entry["body"].as_str().unwrap()).unwrap();
         assert_eq!((entry["method"].as_str(), entry["target"].as_str()), (Some("POST"), Some(&*send.target)));
         assert_eq!(body["to"], send.field("to"));
-        assert_eq!(body["template"]["name"], send.field("template"));
+        let [template, text] = [&body["template"]["name"], &body["text"]["body"]];
+        assert_eq!(template.as_str().unwrap_or_default(), send.field("template"));
+        assert_eq!(text.as_str().unwrap_or_default(), send.field("text"));
         assert_eq!(entry["status"], 200);
         assert!(send.answer.starts_with("wamid."), "{send:?}");
-        assert_eq!(send.decision.as_deref(), Some("allow; basis=consent"));
     }
+    let bases: Vec<&str> = allowed.iter().map(|send| send.decision.as_deref().unwrap()).collect();
+    let expected = ["consent", "consent", "confirmation", "consent", "window"];
+    assert_eq!(bases, expected.map(|basis| format!("allow; basis={basis}")));
     let passed = exchanges.iter().filter(|exchange| exchange.method == "GET").count();
     assert_eq!(journal.len(), seen.len() + passed, "the provider saw something that was not printed");
 
@@ -152,8 +156,38 @@ fn refusals_are_printed_with_the_providers_code_and_the_reason() {
         ("(#131030)", "deny; reason=no_consent"),
         ("(#131030)", "deny; reason=no_consent"),
         ("(#131050)", "deny; reason=consent_revoked"),
+        ("(#131030)", "deny; reason=consent_revoked"),
     ];
     assert_eq!(refused, expected.map(|(code, decision)| (code.to_owned(), Some(decision))));
+}
+
+#[test]
+fn a_stop_travels_by_webhook_and_is_enforced_when_it_is_acknowledged() {
+    let mut demo = Demo::start(&["--once"]);
+    demo.ends_well();
+    let printed = demo.process.stdout();
+    let exchanges = exchanges(&printed);
+    let said: Vec<(&str, u16)> = exchanges
+        .iter()
+        .filter(|exchange| exchange.target == "/_sandbox/say")
+        .map(|exchange| (exchange.field("text"), exchange.status))
+        .collect();
+    assert_eq!(said, [("STOP", 200), ("START", 200), ("Where is my order?", 200)]);
+    // Nothing but the webhook told the gate of it.
+    let kinds: Vec<&str> = exchanges
+        .iter()
+        .filter(|exchange| exchange.target == "/v1/events")
+        .map(|exchange| exchange.field("kind"))
+        .collect();
+    assert_eq!(kinds, ["grant", "grant"]);
+    let enforced = |line: &String| {
+        let after =
+            line.trim().strip_prefix("refused ")?.strip_suffix(" ms after the STOP was acknowledged")?;
+        after.parse::<f64>().ok()
+    };
+    assert_eq!(printed.iter().filter_map(enforced).count(), 1, "{printed:#?}");
+    // Three statuses of each of five sends, and three things that were said.
+    assert!(printed.last().unwrap().starts_with("It told the gate 18 things by webhook"), "{printed:#?}");
 }
 
 #[test]
@@ -166,6 +200,7 @@ fn the_printed_commands_work_as_they_stand_and_show_no_token() {
     let first = printed.iter().position(|line| line.starts_with("JSON=")).unwrap();
     let before = run(&printed[first..].join("\n"));
     assert!(before.contains("(#131030)") && before.contains("\"applied\":1"), "{before}");
+    assert!(before.contains("\"delivered\":true"), "{before}");
     let after = run(&printed[first..].join("\n"));
     assert!(after.contains("wamid.") && after.contains("optgate_decisions_total"), "{after}");
 

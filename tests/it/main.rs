@@ -34,6 +34,7 @@ mod oracle;
 mod readme;
 mod redis;
 mod reload;
+mod sandbox;
 mod schemathesis;
 mod store_contract;
 mod support;

@@ -21,6 +21,8 @@ pub(super) enum Door {
     Gate,
     /// The gate's admin API.
     Admin,
+    /// The gate's webhook relay.
+    Relay,
     /// The provider itself, past the gate: only to look at what it saw.
     Provider,
 }
@@ -29,20 +31,28 @@ pub(super) enum Door {
 pub(super) struct Doors {
     agent: ureq::Agent,
     addresses: Addresses,
+    relay: SocketAddr,
     provider: SocketAddr,
     admin_bearer: String,
 }
 
 impl Doors {
-    /// The doors of a running house.
-    pub(super) fn new(addresses: Addresses, provider: SocketAddr, admin_token: &str) -> Self {
+    /// The doors of a running house, whose gate relays webhooks.
+    pub(super) fn new(
+        addresses: Addresses,
+        provider: SocketAddr,
+        admin_token: &str,
+    ) -> Result<Self, Failure> {
+        let relay = addresses.webhook;
+        let relay = relay.ok_or_else(|| Failure::Config("it has no [webhook]".to_owned()))?;
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             // Everything is on this machine: a proxy from the environment has no say.
             .proxy(None)
             .build();
-        Self { agent: config.into(), addresses, provider, admin_bearer: format!("Bearer {admin_token}") }
+        let admin_bearer = format!("Bearer {admin_token}");
+        Ok(Self { agent: config.into(), addresses, relay, provider, admin_bearer })
     }
 
     /// The address behind a door.
@@ -50,6 +60,7 @@ impl Doors {
         match door {
             Door::Gate => self.addresses.proxy,
             Door::Admin => self.addresses.admin,
+            Door::Relay => self.relay,
             Door::Provider => self.provider,
         }
     }
@@ -58,7 +69,7 @@ impl Doors {
     pub(super) fn ask(&self, request: &Request) -> Result<Answer, Failure> {
         let url = format!("http://{}{}", self.address(request.door), request.target);
         let bearer = match request.door {
-            Door::Gate | Door::Provider => "Bearer demo",
+            Door::Gate | Door::Relay | Door::Provider => "Bearer demo",
             Door::Admin => &self.admin_bearer,
         };
         let built = http::Request::builder()
@@ -106,12 +117,17 @@ impl Request {
         let fields = [
             ("to", "/to"),
             ("template", "/template/name"),
+            ("text", "/text/body"),
+            ("from", "/from"),
+            ("text", "/text"),
+            ("url", "/url"),
             ("recipient", "/recipient"),
             ("kind", "/kind"),
             ("categories", "/categories"),
             ("actor", "/actor"),
         ];
-        let shown = |(name, place)| body.pointer(place).map(|value| format!("{name}: {}", plain(value)));
+        let value = |place| body.pointer(place).filter(|value| !value.is_object());
+        let shown = |(name, place)| value(place).map(|value| format!("{name}: {}", plain(value)));
         fields.into_iter().filter_map(shown).collect::<Vec<_>>().join(", ")
     }
 }
@@ -133,8 +149,14 @@ impl Answer {
         if let Some(text) = verbatim.iter().find_map(|field| self.body.pointer(field)) {
             return plain(text);
         }
+        if let Some(took) = self.body.pointer("/took_ms") {
+            return format!("the webhook was answered 200 after {} ms", plain(took));
+        }
         if let Some(templates) = self.body.pointer("/data").and_then(Value::as_array) {
             return names(templates);
+        }
+        if self.body.get("success").is_some() {
+            return "verified".to_owned();
         }
         let counts = ["applied", "ignored", "rejected", "templates"];
         let counted = |name: &&str| self.body.get(*name).map(|count| format!("{name} {}", plain(count)));
@@ -176,6 +198,8 @@ mod tests {
             "applied 1, ignored 0, rejected 0"
         );
         assert_eq!(answered(json!({"data": [{"name": "a"}, {"name": "a"}, {"name": "b"}]})), "a, b");
+        let told = answered(json!({"id": "wamid.X", "delivered": true, "took_ms": 1.5}));
+        assert_eq!(told, "the webhook was answered 200 after 1.5 ms");
         assert_eq!(answered(Value::Null), "");
     }
 
@@ -183,6 +207,10 @@ mod tests {
     fn a_request_shows_whom_and_what_it_concerns() {
         let send = json!({"to": "+15550000001", "type": "template", "template": {"name": "promo_sale"}});
         assert_eq!(Request::post(Door::Gate, "/", send).essence(), "to: +15550000001, template: promo_sale");
+        let text = json!({"to": "+15550000001", "text": {"body": "Hi"}});
+        assert_eq!(Request::post(Door::Gate, "/", text).essence(), "to: +15550000001, text: Hi");
+        let said = json!({"from": "+15550000001", "text": "STOP"});
+        assert_eq!(Request::post(Door::Provider, "/", said).essence(), "from: +15550000001, text: STOP");
         let event = json!({"recipient": "+15550000001", "kind": "grant", "categories": ["call", "utility"]});
         let shown = Request::post(Door::Admin, "/", event).essence();
         assert_eq!(shown, "recipient: +15550000001, kind: grant, categories: call+utility");

@@ -17,6 +17,11 @@ pub(super) const ACCOUNT: &str = "102290129340398";
 /// The business that people agree to hear from.
 pub(super) const TENANT: &str = "acme";
 
+/// What signs the stand-in's webhooks. It protects nothing: everything is on this machine and ends with the demo.
+pub(super) const APP_SECRET: &str = "demo";
+/// What the gate must know to be verified as their endpoint.
+pub(super) const VERIFY_TOKEN: &str = "demo";
+
 /// A running stand-in and the folder of the gate; both end with [`House::close`].
 pub(super) struct House {
     sandbox: Sandbox,
@@ -27,9 +32,13 @@ impl House {
     /// Starts the stand-in and writes the gate's configuration.
     pub(super) async fn build() -> Result<(Self, Config), Failure> {
         let folder = TempDir::with_prefix("optgate-demo-").map_err(Failure::System)?;
-        let sandbox = Sandbox::start(Settings { phone_number_id: SENDER.to_owned(), ..Settings::default() })
-            .await
-            .map_err(Failure::System)?;
+        let sandbox = Sandbox::start(Settings {
+            phone_number_id: SENDER.to_owned(),
+            account: ACCOUNT.to_owned(),
+            ..Settings::default()
+        })
+        .await
+        .map_err(Failure::System)?;
         let config = configure(folder.path(), &sandbox.url())?;
         Ok((Self { sandbox, folder }, config))
     }
@@ -102,6 +111,14 @@ listen = "127.0.0.1:0"
 
 [upstream]
 url = "{upstream}"
+
+[webhook]
+listen = "127.0.0.1:0"
+verify_token = "{VERIFY_TOKEN}"
+app_secrets = ["{APP_SECRET}"]
+
+[opt_out]
+scope = "everything"
 
 [decision_log]
 file = {decisions}

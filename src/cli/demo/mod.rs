@@ -6,6 +6,7 @@ mod exchange;
 mod house;
 mod page;
 mod scenes;
+mod script;
 
 use std::error::Error;
 use std::fmt;
@@ -118,7 +119,7 @@ async fn show(house: &House, addresses: Addresses, once: bool) -> Result<(), Fai
     let (provider, files) = (house.provider(), house.files());
     let played = spawn_blocking(move || {
         let token = files.read_token().map_err(Failure::System)?;
-        let doors = Doors::new(addresses, provider, &token);
+        let doors = Doors::new(addresses, provider, &token)?;
         let mut page = Page::to_stdout();
         scenes::play(&doors, &mut page)?;
         if once { Ok(()) } else { page.try_it(&doors, &files).map_err(Failure::System) }

@@ -1,6 +1,7 @@
 //! How the demo looks: short aligned lines, colors on a terminal only.
 
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -35,12 +36,13 @@ impl Page {
 impl<W: Write> Page<W> {
     /// What stands where.
     pub(super) fn picture(&mut self, doors: &Doors) -> io::Result<()> {
-        let [gate, admin, provider] =
-            [Door::Gate, Door::Admin, Door::Provider].map(|door| doors.address(door));
+        let [gate, admin, relay, provider] =
+            [Door::Gate, Door::Admin, Door::Relay, Door::Provider].map(|door| doors.address(door));
         let title = self.inked(Ink::Heading, "optgate demo: nothing leaves this machine");
         writeln!(self.out, "{title}\n")?;
         writeln!(self.out, "   your bot ────▶ gate {gate} ────▶ provider's stand-in {provider}")?;
-        writeln!(self.out, "   your website ─▶ admin API {admin}")
+        writeln!(self.out, "   your website ─▶ admin API {admin}")?;
+        writeln!(self.out, "   WhatsApp ─────▶ webhook relay {relay}")
     }
 
     /// What happens before the first scene.
@@ -73,17 +75,34 @@ impl<W: Write> Page<W> {
         writeln!(self.out, "     {header}")
     }
 
-    /// The sends in the provider's journal.
-    pub(super) fn journal(&mut self, entries: &[Value]) -> io::Result<()> {
+    /// How soon after its acknowledgement a stop was enforced.
+    pub(super) fn enforced(&mut self, after: Duration) -> io::Result<()> {
+        let after = format!("refused {:.1} ms after the STOP was acknowledged", after.as_secs_f64() * 1000.0);
+        let line = self.inked(Ink::Good, &after);
+        writeln!(self.out, "     {line}")
+    }
+
+    /// The sends in the provider's journal, and how many there are.
+    pub(super) fn journal(&mut self, entries: &[Value]) -> io::Result<usize> {
         let sends: Vec<_> =
             entries.iter().flat_map(|entry| each_send(entry).map(move |send| (entry, send))).collect();
         let heading = self.inked(Ink::Heading, &format!("The provider saw {} sends", sends.len()));
         writeln!(self.out, "\n{heading}")?;
-        for (entry, send) in sends {
+        for (entry, send) in &sends {
             let [method, target] = ["method", "target"].map(|field| text(entry, field));
             let [to, category] = ["to", "category"].map(|field| text(send, field));
             writeln!(self.out, "     {method:<4} {target}  to: {to}, category: {category}")?;
         }
+        Ok(sends.len())
+    }
+
+    /// How many webhooks told the gate what became of them and what people wrote.
+    pub(super) fn webhooks(&mut self, count: u64) -> io::Result<()> {
+        let heading = self.inked(Ink::Heading, &format!("It told the gate {count} things by webhook"));
+        writeln!(
+            self.out,
+            "\n{heading}: what the person wrote, and of each send that it was sent, delivered and read"
+        )?;
         self.out.flush()
     }
 
@@ -135,6 +154,9 @@ curl -s http://{admin}/v1/events -H "$ADMIN" -H "$JSON" \
   -d '{{"tenant":"{TENANT}","recipient":"{person}","kind":"grant","categories":["utility"],"occurred_at":"'$(date -u +%FT%TZ)'",
        "actor":"person","source":"website","evidence":{{"channel":"website","user_action":"checked_box","name_and_logo_shown":true,
        "number_confirmed":true,"categories_shown":["utility"],"business_named":"Acme","wording":"I agree to order updates from Acme on WhatsApp"}}}}'
+
+# Somebody else writes STOP on WhatsApp; START takes it back.
+curl -s http://{provider}/_sandbox/say -d '{{"from":"+15550000003","text":"STOP"}}'
 
 # What is known of them; what was decided; what the provider saw; what was counted.
 curl -s http://{admin}/v1/tenants/{TENANT}/recipients/{person} -H "$ADMIN"

@@ -283,7 +283,8 @@ impl Gate {
     /// The same for a counter or a gauge of whole numbers.
     #[track_caller]
     pub(crate) fn count(&self, name: &str, labels: &[&str]) -> usize {
-        let sum = self.metric(name, labels);
+        // Nothing at all sums up to a negative zero.
+        let sum = self.metric(name, labels) + 0.0;
         format!("{sum}").parse().unwrap_or_else(|_| panic!("{name} is no whole number: {sum}"))
     }
 

@@ -10,6 +10,7 @@ mod learn;
 mod nodes;
 mod queue;
 mod relay;
+mod sandbox;
 mod sdk;
 mod templates;
 mod words;

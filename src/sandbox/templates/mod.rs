@@ -3,18 +3,21 @@
 //! Every account begins with the same catalogue. What is created belongs to its account, is answered as PENDING and is APPROVED from
 //! then on, except that a name ending in `_pending` stays PENDING and one ending in `_rejected` becomes REJECTED.
 
+mod catalogue;
+mod news;
+mod page;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::errors::GraphError;
 use super::ids::Ids;
 use super::json::{Object, list, quoted, success};
 use super::parameters::Parameters;
-use super::route::Call;
+use super::route::{Call, World};
+use super::webhook::News;
+use page::Page;
 
 const MOST: usize = 6_000;
 const CATEGORIES: &str = "AUTHENTICATION, MARKETING, UTILITY";
@@ -52,7 +55,7 @@ pub(super) struct Templates(Mutex<Vec<Template>>);
 
 impl Templates {
     pub(super) fn new() -> Self {
-        Templates(Mutex::new(catalogue()))
+        Templates(Mutex::new(catalogue::catalogue()))
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Template>> {
@@ -87,12 +90,12 @@ impl Templates {
     }
 
     /// `POST /{account}/message_templates`.
-    pub(super) fn create(&self, call: &Call<'_>, account: &str, ids: &Ids) -> Result<String, GraphError> {
+    pub(super) fn create(&self, call: &Call<'_>, account: &str, world: &World) -> Result<String, GraphError> {
         let parameters = &call.parameters;
         let required = |name: &str| parameters.text(name).ok_or_else(|| GraphError::required(name));
         let template = Template {
             account: Some(account.to_owned()),
-            id: ids.object("8800"),
+            id: world.ids.object("8800"),
             name: required("name")?,
             language: required("language")?,
             category: required("category")?.to_ascii_uppercase(),
@@ -117,6 +120,7 @@ impl Templates {
         }
         let reply = Object::new().text("id", &template.id).text("status", "PENDING");
         let reply = reply.text("category", &template.category).finish();
+        world.webhooks.tell_of_template(&template.news(None, None));
         all.push(template);
         Ok(reply)
     }
@@ -134,11 +138,11 @@ impl Templates {
         if all.len() == before { Err(GraphError::template_missing()) } else { Ok(success()) }
     }
 
-    /// Reads the body of `POST /_sandbox/templates`.
-    pub(super) fn put(&self, body: &[u8], ids: &Ids) -> Result<(), &'static str> {
+    /// Reads the body of `POST /_sandbox/templates`, and gives what is to be told of it.
+    pub(super) fn put(&self, body: &[u8], ids: &Ids) -> Result<Vec<News>, &'static str> {
         let value: Value = serde_json::from_slice(body).map_err(|_| "the body is not JSON")?;
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        let template = Template {
+        let mut template = Template {
             account: None,
             id: ids.object("8800"),
             name: text("name").ok_or("name is missing")?,
@@ -150,9 +154,18 @@ impl Templates {
             said_status: text("status"),
         };
         let mut all = self.all();
-        all.retain(|other| other.name != template.name || other.language != template.language);
+        let same = |other: &Template| other.name == template.name && other.language == template.language;
+        let before = all.iter().position(same).map(|place| all.remove(place));
+        if let Some(before) = &before {
+            template.id.clone_from(&before.id);
+            if value.get("components").is_none() {
+                template.components.clone_from(&before.components);
+            }
+        }
+        let news = template.news(before.as_ref(), value.get("due").and_then(Value::as_u64));
         all.push(template);
-        Ok(())
+        let quiet = value.get("quiet").and_then(Value::as_bool) == Some(true);
+        Ok(if quiet { Vec::new() } else { news })
     }
 
     /// Takes a template away from every account.
@@ -168,7 +181,12 @@ impl Templates {
     }
 
     /// `POST /{template}`, if it is one: changes its components or category.
-    pub(super) fn edit(&self, call: &Call<'_>, id: &str) -> Option<Result<String, GraphError>> {
+    pub(super) fn edit(
+        &self,
+        call: &Call<'_>,
+        id: &str,
+        world: &World,
+    ) -> Option<Result<String, GraphError>> {
         let mut all = self.all();
         let template = all.iter_mut().find(|template| template.id == id)?;
         let mut edited = template.clone();
@@ -179,6 +197,7 @@ impl Templates {
             edited.category = category.to_ascii_uppercase();
         }
         Some(edited.check().map(|()| {
+            world.webhooks.tell_of_template(&edited.news(Some(template), None));
             *template = edited;
             success()
         }))
@@ -259,7 +278,6 @@ impl Template {
     }
 }
 
-/// Which part of a list is shown.
 /// The names in a list with commas.
 fn names(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty())
@@ -277,112 +295,4 @@ fn summary(fields: &str, total: usize) -> Result<String, GraphError> {
         };
     }
     Ok(object.finish())
-}
-
-struct Page {
-    first: usize,
-    end: usize,
-    total: usize,
-    limit: usize,
-}
-
-impl Page {
-    fn read(parameters: &Parameters, total: usize) -> Result<Self, GraphError> {
-        let limit = match parameters.text("limit").map(|limit| limit.parse::<usize>()) {
-            None => 25,
-            Some(Ok(limit)) if limit > 0 => limit.min(1_000),
-            Some(_) => return Err(GraphError::invalid("limit is not a positive number")),
-        };
-        let position = |name: &str| parameters.text(name).map(|cursor| place(&cursor)).transpose();
-        let (first, end) = match (position("after")?, position("before")?) {
-            (Some(after), _) => (after.saturating_add(1), after.saturating_add(1).saturating_add(limit)),
-            (None, Some(before)) => (before.saturating_sub(limit), before),
-            (None, None) => (0, limit),
-        };
-        Ok(Page { first: first.min(total), end: end.min(total), total, limit })
-    }
-
-    fn json(&self, call: &Call<'_>) -> String {
-        let (before, after) = (cursor(self.first), cursor(self.end.saturating_sub(1)));
-        let cursors = Object::new().text("before", &before).text("after", &after).finish();
-        let mut paging = Object::new().raw("cursors", cursors);
-        if self.end < self.total {
-            paging = paging.text("next", &self.link(call, "after", &after));
-        }
-        if self.first > 0 {
-            paging = paging.text("previous", &self.link(call, "before", &before));
-        }
-        paging.finish()
-    }
-
-    /// The absolute URL of the page before or after, with every filter of this one.
-    fn link(&self, call: &Call<'_>, direction: &str, cursor: &str) -> String {
-        let kept = [
-            "access_token",
-            "fields",
-            "summary",
-            "name",
-            "name_or_content",
-            "language",
-            "status",
-            "category",
-        ];
-        let mut url = format!("{}{}?limit={}", call.base, call.path, self.limit);
-        for name in kept {
-            if let Some(value) = call.parameters.text(name) {
-                url.extend(["&", name, "="]);
-                url.extend(utf8_percent_encode(&value, NON_ALPHANUMERIC));
-            }
-        }
-        format!("{url}&{direction}={}", utf8_percent_encode(cursor, NON_ALPHANUMERIC))
-    }
-}
-
-/// Meta's cursors: the base64 of a position with `ZD` in place of each `=`. No position encodes to a text with `ZD` in it.
-fn cursor(place: usize) -> String {
-    STANDARD.encode(place.to_string()).replace('=', "ZD")
-}
-
-fn place(cursor: &str) -> Result<usize, GraphError> {
-    let decoded = STANDARD.decode(cursor.replace("ZD", "=")).ok();
-    let place = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok());
-    place.ok_or_else(|| GraphError::invalid("The cursor is not one of this list"))
-}
-
-fn catalogue() -> Vec<Template> {
-    // Meta approves no template with a placeholder and without an example for it, and clients rely on that.
-    let body = |text: &str| {
-        let example = if text.contains("{{1}}") { r#","example":{"body_text":[["Ann"]]}"# } else { "" };
-        format!(r#"[{{"type":"BODY","text":{}{example}}}]"#, quoted(text))
-    };
-    let template = |id: &str, name: &str, language: &str, category: &str, text: &str| Template {
-        account: None,
-        id: id.to_owned(),
-        name: name.to_owned(),
-        language: language.to_owned(),
-        category: category.to_owned(),
-        parameter_format: "POSITIONAL".to_owned(),
-        components: body(text),
-        correct_category: None,
-        said_status: None,
-    };
-    vec![
-        template("1387372356726601", "hello_world", "en_US", "UTILITY", "Welcome and congratulations!"),
-        template("1387372356726602", "order_update", "en_US", "UTILITY", "Your order {{1}} is on its way."),
-        template("1387372356726603", "promo_sale", "en_US", "MARKETING", "Hi {{1}}, our sale has begun."),
-        template(
-            "1387372356726604",
-            "promo_sale",
-            "es",
-            "MARKETING",
-            "Hola {{1}}, han empezado las rebajas.",
-        ),
-        template(
-            "1387372356726605",
-            "otp_code",
-            "en_US",
-            "AUTHENTICATION",
-            "{{1}} is your verification code.",
-        ),
-    ]
 }

@@ -79,10 +79,12 @@ fn group(policy: &Policy, facts: &Facts<'_>, members: Option<Members<'_>>) -> Re
             // Whoever wrote to the group opened it for all; each of the others must have agreed all the same.
             let window = if window_open { WindowKnowledge::NotLearnt } else { facts.window };
             let basis = people(policy, &Facts { window, ..*facts }, lookups, false).map_err(|denial| {
-                match denial.reason {
-                    // These may pass later or elsewhere, and say nothing about a member.
-                    DenyReason::WindowClosed | DenyReason::StoreUnavailable => denial,
-                    _ => refused("not every member of the group has agreed to this kind of message"),
+                // These two may pass later, and say nothing about a member.
+                let later = matches!(denial.reason, DenyReason::WindowClosed | DenyReason::StoreUnavailable);
+                if later {
+                    denial
+                } else {
+                    refused("not every member of the group has agreed to this kind of message")
                 }
             })?;
             healthy(policy, facts).map(|()| basis)

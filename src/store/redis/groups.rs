@@ -6,7 +6,6 @@ use crate::store::StoreError;
 use crate::store::groups::{GroupName, Marks, Renamed};
 
 use super::door::{ask, bytes};
-use super::fault::RedisFault;
 use super::{PATIENCE, Redis, keys};
 
 /// Keeps the greater values, forgets what does not hold and is old, and notes that there is such a group. Values are below 2^53.
@@ -79,10 +78,8 @@ impl Redis {
     }
 
     async fn change_groups(&self, call: &redis::Cmd) -> Result<(), StoreError> {
-        match ask(&self.control().await?, call, PATIENCE).await? {
-            Value::Int(1) => {}
-            Value::ServerError(error) => return Err(RedisFault::of_reply(&error).into()),
-            _ => return Err(StoreError::Unreadable),
+        if ask(&self.control().await?, call, PATIENCE).await? != Value::Int(1) {
+            return Err(StoreError::Unreadable);
         }
         // A member of whom a lost primary alone knew would be written to without being asked about.
         self.shared.writing().await?.confirm().await

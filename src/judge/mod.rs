@@ -327,12 +327,14 @@ impl Judge {
         classified: &Classified,
         answers: &Answers,
     ) -> WindowKnowledge {
-        let now = self.inner.clock.now();
-        let open = |lookup: &Lookup| found(lookup).is_some_and(|record| record.window_open(now));
-        let all_open = answers.lookups.iter().take(answers.count).all(open);
+        let all_open = || {
+            let now = self.inner.clock.now();
+            let open = |lookup: &Lookup| found(lookup).is_some_and(|record| record.window_open(now));
+            answers.lookups.iter().take(answers.count).all(open)
+        };
         match tenant {
             Some(tenant)
-                if classified.needs.contains(Category::Service) && !all_open && !self.inner.relay =>
+                if classified.needs.contains(Category::Service) && !self.inner.relay && !all_open() =>
             {
                 match self.inner.store.lookup(tenant, &RecipientKey::Tenant).await.lookup {
                     Lookup::Found(record) if record.window_until != 0 => WindowKnowledge::Learnt,

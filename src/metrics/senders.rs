@@ -102,9 +102,9 @@ impl Metrics {
         self.0.senders.of(sender, |numbers| numbers.bypasses += 1);
     }
 
-    /// Counts a marketing message from a number that is rated badly, which the policy only warns of.
-    pub fn sender_warned(&self, sender: &str) {
-        self.0.senders.of(sender, |numbers| numbers.warned += 1);
+    /// Counts marketing messages from a number that is rated badly, which the policy only warns of.
+    pub fn sender_warned(&self, sender: &str, messages: u64) {
+        self.0.senders.of(sender, |numbers| numbers.warned += messages);
     }
 
     /// Counts a message that was billed as another category than it was judged as.

@@ -21,7 +21,7 @@ fn senders(metrics: &Metrics) {
     metrics.sender_status("106540352242922", StatusResult::Stopped);
     metrics.sender_polled("106540352242922", PollResult::Ok);
     metrics.bypass_suspected("106540352242922");
-    metrics.sender_warned("106540352242922");
+    metrics.sender_warned("106540352242922", 1);
     metrics.category_mismatch(Category::Utility, Category::Marketing);
     metrics.account_event(crate::wire::webhook::AccountEvent::Restriction);
     metrics.message_ids_lost(2);

@@ -42,7 +42,7 @@ pub(super) enum Waiting {
 pub(super) struct Cleared {
     pub(super) clearance: Clearance,
     pub(super) entries: Entries,
-    pub(super) parts: Parts,
+    pub(super) parts: Box<Parts>,
     pub(super) target: Option<Target>,
     pub(super) started: Instant,
 }
@@ -120,7 +120,7 @@ async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<An
 /// The request as the provider gets it: the caller's bytes, at the target that was judged.
 pub(super) fn request(
     worker: &Worker,
-    mut parts: Parts,
+    mut parts: Box<Parts>,
     target: Option<Target>,
     body: Waiting,
 ) -> Request<Outgoing> {
@@ -131,7 +131,7 @@ pub(super) fn request(
         Waiting::Read(body) => Outgoing::judged(body),
         Waiting::Unread(body) => Outgoing::streamed(body, None),
     };
-    Request::from_parts(parts, body)
+    Request::from_parts(*parts, body)
 }
 
 fn short(entries: &Entries) -> usize {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::Worker;
@@ -16,6 +16,7 @@ use super::deny::Refused;
 use super::forward::{self, Cleared, Waiting};
 use super::ledger::{Entries, Entry};
 use super::passthrough::{self, Passing};
+use super::rest;
 use crate::consent::DenyReason;
 use crate::consent::tenant::Tenants;
 use crate::policy::{Clearance, Decision, Denial, Permit, decide_steering, refuse};
@@ -30,6 +31,8 @@ use crate::wire::refusal::{Cause, Dialect};
 pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
     let _in_flight = worker.metrics.in_flight();
     let (parts, body) = request.into_parts();
+    // It moves from stage to stage, and on with the forward.
+    let parts = Box::new(parts);
     let journey = Journey { started: Instant::now(), tenants: worker.judge.tenants(), worker };
     // ② recognize, as far as the head tells
     match journey.worker.recognizing(&journey.tenants, |context| recognize::head(&parts, context)) {
@@ -61,10 +64,10 @@ struct Verdict {
 
 impl Journey {
     /// Reads the body and goes on by what it turns out to be.
-    async fn inspect(self, parts: Parts, body: Incoming, inspect: Inspect) -> Response<Answer> {
+    async fn inspect(self, parts: Box<Parts>, body: Incoming, inspect: Inspect) -> Response<Answer> {
         let body = match buffer::read(&self.worker, body).await {
             Ok(body) => body,
-            Err(unread) => return self.unread(unread, inspect.dialect()).await,
+            Err(unread) => return self.unread(unread, inspect.dialect(), parts.version).await,
         };
         let target = inspect.target().cloned();
         // ② recognize, by the body
@@ -151,7 +154,7 @@ impl Journey {
     async fn settle(
         self,
         verdict: Verdict,
-        (parts, body, target): (Parts, Bytes, Option<Target>),
+        (parts, body, target): (Box<Parts>, Bytes, Option<Target>),
         dialect: Dialect,
     ) -> Response<Answer> {
         let Verdict { entries, ruling } = verdict;
@@ -169,14 +172,14 @@ impl Journey {
     }
 
     /// A write that could move webhooks away or make the provider send by itself.
-    async fn steer(self, parts: Parts, body: Waiting, edge: &'static str) -> Response<Answer> {
+    async fn steer(self, parts: Box<Parts>, body: Waiting, edge: &'static str) -> Response<Answer> {
         let decision = decide_steering(&self.worker.judge.policy(), edge);
         let cause = Cause::Denied(DenyReason::SteeringWrite);
         self.unjudged((parts, body), decision, Dialect::Cloud, cause).await
     }
 
     /// A request that could be a send and cannot be read with certainty.
-    async fn unreadable(self, parts: Parts, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
+    async fn unreadable(self, parts: Box<Parts>, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
         let Unreadable { reason, why, operation, dialect, cause } = unreadable;
         let denial = Denial { reason, why: Some(why), operation };
         let decision = refuse(&self.worker.judge.policy(), denial);
@@ -186,7 +189,7 @@ impl Journey {
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
     async fn unjudged(
         self,
-        (parts, body): (Parts, Waiting),
+        (parts, body): (Box<Parts>, Waiting),
         decision: Decision,
         dialect: Dialect,
         cause: Cause,
@@ -200,13 +203,21 @@ impl Journey {
         match decision {
             Decision::Allow(permit) => self.let_pass(parts, body, entry, permit).await,
             Decision::Deny(denial) => {
-                Refused { entries: Entries::one(entry), denial, dialect, started: self.started }
-                    .answer_as(&self.worker, cause)
+                let refused =
+                    Refused { entries: Entries::one(entry), denial, dialect, started: self.started };
+                let refusal = refused.answer_as(&self.worker, cause);
+                rest::read(&self.worker, refusal, &parts, body).await
             }
         }
     }
 
-    async fn let_pass(self, parts: Parts, body: Waiting, entry: Entry, permit: Permit) -> Response<Answer> {
+    async fn let_pass(
+        self,
+        parts: Box<Parts>,
+        body: Waiting,
+        entry: Entry,
+        permit: Permit,
+    ) -> Response<Answer> {
         let clearance = Clearance::send(permit);
         let entries = Entries::one(entry);
         let target = self.worker.recognizing(&self.tenants, |context| recognize::target_of(&parts, context));
@@ -215,7 +226,7 @@ impl Journey {
     }
 
     /// A body that could not be read whole: too large to be judged, cut short by its caller, or one too many.
-    async fn unread(self, unread: Unread, dialect: Dialect) -> Response<Answer> {
+    async fn unread(self, unread: Unread, dialect: Dialect, version: Version) -> Response<Answer> {
         let mut entry = Entry::open(&self.worker).await;
         let denial = match unread {
             Unread::TooLarge => Denial::because(
@@ -228,10 +239,11 @@ impl Journey {
         let decision = Decision::Deny(denial.clone());
         entry.unjudged(&self.worker, None, &decision);
         let refused = Refused { entries: Entries::one(entry), denial, dialect, started: self.started };
-        match unread {
+        let refusal = match unread {
             Unread::TooLarge => refused.answer_as(&self.worker, Cause::TooLarge),
             Unread::Broken | Unread::NoRoom => refused.answer(&self.worker),
-        }
+        };
+        rest::closing(refusal, version)
     }
 }
 

@@ -11,6 +11,7 @@ mod forward;
 mod handler;
 mod ledger;
 mod passthrough;
+mod rest;
 mod taken;
 
 use std::rc::Rc;

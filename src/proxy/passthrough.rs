@@ -81,7 +81,7 @@ impl Inspect for Streaming {
 /// Dropped, the exchange with the provider is aborted, as it would be without a gate.
 pub(super) async fn pass(
     worker: Rc<Worker>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Incoming,
     passing: Passing,
 ) -> Response<Answer> {
@@ -102,7 +102,7 @@ pub(super) async fn pass(
 /// Passes a request whose body was read.
 pub(super) async fn pass_read(
     worker: Rc<Worker>,
-    parts: Parts,
+    parts: Box<Parts>,
     body: Bytes,
     passing: Passing,
 ) -> Response<Answer> {
@@ -114,7 +114,7 @@ pub(super) async fn pass_read(
 
 async fn pass_watched(
     worker: Rc<Worker>,
-    (parts, body): (Parts, Incoming),
+    (parts, body): (Box<Parts>, Incoming),
     (passage, target): (Passage, Option<Target>),
     mut watch: Watch,
 ) -> Response<Answer> {

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::filter::{IdHash, Judged, Marker, blocks};
 use super::heard::{Heard, Remembered};
 use super::links::Links;
-use super::sent::{Lanes, Sent, Told, Who};
+use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use super::{Inner, polling};
 use crate::consent::redact::Redacted;
@@ -120,7 +120,7 @@ impl Keeper {
         self.links.finish().await;
     }
 
-    /// Takes over what workers told.
+    /// Takes over what workers told. What a message tells of its sender is looked at once for all of a kind: there may be thousands.
     fn empty_lanes(&mut self) {
         let now = self.inner.clock.now();
         let gap = now.plus(self.inner.settings.settle);
@@ -128,8 +128,8 @@ impl Keeper {
         if lost > 0 {
             self.inner.board().open_gap(None, gap);
         }
+        let mut kinds = Kinds::default();
         for Sent { who, category, asked, told } in self.lanes.take() {
-            let sender = self.sender(who);
             let (taken, is_send) = match &told {
                 Told::Answer(body) => (taken(body.danger_reveal()), true),
                 Told::Perhaps(body) => (taken(body.danger_reveal()), false),
@@ -141,12 +141,17 @@ impl Keeper {
             if let Some(asked) = &asked {
                 self.links.learn(asked, &taken);
             }
-            if !self.mark(taken.id.as_ref(), category, now) {
-                lost += 1;
+            let known = self.mark(taken.id.as_ref(), category, now);
+            kinds.entry((who, category)).or_default().add(known);
+        }
+        for ((who, category), Count { sent, unknown }) in kinds {
+            let sender = self.sender(who);
+            if unknown > 0 {
+                lost += unknown;
                 self.inner.board().open_gap(sender.as_deref(), gap);
             }
             if let Some(sender) = sender {
-                self.has_sent(&sender, category, now);
+                self.has_sent(&sender, category, sent, now);
             }
         }
         if lost > 0 {
@@ -177,7 +182,7 @@ impl Keeper {
         }
     }
 
-    fn has_sent(&mut self, sender: &str, category: Option<Category>, now: Timestamp) {
+    fn has_sent(&mut self, sender: &str, category: Option<Category>, messages: u64, now: Timestamp) {
         let at = now.as_secs_u32();
         let mut board = self.inner.board();
         let facts = board.of(sender);
@@ -191,7 +196,7 @@ impl Keeper {
         if quality < Quality::Yellow || self.inner.brake() == SenderHealth::Off {
             return;
         }
-        self.inner.metrics.sender_warned(sender);
+        self.inner.metrics.sender_warned(sender, messages);
         let hour = at / 3600;
         if self.warned.insert(sender.to_owned(), hour) != Some(hour) {
             let quality = quality.name();

@@ -2,6 +2,7 @@
 //!
 //! Answers travel as they came: what they say is read at the other end, where nobody waits for it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use crate::consent::{Category, Recipient};
 const LANE: usize = 8192;
 
 /// Who sent a message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Who {
     /// A sender whose pulse has this number.
     Number(u32),
@@ -71,6 +72,24 @@ pub struct Sent {
     pub asked: Option<Asked>,
     /// What the provider said.
     pub told: Told,
+}
+
+/// How many messages there were of one sender and category.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    pub(super) sent: u64,
+    /// Those whose ids will not be known.
+    pub(super) unknown: u64,
+}
+
+/// The counts of what was taken at once.
+pub(super) type Kinds = HashMap<(Who, Option<Category>), Count, RandomState>;
+
+impl Count {
+    pub(super) fn add(&mut self, known: bool) {
+        self.sent += 1;
+        self.unknown += u64::from(!known);
+    }
 }
 
 /// A worker's end of its lane.

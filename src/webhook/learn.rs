@@ -171,6 +171,9 @@ impl Told<'_> {
         let (recipient, links) = split(&self.notice.person)?;
         let mut event = self.blank(recipient, kind, actor, origin);
         event.links = links;
+        if kind == Kind::Revoke {
+            event.occurred_at = end_of_second(event.occurred_at);
+        }
         Some((event, Provenance::Observed))
     }
 
@@ -202,6 +205,12 @@ fn blank(
         confirms: None,
         legacy: false,
     }
+}
+
+/// The provider tells whole seconds: of a stop and a grant within one, nobody knows which came first, and the stop must count.
+fn end_of_second(at: Timestamp) -> Timestamp {
+    let millis = at.as_millis();
+    Timestamp::from_millis(if millis.is_multiple_of(1000) { millis + 999 } else { millis })
 }
 
 /// How the person took a stop back by a message: in its words, and by the hash of its id, which holds their number.

@@ -24,8 +24,16 @@ struct Message<'a> {
     id: Cow<'a, str>,
 }
 
+/// How the id stands in nearly every answer. Within a text the quotes would be escaped, so this is found nowhere else.
+const MESSAGE: &[u8] = br#""messages":[{"id":""#;
+/// And how whom it went to does.
+const CONTACT: &[u8] = br#""contacts":[{"input":""#;
+
 /// The id of the message or call that the provider made of a send. It holds the recipient's number in base64.
 pub fn message_id(body: &[u8]) -> Option<Redacted<Cow<'_, str>>> {
+    if let Some(id) = text_after(body, MESSAGE) {
+        return Some(Redacted::new(Cow::Borrowed(id)));
+    }
     let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
     let message = answer.messages.into_iter().next().or(answer.calls.into_iter().next())?;
     Some(Redacted::new(message.id))
@@ -49,8 +57,31 @@ pub struct Contact {
     pub person: Person,
 }
 
+/// The text that begins behind something, if nothing in it is escaped.
+fn text_after<'a>(body: &'a [u8], something: &[u8]) -> Option<&'a str> {
+    let text = body.get(memchr::memmem::find(body, something)? + something.len()..)?;
+    let text = text.get(..memchr::memchr(b'"', text)?)?;
+    let plain = text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
+    std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())
+}
+
+/// Whether an answer tells nothing of its only recipient but the number that the send named, as nearly every one does.
+fn echoes(body: &[u8]) -> bool {
+    let Some(input) = text_after(body, CONTACT) else { return false };
+    let number = input.strip_prefix('+').unwrap_or(input);
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let rest = || {
+        let at = memchr::memmem::find(body, CONTACT)? + CONTACT.len() + input.len();
+        body.get(at..)?.strip_prefix(br#"","wa_id":""#)?.strip_prefix(number.as_bytes())
+    };
+    is_number && rest().is_some_and(|rest| rest.starts_with(br#""}]"#))
+}
+
 /// Reads an answer whole, or as much of it as can be read.
 pub fn taken(body: &[u8]) -> Taken {
+    if let (Some(id), true) = (text_after(body, MESSAGE), echoes(body)) {
+        return Taken { id: Some(Redacted::new(id.to_owned())), contacts: Vec::new() };
+    }
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let contact = |contact: &Value| {
         let person = Person {
@@ -107,6 +138,40 @@ mod tests {
         {
             assert!(message_id(none).is_none());
         }
+    }
+
+    #[test]
+    fn an_answer_that_only_repeats_the_number_tells_of_nobody() {
+        let contacts = |contacts: &str| {
+            let body = format!(
+                r#"{{"messaging_product":"whatsapp","contacts":[{contacts}],"messages":[{{"id":"wamid.A"}}]}}"#
+            );
+            let Taken { id, contacts } = taken(body.as_bytes());
+            assert_eq!(id.unwrap().danger_reveal(), "wamid.A");
+            (contacts.len(), echoes(body.as_bytes()))
+        };
+        for repeated in [
+            r#"{"input":"+15550000001","wa_id":"15550000001"}"#,
+            r#"{"input":"15550000001","wa_id":"15550000001"}"#,
+        ] {
+            assert_eq!(contacts(repeated), (0, true), "{repeated}");
+        }
+        for news in [
+            r#"{"input":"+5215512345678","wa_id":"525512345678"}"#,
+            r#"{"input":"+15550000001","wa_id":"15550000001","user_id":"US.3"}"#,
+            r#"{"input":"+1 555 000 0001","wa_id":"15550000001"}"#,
+            r#"{"input":"+1555","wa_id":"15550000001"}"#,
+            r#"{"wa_id":"15550000001","input":"+15550000001"}"#,
+        ] {
+            assert!(!contacts(news).1, "{news}");
+        }
+        assert_eq!(
+            contacts(r#"{"input":"+15550000001","wa_id":"15550000001","user_id":"US.3"}"#),
+            (1, false)
+        );
+        let spaced =
+            br#"{"messages": [{"message_status":"\"messages\":[{\"id\":\"no\"","id":"wamid.\u0041"}]}"#;
+        assert_eq!(message_id(spaced).unwrap().danger_reveal(), "wamid.A");
     }
 
     #[test]

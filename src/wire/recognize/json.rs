@@ -8,7 +8,8 @@ use serde::de::{IgnoredAny, MapAccess};
 
 use super::fields::{Fields, Slot, TWICE, TemplateFields, WRONG_TYPE};
 use super::names::Name;
-use super::strict::{Entries, Object, Shape, Skip, Text, TextOrObject, fail, is_plain, judged, whole};
+use super::plain::Plain;
+use super::strict::{Entries, Object, Shape, Skip, Text, TextOrObject, fail, judged, whole};
 use super::walk::{Calls, Walk};
 
 const NOT_STRICT: &str = "the body is not one strict JSON object in UTF-8 (no byte order mark, comments, lone surrogates or text after it)";
@@ -20,9 +21,14 @@ const NOT_STRICT: &str = "the body is not one strict JSON object in UTF-8 (no by
 /// What is wrong with the body.
 pub(super) fn read<'a>(body: &'a [u8], fields: &mut Fields<'a>) -> Result<(), &'static str> {
     let mut fault = None;
-    let callless = is_plain(body) && !may_ask_to_call(body);
-    whole(body, Object(TopLevel { fields, fault: &mut fault, callless }))
-        .map_err(|()| fault.unwrap_or(NOT_STRICT))
+    match Plain::of(body) {
+        Some(plain) if !may_ask_to_call(body) => {
+            let top_level = TopLevel { fields, fault: &mut fault, callless: true };
+            plain.whole(Object(top_level)).map_err(drop)
+        }
+        Some(_) | None => whole(body, Object(TopLevel { fields, fault: &mut fault, callless: false })),
+    }
+    .map_err(|()| fault.unwrap_or(NOT_STRICT))
 }
 
 /// Reads the object of a parameter whose text is JSON, as forms carry it: `template={...}`.

@@ -29,6 +29,7 @@ mod names;
 mod content;
 mod fields;
 mod strict;
+mod plain;
 mod json;
 mod walk;
 mod form;

@@ -19,16 +19,6 @@ pub(super) fn whole<'a, S: DeserializeSeed<'a>>(body: &'a [u8], seed: S) -> Resu
     Ok(value)
 }
 
-/// Whether every value of a document can be read to its end without looking into it, as strictly as with it: nothing is escaped, and nothing can be nested deeper than is
-/// allowed.
-pub(super) fn is_plain(body: &[u8]) -> bool {
-    let count = |byte| memchr::memchr_iter(byte, body).count();
-    count(b'{') + count(b'[') < DEEPEST && memchr::memchr(b'\\', body).is_none()
-}
-
-/// How deep serde_json goes.
-const DEEPEST: usize = 128;
-
 /// What reads the entries of an object. The name arrives unescaped.
 pub(super) trait Entries<'de> {
     /// Reads the value under a name.

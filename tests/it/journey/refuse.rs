@@ -1,9 +1,11 @@
 //! Every refusal that a caller can meet: its code, its envelope, its record, and nothing at the provider.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::support::client::request;
+use crate::support::client::{Client, request};
 use crate::support::gate::ACCOUNT;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -218,6 +220,34 @@ fn digits_that_two_people_could_own_need_both_to_agree() {
     AMBIGUOUS.assert(&scene.gate.send(&text("15112345678")));
     assert_eq!(scene.gate.send(&text(american)).status, 200);
     assert_eq!(scene.upstream.request_count(), 2);
+}
+
+/// A connection that ended without a word would take the caller's next send with it.
+#[test]
+fn who_is_refused_before_the_body_came_keeps_the_connection_or_is_told_of_its_end() {
+    let scene = Scene::agreed();
+    let head =
+        |client: &Client, length: usize| client.head("POST", &edge("messages_encrypted"), &[JSON], length);
+    let mut client = scene.gate.connect();
+    client.send(&head(&client, 2));
+    std::thread::sleep(Duration::from_millis(100));
+    client.send(b"{}");
+    let refused = client.response();
+    refusal(400, 100, "opaque_payload").assert(&refused);
+    assert_eq!(refused.header("connection"), None);
+    scene.assert_untouched();
+    let body = text(ANN).to_string();
+    let allowed = client.request("POST", &edge("messages"), &[JSON], body.as_bytes());
+    assert_eq!(allowed.status, 200, "{}", allowed.text());
+    for (length, sent) in [(10_000_000, 1000), (200_000, 0)] {
+        let mut client = scene.gate.connect();
+        client.send(&head(&client, length));
+        client.send(&vec![b' '; sent]);
+        let refused = client.response();
+        refusal(400, 100, "opaque_payload").assert(&refused);
+        assert_eq!(refused.header("connection"), Some("close"), "{length}");
+    }
+    assert_eq!(scene.upstream.requests().len(), 1);
 }
 
 #[test]

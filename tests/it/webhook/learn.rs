@@ -1,9 +1,10 @@
 //! What webhooks teach: windows, stops, resumes, preferences, moves; shuffled, repeated, late.
 
+use optgate::consent::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Scene, change, digits, failed, message, preference, seconds};
-use crate::journey::{ANN, BOB, refusal, template, text};
+use crate::journey::{ANN, BOB, grant, refusal, template, text};
 
 const MARKETING: &str = "marketing";
 const UTILITY: &str = "utility";
@@ -55,6 +56,20 @@ fn a_stop_silences_everything_but_the_answer_and_a_resume_lifts_it() {
     assert_eq!(fares(&scene, ANN), refused(["", "consent_revoked", "consent_revoked"]));
     scene.told(&message(BOB, seconds(0), "start"));
     assert_eq!(fares(&scene, BOB), refused(["", "no_consent", "no_consent"]));
+}
+
+/// The provider tells whole seconds: the stop may have come first, and then it would be lost.
+#[test]
+fn a_stop_in_the_second_of_a_grant_counts() {
+    let scene = Scene::start();
+    let second = seconds(-5);
+    let mut granted = grant(BOB, &[MARKETING, UTILITY]);
+    granted["occurred_at"] =
+        json!(Timestamp::from_millis(u64::try_from(second).unwrap() * 1000 + 700).to_string());
+    scene.gate.events(&[granted]);
+    assert_eq!(fares(&scene, BOB), refused(["no_consent", "", ""]));
+    scene.told(&message(BOB, second, "stop"));
+    assert_eq!(fares(&scene, BOB)[1..], refused(["", "consent_revoked", "consent_revoked"])[1..]);
 }
 
 /// What undoes a withdrawal can be proved, and an export of it is taken in by another gate.

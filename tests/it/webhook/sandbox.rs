@@ -127,8 +127,8 @@ fn what_became_of_each_message_is_heard_counted_and_relayed() {
 #[test]
 fn a_message_that_the_gate_never_saw_is_suspected() {
     let town = Town::start();
-    // Statuses of the first seconds may be of messages from before the gate started.
-    std::thread::sleep(SETTLED);
+    // Twice the time to settle and a second: until then it may be of a message from before the gate started.
+    std::thread::sleep(Duration::from_secs(4));
     let body = json!({ "messaging_product": "whatsapp", "to": ANN, "text": { "body": "Around the gate" } });
     let around = request(
         town.sandbox.address(),

@@ -1,4 +1,5 @@
-//! What judging a send costs, without sockets: each stage alone and all of them, beside parsing the same body into a `serde_json::Value` as the yardstick.
+//! What judging a send costs in time and allocations, without sockets: each stage alone and all of them, beside parsing the same body into a
+//! `serde_json::Value` as the yardstick.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -6,20 +7,137 @@
     reason = "a bench stops at the first surprise"
 )]
 
-use divan::{Bencher, black_box};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use divan::{AllocProfiler, Bencher, black_box};
+use futures_util::FutureExt;
 use http::Request;
 use http::request::Parts;
+use mimalloc::MiMalloc;
+use optgate::consent::dossier::Provenance;
+use optgate::consent::lookup::Source;
 use optgate::consent::record::{Slot, State};
-use optgate::consent::{Category, CategorySet, E164, GateRecord, Lookup, Quality, Timestamp, Validity, plan};
+use optgate::consent::tenant::{Sender, Tenant, Tenants};
+use optgate::consent::{
+    Actor, Category, CategorySet, Clock, E164, Event, EventId, GateRecord, Kind as EventKind, Lookup, Pulse,
+    Quality, Recipient, Timestamp, Validity, plan,
+};
+use optgate::judge::{self, Judge};
+use optgate::metrics::Metrics;
 use optgate::policy::facts::SenderScope;
-use optgate::policy::{Addressee, Confirmation, Facts, Policy, Settings, WindowKnowledge, decide};
+use optgate::policy::{Addressee, Confirmation, Decision, Facts, Policy, Settings, WindowKnowledge, decide};
+use optgate::senders;
+use optgate::store::{ConsentStore, Form, Incoming, Kind, Settings as StoreSettings};
+use optgate::templates::{self, Catalogue};
 use optgate::wire::classify::{CatalogueAnswer, TemplateEntry, classify};
 use optgate::wire::identify::{BareNumbers, identify};
 use optgate::wire::recognize::{self, Context, Head, Inspect, Recognized};
 
+/// The program's allocator, counted.
+#[global_allocator]
+static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
+
 fn main() {
     plan::warm_up();
     divan::main();
+}
+
+const SENDER: &str = "106540352242922";
+const ACCOUNT: &str = "102290129340398";
+
+/// A judge over an embedded store in which the recipient of [`body`] agreed to utility messages, and who is in the cache.
+struct World {
+    runtime: tokio::runtime::Runtime,
+    store: ConsentStore,
+    catalogue: Catalogue,
+    tenants: Arc<Tenants>,
+    judge: Judge,
+    _folder: tempfile::TempDir,
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, catalogue, tenants, judge) = runtime.block_on(assemble(folder.path()));
+        World { runtime, store, catalogue, tenants, judge, _folder: folder }
+    })
+}
+
+async fn assemble(folder: &std::path::Path) -> (ConsentStore, Catalogue, Arc<Tenants>, Judge) {
+    let clock = Clock::manual(Timestamp::from_secs(1_790_000_000));
+    let settings = StoreSettings {
+        kind: Kind::Embedded { path: folder.join("consent.redb") },
+        lookup_deadline: Duration::from_secs(10),
+        cache_capacity: 1000,
+        terms: Vec::new(),
+        tenants: vec!["acme".to_owned()],
+        form: Form::Plain,
+        recipients_key: None,
+    };
+    let store = ConsentStore::open(settings, clock.clone()).await.expect("a store");
+    store.apply(vec![agreed(&clock)]).await.expect("the grant is stored");
+    let catalogue = Catalogue::new(store.clone(), clock.clone(), templates::Settings::default());
+    let list =
+        br#"[{"id":"1","name":"order_update","language":"en_US","category":"UTILITY","status":"APPROVED"}]"#;
+    let list = optgate::wire::cloud::templates::parse_list(list).expect("a list of templates");
+    catalogue.load().await.expect("an empty catalogue is read");
+    catalogue.replace(ACCOUNT, list).await.expect("the list is stored");
+    let sender = Sender {
+        phone_number_id: SENDER.to_owned(),
+        account: Some(ACCOUNT.to_owned()),
+        phone: E164::parse("+15550783881"),
+        tenant: 0,
+        pulse: Pulse::default(),
+    };
+    let tenants = Arc::new(Tenants::new(vec![Tenant::named("acme")], vec![sender]));
+    let metrics = Metrics::new(&["acme".to_owned()], 1);
+    let ground = senders::Ground {
+        store: store.clone(),
+        metrics,
+        clock: clock.clone(),
+        tenants: Arc::clone(&tenants),
+    };
+    let watch = senders::Settings {
+        messages_per_day: 1000,
+        settle: Duration::from_secs(60),
+        poll_every: Duration::ZERO,
+        tokens: BTreeMap::new(),
+    };
+    let (senders, _, _) = senders::open(watch, ground, 1);
+    let bare_numbers = BareNumbers::AllReadings;
+    let settings = judge::Settings { tenants: Arc::clone(&tenants), bare_numbers, relay: false, senders };
+    let judge =
+        Judge::new(settings, Policy::new(Settings::default()), store.clone(), catalogue.clone(), clock);
+    (store, catalogue, tenants, judge)
+}
+
+fn person() -> Recipient {
+    Recipient::Phone(E164::parse("+15550000001").expect("a number"))
+}
+
+fn agreed(clock: &Clock) -> Incoming {
+    let event = Event {
+        id: EventId("bench".to_owned()),
+        recipient: person(),
+        kind: EventKind::Grant,
+        categories: Some(CategorySet::of(Category::Utility)),
+        occurred_at: clock.now(),
+        received_at: clock.now(),
+        expires_at: None,
+        actor: Actor::Person,
+        source: "bench".to_owned(),
+        links: Vec::new(),
+        evidence: None,
+        pending: false,
+        confirms: None,
+        legacy: false,
+    };
+    Incoming { tenant: 0, event, provenance: Provenance::Declared }
 }
 
 /// A template send of 600 bytes, as SDKs write it.
@@ -41,7 +159,7 @@ fn parts() -> Parts {
     request.into_parts().0
 }
 
-const CONTEXT: Context<'static> = Context { is_sender: &|id| id == "106540352242922", base_path: "" };
+const CONTEXT: Context<'static> = Context { is_sender: &|id| id == SENDER, base_path: "" };
 
 fn inspect(parts: &Parts) -> Inspect {
     match recognize::head(parts, CONTEXT) {
@@ -86,6 +204,30 @@ fn identify_bare_digits(bencher: Bencher) {
     let Recognized::One(send) = recognize::body(&inspect, &parts, &body, CONTEXT) else { panic!("a send") };
     let sender = E164::parse("+15550783881");
     bencher.bench(|| identify(black_box(&send), sender.as_ref(), BareNumbers::AllReadings));
+}
+
+#[divan::bench]
+fn classify_a_known_template(bencher: Bencher) {
+    let (parts, body, world) = (parts(), body(), world());
+    let inspect = inspect(&parts);
+    let Recognized::One(send) = recognize::body(&inspect, &parts, &body, CONTEXT) else { panic!("a send") };
+    bencher.bench(|| {
+        let entry = world.catalogue.entry(Some(ACCOUNT), black_box("order_update"), "en_US");
+        assert!(matches!(entry, CatalogueAnswer::Known(_)), "the template is listed");
+        classify(black_box(&send), Some(entry))
+    });
+}
+
+#[divan::bench]
+fn look_up_in_the_cache(bencher: Bencher) {
+    let (world, key) = (world(), person().key());
+    let first = world.runtime.block_on(world.store.lookup(0, &key));
+    assert!(matches!(first.lookup, Lookup::Found(_)), "the grant is known");
+    bencher.bench(|| {
+        let answer = world.store.lookup(0, black_box(&key)).now_or_never().expect("a hit waits for nothing");
+        assert_eq!(answer.source, Source::Cache);
+        answer
+    });
 }
 
 #[divan::bench]
@@ -138,4 +280,20 @@ fn all_stages_but_the_lookup(bencher: Bencher) {
         };
         (identified, decide(&policy, &facts))
     });
+}
+
+#[divan::bench]
+fn all_stages(bencher: Bencher) {
+    let (parts, body, world) = (parts(), body(), world());
+    let judged = || {
+        let inspect = inspect(black_box(&parts));
+        let Recognized::One(send) = recognize::body(&inspect, &parts, black_box(&body), CONTEXT) else {
+            panic!("a send")
+        };
+        world.judge.judge_among(&world.tenants, &send).now_or_never()
+    };
+    world.runtime.block_on(world.store.lookup(0, &person().key()));
+    let first = judged().expect("judging who is cached waits for nothing");
+    assert!(matches!(first.decision, Decision::Allow(_)), "{first:?}");
+    bencher.bench(judged);
 }

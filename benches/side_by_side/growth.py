@@ -104,7 +104,7 @@ WIDTH, HEIGHT, LEFT, TOP, GAP = 250, 220, 56, 48, 40
 
 def plot(results):
     panels = len(results)
-    width = LEFT + panels * (WIDTH + GAP)
+    width = max(LEFT + panels * (WIDTH + GAP), 640)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {TOP + HEIGHT + 60}" font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{TOP + HEIGHT + 60}" fill="white"/>',

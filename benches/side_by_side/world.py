@@ -395,13 +395,15 @@ def copy_records(world, start, end):
     """Gate records for more people than one waits for, copied from the first of them inside Redis."""
     if end <= start:
         return
-    key = world.redis_call("--scan", "--pattern", f"og:c:*{traffic.AGREED}").split()[0]
+    key = world.redis_call("--scan", "--pattern", f"og:c:*{traffic.AGREED}*").split()[0]
+    before, after = key.split(str(traffic.AGREED))
     script = (
-        "local v = redis.call('GET', KEYS[1]); local p = string.sub(KEYS[1], 1, -14) "
-        "for n = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do redis.call('SET', p .. string.format('%.0f', n), v) end"
+        "local v = redis.call('GET', KEYS[1]) for n = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do "
+        "redis.call('SET', ARGV[3] .. string.format('%.0f', n) .. ARGV[4], v) end"
     )
     for first in range(start, end, 200_000):
-        world.redis_call("EVAL", script, 1, key, traffic.AGREED + first, traffic.AGREED + min(first + 200_000, end))
+        numbers = (traffic.AGREED + first, traffic.AGREED + min(first + 200_000, end))
+        world.redis_call("EVAL", script, 1, key, *numbers, before, after)
 
 
 def plain_records(world, start, end):

@@ -103,11 +103,8 @@ impl Keeper {
         loop {
             tokio::select! {
                 _ = &mut ended => break,
-                heard = self.hearing.recv() => match heard {
-                    Some(heard) => self.hear(heard).await,
-                    None => break,
-                },
                 _ = looks.tick() => {
+                    self.hear_all().await;
                     self.empty_lanes();
                     self.compare_due().await;
                 }
@@ -115,6 +112,7 @@ impl Keeper {
                 _ = reads.tick() => self.read().await,
             }
         }
+        self.hear_all().await;
         self.empty_lanes();
         self.write(true).await;
         self.links.finish().await;
@@ -201,6 +199,14 @@ impl Keeper {
         if self.warned.insert(sender.to_owned(), hour) != Some(hour) {
             let quality = quality.name();
             tracing::warn!(sender, quality, "a number that is rated badly sends marketing");
+        }
+    }
+
+    /// Takes what webhooks told, at intervals: waiting for each would have every webhook wake this thread, which costs more than to hear it.
+    async fn hear_all(&mut self) {
+        for _ in 0..self.hearing.len() {
+            let Ok(heard) = self.hearing.try_recv() else { return };
+            self.hear(heard).await;
         }
     }
 

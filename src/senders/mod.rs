@@ -39,7 +39,7 @@ pub use report::{AccountReport, Failures, Period, Relay, SenderDetail, SenderRep
 pub use sent::{Asked, Recorder, Sent, Told, Who, Written};
 
 /// How many statuses may wait for the keeper; of further ones it is only counted that they were left out.
-const WAITING: usize = 1 << 14;
+const WAITING: usize = 1 << 16;
 /// How many senders are known beside the configured ones.
 const MAX_STRANGERS: usize = 1000;
 

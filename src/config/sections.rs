@@ -269,7 +269,10 @@ fn policy(section: &Section<'_>) -> Option<policy::Settings> {
     let failure_stance = failure_stance(section);
     let steering =
         section.value("steering", one_of([("refuse", Steering::Refuse), ("pass", Steering::Pass)]));
-    let groups = section.value("groups", one_of([("refuse", Groups::Refuse), ("permit", Groups::Permit)]));
+    let groups = section.value(
+        "groups",
+        one_of([("refuse", Groups::Refuse), ("members", Groups::Members), ("permit", Groups::Permit)]),
+    );
     let windows = [("auto", ServiceWindow::Auto), ("required", ServiceWindow::Required)];
     let service_window = section.value("service_window", one_of(windows));
     let brakes = [SenderHealth::Refuse, SenderHealth::Warn, SenderHealth::Off].map(|b| (b.name(), b));

@@ -4,6 +4,7 @@
 //! Knows neither HTTP nor how a refusal is written.
 
 mod confirming;
+mod groups;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ use crate::consent::{
 };
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
-use crate::policy::{Addressee, Confirmation, Decision, Denial, Facts, Policy, WindowKnowledge, decide};
+use crate::policy::{
+    Addressee, Confirmation, Decision, Denial, Facts, Members, Policy, WindowKnowledge, decide,
+};
 use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
@@ -112,6 +115,15 @@ struct Decided {
     confirmation: Confirmation,
 }
 
+/// Who sends, and to which group.
+#[derive(Clone, Copy)]
+struct Who<'a> {
+    tenant: Option<usize>,
+    quality: Quality,
+    /// `None` where no group is judged by its members, or where they are not known.
+    members: Option<&'a groups::Asked>,
+}
+
 /// The store's answers about everybody whom a send could reach.
 struct Answers {
     lookups: [Lookup; MAX_READINGS],
@@ -189,12 +201,14 @@ impl Judge {
         let tenant = tenants.tenant_of(&send.sender);
         let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
         let (classified, listed) = self.classify(send, sender).await;
-        let mut decided = self.decide((tenant, quality), &identified, &classified, confirming).await;
+        let members = self.members(tenant, send, &identified).await;
+        let who = Who { tenant, quality, members: members.as_ref() };
+        let mut decided = self.decide(who, &identified, &classified, confirming).await;
         if decided.answers.count > 1 && decided.answers.source == Source::Store {
             // While one of several people was looked up, another may have said no; by now all of them are cached.
             let waited = decided.answers.took;
             let confirming = confirming.after(decided.confirmation);
-            decided = self.decide((tenant, quality), &identified, &classified, confirming).await;
+            decided = self.decide(who, &identified, &classified, confirming).await;
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
@@ -222,8 +236,8 @@ impl Judge {
     pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
         let people = Identified::Readings(grounds.people.clone());
         let confirming = Confirming::As(grounds.confirmation);
-        let sender = (Some(grounds.tenant), grounds.quality);
-        match self.decide(sender, &people, &grounds.classified, confirming).await.decision {
+        let who = Who { tenant: Some(grounds.tenant), quality: grounds.quality, members: None };
+        match self.decide(who, &people, &grounds.classified, confirming).await.decision {
             Decision::Allow(_) => Ok(()),
             Decision::Deny(denial) => Err(denial),
         }
@@ -232,7 +246,7 @@ impl Judge {
     /// ⑤ look up, ⑥ decide.
     async fn decide(
         &self,
-        (tenant, quality): (Option<usize>, Quality),
+        Who { tenant, quality, members }: Who<'_>,
         identified: &Identified,
         classified: &Classified,
         confirming: Confirming,
@@ -246,7 +260,11 @@ impl Judge {
             now: at,
             sender: if tenant.is_some() { SenderScope::Permitted } else { SenderScope::Unknown },
             quality,
-            addressee: addressee(identified, answers.lookups.get(..answers.count).unwrap_or_default()),
+            addressee: addressee(
+                identified,
+                answers.lookups.get(..answers.count).unwrap_or_default(),
+                members.map(|members| members.as_of(at)),
+            ),
             needs: classified.needs,
             headline: classified.headline,
             validity: validity.as_deref().unwrap_or(&Validity::UNLIMITED),
@@ -351,10 +369,14 @@ fn found(lookup: &Lookup) -> Option<GateRecord> {
     }
 }
 
-fn addressee<'a>(identified: &Identified, lookups: &'a [Lookup]) -> Addressee<'a> {
+fn addressee<'a>(
+    identified: &Identified,
+    lookups: &'a [Lookup],
+    members: Option<Members<'a>>,
+) -> Addressee<'a> {
     match identified {
         Identified::Readings(readings) => Addressee::People { lookups, ambiguous: readings.ambiguous() },
-        Identified::Group => Addressee::Group,
+        Identified::Group => Addressee::Group(members),
         Identified::Unreadable(why) => Addressee::Unreadable(why),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: reads no clock, no store, no socket. Everything arrives as [`Facts`], so a decision can be replayed from the decision log.
 
-use super::facts::{Addressee, Confirmation, Facts, SenderScope, WindowKnowledge};
+use super::facts::{Addressee, Confirmation, Facts, Members, SenderScope, WindowKnowledge};
 use super::permit::{Denial, Permit};
 use super::settings::{FailureStance, Groups, Mode, Policy, SenderHealth, ServiceWindow, Steering};
 use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Quality, Standing};
@@ -56,7 +56,7 @@ fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Basis, Denial> {
         )),
         SenderScope::Permitted => match facts.addressee {
             Addressee::Unreadable(why) => Err(Denial::because(DenyReason::RecipientUnreadable, why)),
-            Addressee::Group => group(policy, facts.headline),
+            Addressee::Group(members) => group(policy, facts, members),
             Addressee::People { lookups: [], .. } => Err(Denial::of(DenyReason::RecipientUnreadable)),
             Addressee::People { lookups, ambiguous } => {
                 let basis = people(policy, facts, lookups, ambiguous)?;
@@ -67,10 +67,28 @@ fn judge(policy: &Policy, facts: &Facts<'_>) -> Result<Basis, Denial> {
     }
 }
 
-fn group(policy: &Policy, headline: Category) -> Result<Basis, Denial> {
-    match policy.groups() {
-        Groups::Permit if headline != Category::Marketing => Ok(Basis::Policy),
-        Groups::Permit | Groups::Refuse => Err(Denial::of(DenyReason::GroupNotPermitted)),
+fn group(policy: &Policy, facts: &Facts<'_>, members: Option<Members<'_>>) -> Result<Basis, Denial> {
+    let refused = |why: &'static str| Denial::because(DenyReason::GroupNotPermitted, why);
+    match (policy.groups(), members) {
+        (Groups::Permit, _) if facts.headline != Category::Marketing => Ok(Basis::Policy),
+        (Groups::Permit | Groups::Refuse, _) => Err(Denial::of(DenyReason::GroupNotPermitted)),
+        (Groups::Members, None) => Err(refused(
+            "it is not known who is in the group: webhooks must have told of its creation and of everybody who joined",
+        )),
+        (Groups::Members, Some(Members { lookups, window_open })) => {
+            // Whoever wrote to the group opened it for all; each of the others must have agreed all the same.
+            let window = if window_open { WindowKnowledge::NotLearnt } else { facts.window };
+            let basis = people(policy, &Facts { window, ..*facts }, lookups, false).map_err(|denial| {
+                // These two may pass later, and say nothing about a member.
+                let later = matches!(denial.reason, DenyReason::WindowClosed | DenyReason::StoreUnavailable);
+                if later {
+                    denial
+                } else {
+                    refused("not every member of the group has agreed to this kind of message")
+                }
+            })?;
+            healthy(policy, facts).map(|()| basis)
+        }
     }
 }
 

@@ -12,10 +12,19 @@ pub enum Addressee<'a> {
         /// Whether they are several readings of one number, so that the remedy is to write it with `+`.
         ambiguous: bool,
     },
-    /// A group.
-    Group,
+    /// A group; without its members, if nobody knows who they are.
+    Group(Option<Members<'a>>),
     /// Nobody that can be read, and why.
     Unreadable(&'static str),
+}
+
+/// Everybody in a group.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<'a> {
+    /// What the store says, an entry or more for each.
+    pub lookups: &'a [Lookup],
+    /// Whether somebody has written to the group within the customer service window.
+    pub window_open: bool,
 }
 
 /// Whether a closed customer service window can be told from one that nobody told us about.

@@ -9,6 +9,6 @@ pub mod permit;
 pub mod settings;
 
 pub use decide::{Decision, decide, decide_steering, refuse};
-pub use facts::{Addressee, Confirmation, Facts, WindowKnowledge};
+pub use facts::{Addressee, Confirmation, Facts, Members, WindowKnowledge};
 pub use permit::{Clearance, Denial, Permit};
 pub use settings::{FailureStance, Mode, Policy, Settings};

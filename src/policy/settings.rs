@@ -56,13 +56,15 @@ pub enum Steering {
     Pass,
 }
 
-/// What happens to sends to a group, whose members are not known.
+/// What happens to sends to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Groups {
     /// Refuse.
     #[default]
     Refuse,
-    /// Let pass, except marketing.
+    /// Let pass where every member has agreed, as webhooks tell who that is.
+    Members,
+    /// Let pass, except marketing, whoever is in it.
     Permit,
 }
 
@@ -176,7 +178,7 @@ impl Policy {
             "mode": mode.name(),
             "failure_stance": stances.map(|(c, stance)| (c.name().to_owned(), stance.name().into())).collect::<Map<_, _>>(),
             "steering": match steering { Steering::Refuse => "refuse", Steering::Pass => "pass" },
-            "groups": match groups { Groups::Refuse => "refuse", Groups::Permit => "permit" },
+            "groups": match groups { Groups::Refuse => "refuse", Groups::Members => "members", Groups::Permit => "permit" },
             "service_window": match service_window { ServiceWindow::Auto => "auto", ServiceWindow::Required => "required" },
             "sender_health": sender_health.name(),
             "kill_switch": kill_switch.iter().map(Category::name).collect::<Vec<_>>(),

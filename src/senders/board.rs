@@ -77,7 +77,8 @@ impl Board {
     pub(super) fn forget_kept(&mut self) {
         self.kept_gap = 0;
         for facts in self.senders.values_mut() {
-            (facts.kept, facts.kept_gap, facts.changed) = (Moments::default(), 0, facts.health.at > 0);
+            (facts.kept, facts.kept_gap, facts.changed) =
+                (Moments::default(), 0, facts.health.at > 0 || facts.health.limit.is_some());
         }
         for (state, changed) in self.accounts.values_mut() {
             *changed = state.at > 0 || state.limit.is_some();
@@ -145,11 +146,10 @@ impl Board {
 
     fn learn_account(&mut self, account: &str, text: &[u8]) {
         let Ok(stored) = serde_json::from_slice::<AccountState>(text) else { return };
-        let (state, changed) =
+        let (state, _) =
             self.accounts.entry(account.to_owned()).or_insert_with(|| (AccountState::unknown(), false));
-        if !*changed && stored.at >= state.at {
-            *state = stored;
-        }
+        // What is not written yet is merged with what others wrote.
+        state.learn(stored);
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) struct Health {
     pub(super) status: Option<String>,
     #[serde(default)]
     pub(super) limit: Option<String>,
+    /// When the limit was told; 0 is never.
+    #[serde(default)]
+    pub(super) limit_at: u32,
     #[serde(default)]
     pub(super) can_send: Option<String>,
     #[serde(default)]
@@ -49,30 +52,35 @@ impl Health {
         self.asked_at = self.at;
         self.quality = quality.unwrap_or_default();
         self.status = status;
-        self.limit = limit.or(self.limit.take());
+        if limit.is_some() {
+            (self.limit, self.limit_at) = (limit, self.at);
+        }
         self.can_send = can_send;
         self.obstacles = obstacles;
     }
 
-    /// Takes in what a webhook says; whether that is news.
+    /// Takes in what a webhook says; whether that is news. Webhooks come late, in any order and more than once: of each statement the latest counts.
     pub(super) fn told(&mut self, event: NumberEvent, limit: Option<String>, at: Timestamp) -> bool {
         let at = at.as_secs_u32();
-        // Webhooks come late and more than once.
-        if at < self.at {
-            return false;
-        }
         let before = self.clone();
+        let flagged = self.status.as_deref() == Some("FLAGGED");
         match event {
-            NumberEvent::Flagged => self.status = Some("FLAGGED".to_owned()),
-            NumberEvent::Unflagged => {
+            NumberEvent::Flagged if at >= self.at => {
+                self.at = at;
+                self.status = Some("FLAGGED".to_owned());
+            }
+            // Of two that were told for one second the flag counts.
+            NumberEvent::Unflagged if at > self.at || (at == self.at && !flagged) => {
+                self.at = at;
                 self.status = Some("CONNECTED".to_owned());
                 // It was for a low rating that it was flagged.
                 self.quality = if self.quality == Quality::Red { Quality::Unknown } else { self.quality };
             }
-            NumberEvent::Other => {}
+            NumberEvent::Flagged | NumberEvent::Unflagged | NumberEvent::Other => {}
         }
-        self.limit = limit.or(self.limit.take());
-        self.at = at;
+        if limit.is_some() && (at, &limit) > (self.limit_at, &self.limit) {
+            (self.limit, self.limit_at) = (limit, at);
+        }
         *self != before
     }
 }
@@ -89,30 +97,60 @@ pub(super) struct AccountState {
     /// How many people its numbers may write to in a day.
     #[serde(default)]
     pub(super) limit: Option<String>,
+    /// When the limit was told; 0 is never.
+    #[serde(default)]
+    pub(super) limit_at: u32,
 }
 
 impl AccountState {
     /// Nothing was told yet.
     pub(super) fn unknown() -> Self {
-        Self { at: 0, event: String::new(), words: String::new(), until: None, limit: None }
+        Self { at: 0, event: String::new(), words: String::new(), until: None, limit: None, limit_at: 0 }
     }
 
-    /// Takes in what a webhook says; whether that is news.
+    /// Takes in what a webhook says; whether that is news. The latest great event counts, whenever it comes, and small ones only where there was none.
     pub(super) fn told(&mut self, news: &AccountNews, at: Timestamp) -> bool {
-        let at = at.as_secs_u32();
-        if at < self.at || matches!(news.event, AccountEvent::Other | AccountEvent::Alert) && self.at > 0 {
-            return false;
-        }
+        let (limit, limit_at) = (self.limit.clone(), self.limit_at);
         let now = Self {
-            at,
+            at: at.as_secs_u32(),
             event: news.event.name().to_owned(),
             words: news.words.clone(),
             until: news.until.map(Timestamp::as_secs_u32),
-            limit: self.limit.take(),
+            limit,
+            limit_at,
         };
-        let changed = now != *self;
-        *self = now;
-        changed
+        let counts = now.rank() > self.rank();
+        if counts {
+            *self = now;
+        }
+        counts
+    }
+
+    /// Takes in how many people the account's numbers may write to; whether that is news.
+    pub(super) fn limited(&mut self, limit: &str, at: Timestamp) -> bool {
+        let (at, limit) = (at.as_secs_u32(), Some(limit.to_owned()));
+        let before = self.limit.clone();
+        if (at, &limit) > (self.limit_at, &self.limit) {
+            (self.limit, self.limit_at) = (limit, at);
+        }
+        self.limit != before
+    }
+
+    /// Takes in what the store has.
+    pub(super) fn learn(&mut self, stored: Self) {
+        if (stored.limit_at, &stored.limit) > (self.limit_at, &self.limit) {
+            (self.limit, self.limit_at) = (stored.limit.clone(), stored.limit_at);
+        }
+        if stored.rank() > self.rank() {
+            let (limit, limit_at) = (self.limit.take(), self.limit_at);
+            *self = Self { limit, limit_at, ..stored };
+        }
+    }
+
+    /// Of two states the one with the greater rank counts, so that their order does not matter.
+    fn rank(&self) -> (bool, u32, &str, &str, Option<u32>) {
+        let small = [AccountEvent::Other.name(), AccountEvent::Alert.name(), ""];
+        (!small.contains(&self.event.as_str()), self.at, &self.event, &self.words, self.until)
     }
 }
 
@@ -161,6 +199,48 @@ mod tests {
         health.answered(of(Quality::Green, "CONNECTED"), seconds_ago(10));
         assert!(!health.told(NumberEvent::Flagged, None, seconds_ago(20)), "older than the answer");
         assert_eq!(health.rating(NOW), Quality::Green);
+    }
+
+    #[test]
+    fn the_order_and_number_of_webhooks_do_not_matter() {
+        use AccountEvent::{Alert, Other, Reinstated, Restriction};
+        use NumberEvent::{Flagged, Unflagged};
+        let number = |order: &[usize]| {
+            let told = [
+                (Flagged, Some("TIER_1K"), 100),
+                (NumberEvent::Other, Some("TIER_100K"), 40),
+                (Unflagged, None, 60),
+                (Flagged, None, 60),
+                (Unflagged, Some("TIER_2K"), 80),
+            ];
+            let mut health = Health::default();
+            for (event, limit, ago) in order.iter().map(|n| told[*n]) {
+                health.told(event, limit.map(str::to_owned), seconds_ago(ago));
+            }
+            (health.rating(NOW), health.limit)
+        };
+        let account = |order: &[usize]| {
+            let told = [
+                (Other, "O", 10),
+                (Restriction, "R", 100),
+                (Alert, "A", 5),
+                (Reinstated, "OK", 50),
+                (Restriction, "S", 50),
+            ];
+            let mut account = AccountState::unknown();
+            for (event, words, ago) in order.iter().map(|n| told[*n]) {
+                account.told(&AccountNews { event, words: words.to_owned(), until: None }, seconds_ago(ago));
+                account.limited(&format!("TIER_{ago}"), seconds_ago(ago));
+            }
+            (account.words, account.limit)
+        };
+        for turn in 0..625 {
+            let seed = [turn % 5, turn / 5 % 5, turn / 25 % 5, turn / 125];
+            // Whatever came before, once each of them has come.
+            let order: Vec<usize> = seed.into_iter().chain([4, 2, 0, 3, 1]).collect();
+            assert_eq!(number(&order), (Quality::Red, Some("TIER_100K".to_owned())), "{order:?}");
+            assert_eq!(account(&order), ("S".to_owned(), Some("TIER_5".to_owned())), "{order:?}");
+        }
     }
 
     #[test]

@@ -215,9 +215,9 @@ impl Inner {
                     self.rate(&sender);
                 }
             }
-            Tiding::Limit(limit) => self.board().change_account(&news.account, |account| {
-                account.limit.replace(limit.clone()).as_ref() != Some(limit)
-            }),
+            Tiding::Limit(limit) => {
+                self.board().change_account(&news.account, |account| account.limited(limit, at));
+            }
             Tiding::Account(told) => {
                 self.metrics.account_event(told.event);
                 let mut changed = false;

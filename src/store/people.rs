@@ -111,6 +111,7 @@ impl ConsentStore {
     /// # Cancel safety
     /// Dropping the future does not take the erasure back.
     pub async fn erase(&self, tenant: usize, key: &RecipientKey) -> Result<Erasure, StoreError> {
+        self.hide_in_groups(tenant, key).await?;
         let wanted = erasure::Wanted { place: self.place(tenant, key)?, at: self.inner.clock.now() };
         let erased = match &self.inner.backend {
             Backend::Embedded(store) => store.erase(wanted).await?,

@@ -10,8 +10,8 @@ use crate::consent::evidence::Evidence;
 use crate::consent::tenant::Tenants;
 use crate::consent::words::{OptOut, SAID, Wish};
 use crate::consent::{Actor, Category, CategorySet, Event, EventId, Kind, Recipient, Timestamp};
-use crate::store::{Incoming, StoreError};
-use crate::wire::webhook::{Inbound, Notice, Person, Reading, Stage, Status, What};
+use crate::store::{GroupMark, Incoming, StoreError};
+use crate::wire::webhook::{GroupNews, GroupNotice, Inbound, Notice, Person, Reading, Stage, Status, What};
 
 /// The source of the provider's own switch, which a failed send tells of as well.
 const PREFERENCE: &str = "whatsapp:user_preferences";
@@ -25,10 +25,58 @@ pub(super) async fn learn(relay: &Relay, reading: &Reading) -> Result<(), StoreE
     let tenants = relay.judge.tenants();
     let lessons: Vec<Incoming> =
         reading.notices.iter().flat_map(|notice| lessons(relay, &tenants, notice)).collect();
-    if lessons.is_empty() {
-        return Ok(());
+    let met = reading.groups.iter().flat_map(|notice| meetings(relay, &tenants, notice));
+    let lessons: Vec<Incoming> = lessons.into_iter().chain(met).collect();
+    if !lessons.is_empty() {
+        relay.store.apply(lessons).await?;
     }
-    relay.store.apply(lessons).await.map(drop)
+    for notice in &reading.groups {
+        if let Some(tenant) = tenants.tenant_of(&notice.sender) {
+            let marks = marks(&notice.what);
+            relay.store.tell_group(tenant, notice.group.danger_reveal(), notice.at, &marks).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What holds of a group from now on, or does not.
+fn marks(news: &GroupNews) -> Vec<(GroupMark, bool)> {
+    let all = |people: &[Person], holds| {
+        let identities = people.iter().flat_map(Person::identities);
+        identities.map(|identity| (GroupMark::Member(identity.key()), holds)).collect::<Vec<_>>()
+    };
+    match news {
+        GroupNews::Created => vec![(GroupMark::Exists, true)],
+        GroupNews::Deleted => vec![(GroupMark::Exists, false)],
+        GroupNews::Joined(people) => all(people, true),
+        GroupNews::SomebodyJoined => vec![(GroupMark::Unclear, true)],
+        GroupNews::Left(people) => all(people, false),
+        GroupNews::Wrote(person) => {
+            let mut marks = all(std::slice::from_ref(person), true);
+            marks.push((GroupMark::Wrote, true));
+            marks
+        }
+    }
+}
+
+/// The links between the identities that a member is named by.
+fn meetings(relay: &Relay, tenants: &Tenants, notice: &GroupNotice) -> Vec<Incoming> {
+    let Some(tenant) = tenants.tenant_of(&notice.sender) else { return Vec::new() };
+    let people = match &notice.what {
+        GroupNews::Joined(people) => people.as_slice(),
+        GroupNews::Wrote(person) => std::slice::from_ref(person),
+        GroupNews::Created | GroupNews::Deleted | GroupNews::SomebodyJoined | GroupNews::Left(_) => &[],
+    };
+    let (at, received_at) = (notice.at, relay.clock.now());
+    let link = |person: &Person| {
+        let (recipient, links) = split(person).filter(|(_, others)| !others.is_empty())?;
+        let id = format!("g-{}", at.as_secs_u32());
+        let origin = (WEBHOOK, id);
+        let event =
+            Event { links, ..blank((at, received_at), recipient, (Kind::Link, Actor::Provider), origin) };
+        Some(Incoming { tenant, event, provenance: Provenance::Observed })
+    };
+    people.iter().filter_map(link).collect()
 }
 
 fn lessons(relay: &Relay, tenants: &Tenants, notice: &Notice) -> Vec<Incoming> {
@@ -129,23 +177,33 @@ impl Told<'_> {
         Some((event, Provenance::Observed))
     }
 
-    fn blank(&self, recipient: Recipient, kind: Kind, actor: Actor, (source, id): (&str, String)) -> Event {
-        Event {
-            id: EventId(id),
-            recipient,
-            kind,
-            categories: None,
-            occurred_at: self.notice.at,
-            received_at: self.received_at,
-            expires_at: None,
-            actor,
-            source: source.to_owned(),
-            links: Vec::new(),
-            evidence: None,
-            pending: false,
-            confirms: None,
-            legacy: false,
-        }
+    fn blank(&self, recipient: Recipient, kind: Kind, actor: Actor, origin: (&str, String)) -> Event {
+        blank((self.notice.at, self.received_at), recipient, (kind, actor), origin)
+    }
+}
+
+/// An event of which the rest is to be filled in.
+fn blank(
+    (occurred_at, received_at): (Timestamp, Timestamp),
+    recipient: Recipient,
+    (kind, actor): (Kind, Actor),
+    (source, id): (&str, String),
+) -> Event {
+    Event {
+        id: EventId(id),
+        recipient,
+        kind,
+        categories: None,
+        occurred_at,
+        received_at,
+        expires_at: None,
+        actor,
+        source: source.to_owned(),
+        links: Vec::new(),
+        evidence: None,
+        pending: false,
+        confirms: None,
+        legacy: false,
     }
 }
 

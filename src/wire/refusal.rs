@@ -243,7 +243,7 @@ fn denied(reason: DenyReason, category: Option<Category>) -> Row {
         DenyReason::GroupNotPermitted => not_allowed(
             name,
             "Messages to groups are not permitted: not every member is known to have agreed",
-            "Write to the members one by one, or permit groups in the policy",
+            "Write to the members one by one, or see `groups` in the policy",
         ),
         DenyReason::PolicyRule => {
             not_allowed(name, "A rule of the policy forbids this message", "Ask whoever keeps the policy")

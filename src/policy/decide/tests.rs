@@ -155,12 +155,21 @@ fn the_order_of_judgement_is_kill_switch_sender_recipient() {
 
 #[test]
 fn groups_are_refused_unless_permitted_and_marketing_always() {
-    let to_group = Facts { addressee: Addressee::Group, ..facts(&[], Category::Utility) };
+    let to_group = Facts { addressee: Addressee::Group(None), ..facts(&[], Category::Utility) };
     let permit = Settings { groups: Groups::Permit, ..Settings::default() };
     assert_eq!(verdict(Settings::default(), &to_group), Err(DenyReason::GroupNotPermitted));
     assert_eq!(verdict(permit.clone(), &to_group), Ok(Basis::Policy));
     let marketing = Facts { headline: Category::Marketing, ..to_group };
     assert_eq!(verdict(permit, &marketing), Err(DenyReason::GroupNotPermitted));
+    let members = Settings { groups: Groups::Members, ..Settings::default() };
+    assert_eq!(verdict(members.clone(), &to_group), Err(DenyReason::GroupNotPermitted));
+    let unavailable = [Lookup::Unavailable];
+    let asked = Members { lookups: &unavailable, window_open: false };
+    let to_members = Facts { addressee: Addressee::Group(Some(asked)), ..to_group };
+    assert_eq!(verdict(members.clone(), &to_members), Err(DenyReason::StoreUnavailable));
+    let nobody = Members { lookups: &[], window_open: true };
+    let to_nobody = Facts { addressee: Addressee::Group(Some(nobody)), ..to_group };
+    assert_eq!(verdict(members, &to_nobody), Err(DenyReason::GroupNotPermitted));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::groups::Change;
 use crate::consent::TenantId;
 use crate::consent::terms::Terms;
 use crate::store::confirming::Wanted;
@@ -34,6 +35,8 @@ pub(super) enum Job {
     Checkpoint(Ask<Checkpoints, ()>),
     /// Keep notes about senders.
     Note(Ask<Notes, ()>),
+    /// Change what is known of groups.
+    Group(Ask<Change, ()>),
     /// Reserve the confirmation of a stop.
     Confirm(Ask<Wanted, bool>),
     /// Give tenants, and the wordings that they list, their numbers.
@@ -73,6 +76,7 @@ impl Job {
             Self::Erase(_)
             | Self::Templates(_)
             | Self::Note(_)
+            | Self::Group(_)
             | Self::Number(_)
             | Self::Checkpoint(_)
             | Self::Confirm(_)
@@ -90,6 +94,7 @@ impl Job {
             Self::Templates(ask) => ask.answer(result),
             Self::Checkpoint(ask) => ask.answer(result),
             Self::Note(ask) => ask.answer(result),
+            Self::Group(ask) => ask.answer(result),
             Self::Confirm(ask) => ask.answer(result),
             Self::Number(ask) => ask.answer(result),
             Self::Secret(ask) => ask.answer(result),

@@ -3,6 +3,7 @@
 mod batch;
 mod cleaning;
 mod confirming;
+mod groups;
 mod jobs;
 mod notes;
 mod rewrite;

@@ -17,6 +17,7 @@ use redb::{
 
 use crate::store::place::Place;
 
+use super::groups::GROUPS;
 use super::notes::{NUMBERS, SENT, SUMS, TEXTS};
 use super::row::Row;
 use super::tables::{
@@ -181,6 +182,7 @@ impl Rewrite {
             TEXTS.name(),
             SUMS.name(),
             SENT.name(),
+            GROUPS.name(),
         ];
         if let Some(unknown) = read.list_tables()?.find(|table| !known.contains(&table.name())) {
             return Err(RewriteError::UnknownTable(unknown.name().to_owned()));
@@ -197,6 +199,7 @@ impl Rewrite {
         copy_all(&write, &read.open_table(TEXTS)?, TEXTS)?;
         copy_all(&write, &read.open_table(SUMS)?, SUMS)?;
         copy_all(&write, &read.open_table(SENT)?, SENT)?;
+        copy_all(&write, &read.open_table(GROUPS)?, GROUPS)?;
         write.open_table(META)?.insert(DIRTY, u32::from(dirty))?;
         write.commit()?;
         fs::rename(fresh_path(&self.target), &self.target).map_err(RewriteError::File)?;

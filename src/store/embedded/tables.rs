@@ -19,6 +19,7 @@ use crate::store::place::Place;
 use crate::store::wordings::{AllNumbers, listed};
 use crate::store::{OpenError, StoreError};
 
+use super::groups::GROUPS;
 use super::notes;
 use super::rewrite;
 use super::row::Row;
@@ -159,6 +160,7 @@ fn make(transaction: &WriteTransaction, names: &Names) -> Result<Made, redb::Err
         keep_secret(transaction, naming::SECRET, *key.danger_reveal())?;
     }
     transaction.open_table(CONFIRMED)?;
+    transaction.open_table(GROUPS)?;
     let secret = match find_or_make_secret(transaction, naming::SECRET)? {
         Ok(secret) => secret,
         Err(error) => return Ok(Made::Randomness(error)),

@@ -24,7 +24,7 @@ use super::jobs::Job;
 use super::tables::{
     Snapshot, TEMPLATES, begin, find_or_make_secret, note_dirty, number, number_wordings, write_failed,
 };
-use super::{confirming, notes, rows};
+use super::{confirming, groups, notes, rows};
 
 /// A transaction takes no further job once it holds this many events.
 const GROUP: usize = 20_000;
@@ -179,6 +179,7 @@ impl Writer {
                     }
                 }
                 Job::Note(ask) => notes::put(transaction, &ask.input)?,
+                Job::Group(ask) => groups::change(transaction, &ask.input)?,
                 Job::Checkpoint(ask) => rows::put_checkpoint(transaction, &ask.input)?,
                 Job::Number(ask) => {
                     let (names, terms) = &ask.input;

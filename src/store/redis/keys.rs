@@ -23,6 +23,8 @@ pub(super) const TEMPLATES_CHANGED: &str = "og:c:{og}.templates";
 pub(super) const SENDER_NUMBERS: &str = "og:senders:{og}";
 /// Names to texts about senders.
 pub(super) const SENDER_TEXTS: &str = "og:senders:{og}:texts";
+/// Names every group.
+pub(super) const GROUPS: &str = "og:groups:{og}";
 /// Ids to events whose writing to several keys is not finished.
 pub(super) const INTENTS: &str = "og:intents:{og}";
 /// Written before WAIT, so that replicas that have it have everything before it.
@@ -68,6 +70,11 @@ pub(super) fn checkpoints(tenant: TenantId) -> String {
 /// Where a secret stands.
 pub(super) fn secret(name: &str) -> String {
     format!("og:secret:{{og}}:{name}")
+}
+
+/// Where the marks of a group stand.
+pub(super) fn group(name: &str) -> String {
+    format!("og:group:{{og}}:{name}")
 }
 
 /// Where the sums of a day stand, by name.

@@ -8,6 +8,7 @@ mod confirming;
 mod door;
 mod erasing;
 mod fault;
+mod groups;
 mod intents;
 mod keys;
 mod lane;

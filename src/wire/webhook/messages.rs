@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::groups;
 use super::json::{items, phone, text, time, user_id};
 use super::{Inbound, Notice, Person, Reading, Stage, Status, What};
 use crate::consent::words::Wish;
@@ -28,6 +29,7 @@ pub(super) fn read(sender: &str, value: &Value, reading: &mut Reading) {
     for message in items(value, "messages") {
         // What is said in a group is said to the group.
         if message.get("group_id").is_some() {
+            groups::read_message(sender, message, reading);
             continue;
         }
         let notice = match text(message, "type") {

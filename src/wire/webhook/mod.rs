@@ -3,6 +3,7 @@
 //! Owns the JSON of the provider's notifications and their signature. Knows neither consent records nor where a webhook is relayed to. Source: Meta, "Webhooks",
 //! "Create a webhook endpoint", and the references of the fields `messages`, `standby`, `calls` and `user_preferences`.
 
+mod groups;
 mod handshake;
 pub(in crate::wire) mod json;
 mod messages;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::consent::words::Wish;
 use crate::consent::{Category, E164, Recipient, Timestamp, UserId};
 
+pub use groups::{GroupNews, GroupNotice};
 pub use handshake::{Handshake, handshake};
 pub use news::{AccountEvent, AccountNews, News, NumberEvent, Tiding};
 pub use signature::{HEADER as SIGNATURE_HEADER, Secrets};
@@ -128,6 +130,8 @@ pub struct Reading {
     pub accounts: Vec<String>,
     /// What is told about numbers and accounts.
     pub news: Vec<News>,
+    /// What is told about groups.
+    pub groups: Vec<GroupNotice>,
     /// How many items of known fields could not be read.
     pub unreadable: u32,
 }
@@ -174,6 +178,7 @@ fn read_change(field: &str, value: &Value, reading: &mut Reading) {
         "messages" | "standby" => messages::read(sender, value, reading),
         "calls" => messages::read_calls(sender, value, reading),
         "user_preferences" => messages::read_preferences(sender, value, reading),
+        "group_lifecycle_update" | "group_participants_update" => groups::read(sender, value, reading),
         _ => {}
     }
 }

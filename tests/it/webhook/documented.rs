@@ -52,6 +52,32 @@ fn failed(person: &str, at: i64, code: u32, title: &str) -> Value {
     )
 }
 
+/// A message with every identity of the person beside it.
+fn with_ids(person: &str, at: i64, id: &str) -> Value {
+    let mut told = word(person, at, "Hello");
+    let value = &mut told["entry"][0]["changes"][0]["value"];
+    value["contacts"][0]["user_id"] = json!(id);
+    value["contacts"][0]["parent_user_id"] = json!(format!("US.ENT.{}", &id[3..]));
+    value["messages"][0]["from_user_id"] = json!(id);
+    told
+}
+
+fn switched_by_id(id: &str, at: i64, value: &str) -> Value {
+    change(
+        "user_preferences",
+        json!({ "contacts": [{ "user_id": id }], "user_preferences": [{ "wa_id": "", "user_id": id, "detail": "User requested to stop marketing messages",
+            "category": "marketing_messages", "value": value, "timestamp": at }] }),
+    )
+}
+
+fn moved_id(person: &str, at: i64, from: &str, to: &str) -> Value {
+    change(
+        "messages",
+        json!({ "messages": [{ "from": digits(person), "id": format!("wamid.i{to}"), "timestamp": at.to_string(), "type": "system",
+            "system": { "type": "user_changed_user_id", "user_id": to, "previous_user_id": from, "body": "User A changed" } }] }),
+    )
+}
+
 /// Before anything that is told here.
 fn agreed_long_ago(person: &str) -> Value {
     let mut granted = grant(person, &ALL);
@@ -133,6 +159,18 @@ fn stories() -> Vec<Story> {
                 failed("+15550300012", now + 1, 130_403, "Message blocked"),
             ],
             [false, true, true],
+        ),
+        // They are known by their user id from a message, and use the switch under that alone.
+        story(
+            "+15550300015",
+            vec![with_ids("+15550300015", now - DAY - 60, "US.15"), switched_by_id("US.15", now, "stop")],
+            [false, true, false],
+        ),
+        // A withdrawal under an id that was theirs before.
+        story(
+            "+15550300016",
+            vec![moved_id("+15550300016", now - 20, "US.16", "US.17"), switched_by_id("US.16", now, "stop")],
+            [false, true, false],
         ),
         // Withdrawals follow the person to another number, whichever is heard of first.
         story(

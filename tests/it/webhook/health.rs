@@ -220,6 +220,62 @@ fn what_happens_to_the_account_is_shown_and_counted() {
 }
 
 #[test]
+fn nothing_about_numbers_and_accounts_is_learnt_from_forgeries_and_late_ones_change_nothing() {
+    let upstream = Upstream::start();
+    let (gate, webhook) = start(Gate::to(&upstream.url()));
+    let capability = |tier: &str, at: i64| {
+        of_account(
+            "business_capability_update",
+            seconds(at),
+            &json!({ "max_daily_conversations_per_business": tier }),
+        )
+    };
+    let violation = |at: i64| {
+        of_account(
+            "account_update",
+            seconds(at),
+            &json!({ "event": "ACCOUNT_VIOLATION", "violation_info": { "violation_type": "SPAM" } }),
+        )
+    };
+    let restored = json!({ "event": "DISABLED_UPDATE", "ban_info": { "waba_ban_state": "REINSTATE" } });
+    let all = [
+        quality("FLAGGED", seconds(-500_000)),
+        capability("TIER_2K", -500_000),
+        violation(-500_000),
+        quality("THROUGHPUT_UPGRADE", seconds(-100)),
+        quality("UNFLAGGED", seconds(-200)),
+        capability("TIER_100K", -10),
+        of_account("account_update", seconds(-20), &restored),
+        of_account("account_alerts", seconds(-5), &json!({ "alert_type": "OBA_APPROVED" })),
+    ];
+    let before = sender(&gate);
+    for body in &all {
+        let body = body.to_string();
+        let signature = super::signature("another secret", body.as_bytes());
+        let headers = [("X-Hub-Signature-256", &*signature)];
+        let forged = crate::support::client::request(webhook, "POST", "/", &headers, body.as_bytes());
+        assert_eq!(forged.status, 403);
+    }
+    assert_eq!(sender(&gate), before);
+    assert_eq!(gate.count("optgate_account_events_total", &[]), 0);
+    for order in [
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        [7, 6, 5, 4, 3, 2, 1, 0],
+        [3, 0, 7, 2, 5, 1, 6, 4],
+        [5, 4, 6, 1, 0, 2, 3, 7],
+    ] {
+        for n in order {
+            tell(webhook, &all[n]);
+        }
+        let shown = sender(&gate);
+        let told = [&shown["status"], &shown["messaging_limit"], &shown["account_state"]["event"]];
+        // The number's own limit was told with its throughput.
+        assert_eq!(told, ["CONNECTED", "TIER_10K", "reinstated"], "{order:?}: {shown}");
+        assert_eq!(gate.send(&template(ANN, "marketing")).status, 200, "{order:?}");
+    }
+}
+
+#[test]
 fn stops_are_shown_with_the_source_of_the_consent_that_caused_them() {
     let upstream = Upstream::start();
     let (gate, webhook) = start(Gate::to(&upstream.url()));

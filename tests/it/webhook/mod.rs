@@ -2,6 +2,7 @@
 
 mod answers;
 mod bypass;
+mod groups;
 mod health;
 mod confirmation;
 mod documented;

@@ -1,7 +1,9 @@
 //! What webhooks say about messages, on its way to the keeper.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
 
+use super::filter::IdHash;
 use crate::consent::redact::Redacted;
 use crate::consent::{Category, RecipientKey, Timestamp};
 use crate::metrics::StatusResult;
@@ -28,6 +30,16 @@ pub(super) struct Heard {
     pub(super) code: Option<u64>,
     pub(super) billed: Option<Category>,
     pub(super) person: Option<RecipientKey>,
+}
+
+/// A status that waits to be compared.
+pub(super) struct Due {
+    pub(super) since: Instant,
+    pub(super) sender: String,
+    pub(super) hash: IdHash,
+    pub(super) at: Timestamp,
+    pub(super) accuses: bool,
+    pub(super) billed: Option<Category>,
 }
 
 impl Heard {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::filter::{IdHash, Judged, Marker, blocks};
-use super::heard::{Heard, Remembered};
+use super::filter::{Judged, Marker, blocks};
+use super::heard::{Due, Heard, Remembered};
 use super::links::Links;
 use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
@@ -56,16 +56,6 @@ pub struct Keeper {
     warned: BTreeMap<String, u32>,
     announced: u32,
     store_failed: bool,
-}
-
-/// A status that waits to be compared.
-struct Due {
-    since: Instant,
-    sender: String,
-    hash: IdHash,
-    at: Timestamp,
-    accuses: bool,
-    billed: Option<Category>,
 }
 
 impl Keeper {

@@ -101,6 +101,12 @@ fn others(asked: &Asked, contacts: &[Contact]) -> Option<Vec<Recipient>> {
     let (Some(contact), None) = (echoes.next(), echoes.next()) else { return None };
     let mut others = contact.person.identities();
     others.retain(|other| other.key() != asked.person.key());
+    // Another number is another subscriber: what the provider makes of that is no reason to let a grant cross.
+    if matches!(asked.person, Recipient::Phone(_))
+        && others.iter().any(|other| matches!(other, Recipient::Phone(_)))
+    {
+        return None;
+    }
     Some(others).filter(|others| !others.is_empty())
 }
 
@@ -194,7 +200,7 @@ mod tests {
             ),
             ("US.1", r#"[{"input":"US.1","user_id":"US.1"}]"#, None),
             ("US.1", r#"[{"input":"US.1","wa_id":"15550000001","user_id":"US.1"}]"#, all(&["+15550000001"])),
-            ("+15550000001", r#"[{"input":"+15550000001","wa_id":"15550000009"}]"#, all(&["+15550000009"])),
+            ("+15550000001", r#"[{"input":"+15550000001","wa_id":"15550000009","user_id":"US.9"}]"#, None),
             // One subscriber has one key, however the digits are written.
             ("+525512345678", r#"[{"input":"+525512345678","wa_id":"5215512345678"}]"#, None),
             // Another spelling, another person, nobody, or two at once.

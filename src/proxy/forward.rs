@@ -135,7 +135,7 @@ pub(super) fn request(
 }
 
 fn short(entries: &Entries) -> usize {
-    if entries.are_several() { SHORT_BATCH_ANSWER } else { SHORT_ANSWER }
+    if entries.are_of_a_batch() { SHORT_BATCH_ANSWER } else { SHORT_ANSWER }
 }
 
 /// Reads a short answer to its end, also one that does not announce its length. One that breaks off is an unknown outcome: half an answer tells a caller nothing.

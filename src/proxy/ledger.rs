@@ -220,9 +220,11 @@ impl Entries {
         }
     }
 
-    /// Fills in the provider's message id, for a request with one send.
-    pub(super) fn answered(&mut self, message_id: &str) {
-        if let (Some(guard), true) = (&mut self.first.guard, self.others.is_empty()) {
+    /// Fills in the provider's message id of the send that stands alone, or at this place of its batch.
+    pub(super) fn answered(&mut self, place: Option<usize>, message_id: &str) {
+        let mut entries = std::iter::once(&mut self.first).chain(&mut self.others);
+        let entry = entries.find(|entry| entry.operation == place);
+        if let Some(guard) = entry.and_then(|entry| entry.guard.as_mut()) {
             guard.fill(|event| event.set_message_id(message_id));
         }
     }
@@ -241,6 +243,11 @@ impl Entries {
     /// Whether the request was judged as a send.
     pub(super) fn are_judged(&self) -> bool {
         self.first.category.is_some()
+    }
+
+    /// Whether the sends, or the only one, came in a batch, and the answer is one to a batch.
+    pub(super) fn are_of_a_batch(&self) -> bool {
+        self.first.operation.is_some()
     }
 
     /// Whether the sends were judged one after another, so that the first permit may be old by now.

@@ -1,5 +1,7 @@
 //! What a refused caller still writes: its connection takes the next request only behind that.
 
+use std::time::Duration;
+
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Response, Version};
@@ -9,6 +11,9 @@ use hyper::body::{Body, Incoming};
 use super::Worker;
 use super::answer::Answer;
 use super::forward::Waiting;
+
+/// How long it may take to come. A caller that writes the head alone gets its answer then.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A body that is read for nothing but the connection's sake may be as long as this.
 const SHORT: u64 = 64 * 1024;
@@ -29,7 +34,8 @@ pub(super) async fn read(
     let is_written = !parts.headers.contains_key(header::EXPECT);
     let is_short = body.size_hint().upper().is_some_and(|length| length <= SHORT);
     if is_written && is_short {
-        let read = tokio::time::timeout(worker.settings.body_patience, to_its_end(body)).await;
+        let patience = PATIENCE.min(worker.settings.body_patience);
+        let read = tokio::time::timeout(patience, to_its_end(body)).await;
         if matches!(read, Ok(true)) {
             return refusal;
         }

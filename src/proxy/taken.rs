@@ -16,9 +16,9 @@ pub(super) fn learn(worker: &Worker, entries: &mut Entries, response: &Response<
     }
     let Some(body) = response.body().read() else { return unknown(worker, entries) };
     let answer = || Redacted::new(Box::from(body));
-    if !entries.are_several() {
+    if !entries.are_of_a_batch() {
         if let Some(id) = message_id(body) {
-            entries.answered(id.danger_reveal());
+            entries.answered(None, id.danger_reveal());
         }
         // What was not judged as a send may be none.
         let told = if entries.are_judged() { Told::Answer(answer()) } else { Told::Perhaps(answer()) };
@@ -29,6 +29,9 @@ pub(super) fn learn(worker: &Worker, entries: &mut Entries, response: &Response<
         return unknown(worker, entries);
     };
     for Operation { place, answer } in operations {
+        if let Some(id) = answer.as_ref().and_then(|answer| message_id(answer.danger_reveal().as_bytes())) {
+            entries.answered(Some(place), id.danger_reveal());
+        }
         let told = answer.map_or(Told::Nothing, |answer| {
             Told::Answer(Redacted::new(answer.danger_reveal().as_bytes().into()))
         });

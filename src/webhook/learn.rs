@@ -15,6 +15,8 @@ use crate::wire::webhook::{GroupNews, GroupNotice, Inbound, Notice, Person, Read
 
 /// The source of the provider's own switch, which a failed send tells of as well.
 const PREFERENCE: &str = "whatsapp:user_preferences";
+/// The source of the end of what was agreed for a number that somebody gave up.
+const MOVED: &str = "whatsapp:moved";
 /// The source of everything else.
 const WEBHOOK: &str = "whatsapp:webhook";
 /// "User has stopped marketing messages": the provider's answer to a marketing template. Source: Meta, "Error codes".
@@ -163,7 +165,21 @@ impl Told<'_> {
         let id = format!("m-{}", self.notice.at.as_secs_u32());
         let mut event = self.blank(recipient, Kind::Link, Actor::Provider, (WEBHOOK, id));
         event.links = links;
-        vec![(event, Provenance::Declared)]
+        let mut lessons = vec![(event, Provenance::Declared)];
+        if now.phone.is_some() && now.phone != self.notice.person.phone {
+            lessons.extend(self.left());
+        }
+        lessons
+    }
+
+    /// What was agreed for a number that was given up ends: whoever has it next has agreed to nothing. An answer to what they write is theirs.
+    fn left(&self) -> Option<Lesson> {
+        self.notice.person.phone?;
+        let categories =
+            Category::ALL.into_iter().filter(|category| *category != Category::Service).collect();
+        let id = format!("m-{}-left", self.notice.at.as_secs_u32());
+        let (event, _) = self.event(Kind::Revoke, Actor::Provider, (MOVED, id))?;
+        Some(about((Event { links: Vec::new(), ..event }, Provenance::Observed), Some(categories)))
     }
 
     /// An event about the person, linked to their other identities as the provider shows them.

@@ -152,7 +152,10 @@ impl<'de> Reader<'de> {
             }
         }
         self.at = end;
-        self.text.get(begin..end).ok_or(Fault)
+        let number = self.text.get(begin..end).ok_or(Fault)?;
+        // Who looks into values with serde_json meets no infinity; whoever passes over them here does not either.
+        let is_huge = number.len() > 300 || number.contains(['e', 'E']);
+        if is_huge && !number.parse().is_ok_and(f64::is_finite) { Err(Fault) } else { Ok(number) }
     }
 
     /// Whether an object or a list has members; stands before the first then, behind its end otherwise.
@@ -212,8 +215,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             b'n' => self.word(b"null").and_then(|()| visitor.visit_unit()),
             _ => {
                 let number: f64 = self.number()?.parse().map_err(|_| Fault)?;
-                // serde_json knows no infinity either.
-                if number.is_finite() { visitor.visit_f64(number) } else { Err(Fault) }
+                visitor.visit_f64(number)
             }
         }
     }
@@ -309,8 +311,7 @@ mod tests {
         let looked = plain.whole(Skip).ok();
         assert_eq!(looked, strict::whole(body, Skip).ok(), "{}", String::from_utf8_lossy(body));
         let passed = plain.whole(std::marker::PhantomData::<IgnoredAny>).is_ok();
-        let strictly = strict::whole(body, std::marker::PhantomData::<IgnoredAny>).is_ok();
-        assert_eq!(passed, strictly, "{}", String::from_utf8_lossy(body));
+        assert_eq!(passed, looked.is_some(), "{}", String::from_utf8_lossy(body));
         looked.is_some()
     }
 

@@ -224,9 +224,15 @@ fn text_template() -> Value {
 
 #[test]
 fn the_messages_of_a_batch_are_known_too() {
+    for count in [30, 1] {
+        each_message_of_a_batch_is_known_and_recorded(count);
+    }
+}
+
+fn each_message_of_a_batch_is_known_and_recorded(count: usize) {
     let upstream = Upstream::start();
     let operation = |id: &str| json!({ "code": 200, "headers": [], "body": json!({ "messages": [{ "id": id }] }).to_string() });
-    let ids: Vec<String> = (0..30).map(|n| format!("wamid.BATCH{n}{}", "x".repeat(100))).collect();
+    let ids: Vec<String> = (0..count).map(|n| format!("wamid.BATCH{n}{}", "x".repeat(100))).collect();
     let answer: Vec<Value> = ids.iter().map(|id| operation(id)).collect();
     upstream.answer(Answer::json(200, &json!(answer).to_string()));
     let (gate, webhook) = start(Gate::to(&upstream.url()));
@@ -236,6 +242,12 @@ fn the_messages_of_a_batch_are_known_too() {
     let response = gate.post("/", &batch);
     assert_eq!(response.status, 200, "{}", response.text());
     strangers_are_found_among(&gate, webhook, &ids);
+    assert_eq!(gate.count("optgate_message_ids_lost_total", &[]), 0);
+    // Each decision can be found by its message.
+    let decisions = gate.wait_for_decisions(count);
+    let recorded: std::collections::BTreeSet<&str> =
+        decisions.iter().filter_map(|decision| decision["message_id"].as_str()).collect();
+    assert_eq!(recorded.len(), count, "{decisions:?}");
 }
 
 #[test]

@@ -228,8 +228,19 @@ fn withdrawals_follow_a_person_to_another_number_and_grants_do_not() {
         )
     };
     scene.told(&moved(ANN, BOB));
-    assert_eq!(fares(&scene, BOB), refused(["no_consent"; 3]));
-    scene.told(&message(ANN, seconds(-3), "stop"));
+    let ended = ["consent_revoked", "consent_revoked"];
+    assert_eq!(fares(&scene, BOB), refused(["no_consent", ended[0], ended[1]]));
+    // Whoever has the old number now has agreed to nothing, and gets an answer to what they write.
+    assert_eq!(fares(&scene, ANN)[1..], refused(["", ended[0], ended[1]])[1..]);
+    scene.told(&message(ANN, seconds(-3), "Hello, new here"));
+    assert_eq!(fares(&scene, ANN), refused(["", ended[0], ended[1]]));
+    // Either of them may agree anew.
+    let mut granted = grant(ANN, &[MARKETING, UTILITY]);
+    granted["occurred_at"] = json!(Timestamp::from_secs(u64::try_from(seconds(-1)).unwrap()).to_string());
+    scene.gate.events(&[granted]);
+    assert_eq!(fares(&scene, ANN), refused(["", "", ""]));
+    assert_eq!(fares(&scene, BOB)[1..], refused(["", ended[0], ended[1]])[1..]);
+    scene.told(&message(ANN, seconds(0), "stop"));
     assert_eq!(fares(&scene, BOB)[2].as_deref(), Some("consent_revoked"));
 }
 

@@ -21,6 +21,6 @@ pub use drain::{DRAIN_LIMIT, Drain, DrainTrigger, Drained, asked_to_end, drain};
 pub use guard::FramingFault;
 pub use h2_check::{check_h2, check_trailers};
 pub use listener::{Accepted, BindError, Listener, bind, bind_shared};
-pub use patience::Patience;
+pub use patience::{Patience, within};
 pub use serve::{ConnectionSettings, Ending, LocalExec, serve_connection};
 pub use tls::{ClientTls, ServerTls, ServerTlsFiles, TlsError, TlsSettings};

@@ -1,11 +1,23 @@
 //! How long a silent peer is waited for.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Waits for something so long; `None` if it took longer. What is there already costs no look at the clock.
+///
+/// # Cancel safety
+/// As that of what is waited for.
+pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => tokio::time::timeout(limit, future).await.ok(),
+    }
+}
 
 /// A deadline that moves with every request and costs one look at the clock when it does: for a caller or a provider that is silent.
 ///

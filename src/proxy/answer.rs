@@ -29,7 +29,7 @@ impl Answer {
     ///
     /// # Errors
     /// It broke off.
-    pub async fn read_short(mut body: Arriving, short: usize) -> Result<Self, hyper::Error> {
+    pub async fn read_short(mut body: Arriving, short: usize) -> Result<Self, std::io::Error> {
         // Nearly always it comes in one piece, which is not copied.
         let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
@@ -60,12 +60,12 @@ impl Answer {
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = std::io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         match self.get_mut() {
             Self::Whole(body) => Poll::Ready(body.take().map(|b| Ok(Frame::data(b)))),
             Self::Arriving(body) => Pin::new(body).poll_frame(cx),

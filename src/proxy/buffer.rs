@@ -6,6 +6,7 @@ use hyper::body::{Body, Incoming};
 
 use super::Worker;
 use super::budget::Held;
+use crate::net::within;
 
 /// Why a body was not read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +37,8 @@ pub(super) async fn read(worker: &Worker, body: Incoming) -> Result<Bytes, Unrea
 /// The same within a part of the budget that is held already, as far as it goes.
 pub(super) async fn read_within(worker: &Worker, mut body: Incoming, held: Held) -> Result<Bytes, Unread> {
     let limit = worker.settings.max_send_body;
-    match tokio::time::timeout(worker.settings.body_patience, collect(&mut body, limit, held)).await {
-        Ok(read) => read,
-        Err(_elapsed) => Err(Unread::Broken),
-    }
+    let read = within(worker.settings.body_patience, collect(&mut body, limit, held)).await;
+    read.unwrap_or(Err(Unread::Broken))
 }
 
 async fn collect(body: &mut Incoming, limit: usize, mut held: Held) -> Result<Bytes, Unread> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{Request, Response, header};
+use http::{Response, header};
 use hyper::body::Incoming;
 
 use super::Worker;
@@ -19,6 +19,7 @@ use super::taken;
 use crate::consent::Basis;
 use crate::decision_log::Outcome;
 use crate::metrics::{Kind, StatusClass, UpstreamFailure};
+use crate::net::within;
 use crate::policy::Clearance;
 use crate::upstream::{Arriving, Failure, Outgoing, headers};
 use crate::wire::recognize::Target;
@@ -123,7 +124,7 @@ pub(super) fn request(
     mut parts: Box<Parts>,
     target: Option<Target>,
     body: Waiting,
-) -> Request<Outgoing> {
+) -> (Box<Parts>, Outgoing) {
     headers::prepare_request(&mut parts.headers, worker.upstream.origin().authority());
     let target = target.or_else(|| parts.uri.path_and_query().cloned());
     parts.uri = target.map(http::Uri::from).unwrap_or_default();
@@ -131,7 +132,7 @@ pub(super) fn request(
         Waiting::Read(body) => Outgoing::judged(body),
         Waiting::Unread(body) => Outgoing::streamed(body, None),
     };
-    Request::from_parts(*parts, body)
+    (parts, body)
 }
 
 fn short(entries: &Entries) -> usize {
@@ -151,9 +152,9 @@ async fn whole_if_short(
     if announced.is_some_and(|length| length > short) {
         return Ok(Response::from_parts(parts, Answer::Arriving(Box::new(body))));
     }
-    let read = tokio::time::timeout(patience, Answer::read_short(body, short)).await;
-    let read = read.map_err(|_elapsed| Failure::OutcomeUnknown(io::ErrorKind::TimedOut.into()))?;
-    let body = read.map_err(|e| Failure::OutcomeUnknown(io::Error::other(e)))?;
+    let read = within(patience, Answer::read_short(body, short)).await;
+    let read = read.ok_or_else(|| Failure::OutcomeUnknown(io::ErrorKind::TimedOut.into()))?;
+    let body = read.map_err(Failure::OutcomeUnknown)?;
     Ok(Response::from_parts(parts, body))
 }
 

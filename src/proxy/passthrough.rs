@@ -132,7 +132,7 @@ async fn pass_watched(
     let found = Found::default();
     let streaming = Streaming { watch: Some(watch), found: Rc::clone(&found) };
     let mut request = forward::request(&worker, parts, target, Waiting::Unread(body));
-    if let Outgoing::Streamed { watch, .. } = request.body_mut() {
+    if let Outgoing::Streamed { watch, .. } = &mut request.1 {
         *watch = Some(Box::new(streaming));
     }
     let sent = send(&worker, Clearance::passthrough(passage), request).await;
@@ -164,7 +164,7 @@ async fn refuse(worker: &Rc<Worker>, sender: Option<&str>, unreadable: Unreadabl
 async fn send(
     worker: &Worker,
     clearance: Clearance,
-    request: http::Request<Outgoing>,
+    request: (Box<Parts>, Outgoing),
 ) -> Result<Response<Answer>, Failure> {
     let sent = Instant::now();
     let mut response = worker.upstream.forward(clearance, request, async || Ok(())).await?;

@@ -1,6 +1,7 @@
 //! Bodies on their way to the provider and back.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -10,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::Inner;
+use super::direct::{Framing, Line};
 use super::link::Link;
 
 /// Where a request body stands, so that a slow caller is not taken for a silent provider.
@@ -154,54 +156,100 @@ fn pass(
 
 /// An answer's body on its way to the caller; its connection goes back to the pool with the last byte.
 pub struct Arriving {
-    body: Incoming,
-    /// The connection that it comes over, until the last byte. Dropped before, it is closed: its answer was not read to the end.
-    link: Option<Link>,
+    over: Over,
     home: Rc<Inner>,
 }
 
+/// The connection that a body comes over, until its last byte. Dropped before, it is closed: its answer was not read to the end.
+enum Over {
+    Link { body: Incoming, link: Option<Link> },
+    Line { framing: Framing, keeps: bool, line: Option<Line> },
+}
+
 impl Arriving {
-    pub(super) fn new(body: Incoming, link: Link, home: Rc<Inner>) -> Self {
-        let mut arriving = Self { body, link: Some(link), home };
-        if arriving.body.is_end_stream() {
-            arriving.release();
+    pub(super) fn over_link(body: Incoming, link: Link, home: Rc<Inner>) -> Self {
+        Self { over: Over::Link { body, link: Some(link) }, home }.released_if_over()
+    }
+
+    pub(super) fn over_line(framing: Framing, keeps: bool, line: Line, home: Rc<Inner>) -> Self {
+        Self { over: Over::Line { framing, keeps, line: Some(line) }, home }.released_if_over()
+    }
+
+    fn released_if_over(mut self) -> Self {
+        if self.is_end_stream() {
+            self.release();
         }
-        arriving
+        self
     }
 
     fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.home.idle.put(link);
+        match &mut self.over {
+            Over::Link { link, .. } => {
+                if let Some(link) = link.take() {
+                    self.home.links.put(link);
+                }
+            }
+            Over::Line { line, keeps, .. } => {
+                if let Some(line) = line.take().filter(|_| *keeps) {
+                    self.home.lines.put(line);
+                }
+            }
+        }
+    }
+}
+
+impl Over {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self {
+            Self::Link { body, link } => {
+                if let Some(link) = link {
+                    link.drive(cx);
+                }
+                let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
+            }
+            Self::Line { line: None, .. } => Poll::Ready(None),
+            Self::Line { line: Some(line), framing, .. } => line.poll_body(cx, framing).map_ok(Frame::data),
+        }
+    }
+
+    /// A broken answer breaks its connection too.
+    fn cut(&mut self) {
+        match self {
+            Self::Link { link, .. } => *link = None,
+            Self::Line { line, .. } => *line = None,
         }
     }
 }
 
 impl Body for Arriving {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(link) = &mut self.link {
-            link.drive(cx);
-        }
-        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = std::task::ready!(self.over.poll(cx));
         match &frame {
-            Some(Ok(_)) if !self.body.is_end_stream() => {}
+            Some(Ok(_)) if !self.is_end_stream() => {}
             Some(Ok(_)) | None => self.release(),
-            // A broken answer breaks its connection too.
-            Some(Err(_)) => self.link = None,
+            Some(Err(_)) => self.over.cut(),
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.over {
+            Over::Link { body, .. } => body.is_end_stream(),
+            Over::Line { framing, .. } => framing.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.over {
+            Over::Link { body, .. } => body.size_hint(),
+            Over::Line { framing, .. } => framing.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }

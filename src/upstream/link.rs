@@ -1,4 +1,4 @@
-//! One connection to the provider, driven by whoever waits for what comes over it.
+//! One connection to the provider for bodies that stream, driven by whoever waits for what comes over it.
 //!
 //! A task of its own would be woken for every answer and then wake the one that waits: two turns of the scheduler where one does.
 
@@ -13,12 +13,13 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 
 use super::body::Outgoing;
+use super::pool::Waits;
 use crate::net::Patience;
 
 /// What hyper does on a connection; ready when the connection has ended.
 pub(super) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
-/// A connection.
+/// A connection on which hyper speaks.
 pub(super) struct Link {
     sender: SendRequest<Outgoing>,
     /// `None` once the connection has ended. How it ends is told to the request that was on it; an idle one that ends is no event.
@@ -38,13 +39,6 @@ impl Link {
         {
             self.driver = None;
         }
-    }
-
-    /// Whether it takes a request now. One that does not, at a moment when nothing is on it, never will.
-    pub(super) fn is_ready(&mut self) -> bool {
-        // Nobody is to be woken: whoever uses the connection drives it again.
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.driver.is_some() && self.sender.is_ready()
     }
 
     /// Writes a request and waits for the head of its answer; `None` if there was no progress for so long.
@@ -79,5 +73,13 @@ impl Link {
             patience.poll_exhausted(cx, longest).map(|()| None)
         })
         .await
+    }
+}
+
+impl Waits for Link {
+    fn is_ready(&mut self) -> bool {
+        // Nobody is to be woken: whoever uses the connection drives it again.
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        self.driver.is_some() && self.sender.is_ready()
     }
 }

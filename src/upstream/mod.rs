@@ -5,19 +5,24 @@
 
 pub mod body;
 mod connect;
+mod direct;
 pub mod headers;
 mod link;
 pub mod origin;
 mod pool;
 mod reading;
+mod stream;
 mod token;
 
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, Version};
 
+use direct::Line;
 use link::Link;
 
 pub use body::{Arriving, Outgoing, Progress};
@@ -41,7 +46,7 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
-    /// How many unused connections a worker keeps.
+    /// How many unused connections a worker keeps, of those for sends and of those for what streams.
     pub max_idle: usize,
 }
 
@@ -64,14 +69,18 @@ pub struct Upstream {
 
 struct Inner {
     settings: Settings,
-    idle: pool::Idle,
+    /// For requests that were read whole.
+    lines: pool::Idle<Line>,
+    /// For those that stream.
+    links: pool::Idle<Link>,
 }
 
 impl Upstream {
     /// A door with no connection open yet.
     pub fn new(settings: Settings) -> Self {
-        let idle = pool::Idle::new(settings.max_idle, settings.idle_timeout);
-        Self { inner: Rc::new(Inner { settings, idle }) }
+        let lines = pool::Idle::new(settings.max_idle, settings.idle_timeout);
+        let links = pool::Idle::new(settings.max_idle, settings.idle_timeout);
+        Self { inner: Rc::new(Inner { settings, lines, links }) }
     }
 
     /// The provider's address, for the `Host` field.
@@ -96,19 +105,49 @@ impl Upstream {
     pub async fn forward(
         &self,
         _spent: Clearance,
-        mut request: Request<Outgoing>,
+        (parts, body): (Box<Parts>, Outgoing),
         still_cleared: impl AsyncFn() -> Result<(), Denial>,
     ) -> Result<Response<Arriving>, Failure> {
-        *request.version_mut() = Version::HTTP_11;
+        match body {
+            Outgoing::Judged(body) => self.forward_whole((parts, body), &still_cleared).await,
+            // Rare and large: kept out of the future that every send carries.
+            body @ Outgoing::Streamed { .. } => {
+                let mut request = Request::from_parts(*parts, body);
+                *request.version_mut() = Version::HTTP_11;
+                Box::pin(self.forward_streamed(request, &still_cleared)).await
+            }
+        }
+    }
+
+    async fn forward_whole(
+        &self,
+        (parts, body): (Box<Parts>, Option<Bytes>),
+        still_cleared: &impl AsyncFn() -> Result<(), Denial>,
+    ) -> Result<Response<Arriving>, Failure> {
+        let mut line = match self.inner.lines.take() {
+            Some(line) => line,
+            None => Box::pin(self.open_line(still_cleared)).await?,
+        };
+        let longest = self.inner.settings.response_timeout;
+        let begun = line.exchange(&parts, body.as_ref(), longest).await.map_err(Failure::OutcomeUnknown)?;
+        let home = Rc::clone(&self.inner);
+        Ok(begun.response.map(|()| Arriving::over_line(begun.framing, begun.keeps, line, home)))
+    }
+
+    async fn forward_streamed(
+        &self,
+        mut request: Request<Outgoing>,
+        still_cleared: &impl AsyncFn() -> Result<(), Denial>,
+    ) -> Result<Response<Arriving>, Failure> {
         loop {
-            let (mut link, reused) = match self.inner.idle.take() {
+            let (mut link, reused) = match self.inner.links.take() {
                 Some(link) => (link, true),
-                // Rare and large: kept out of the future that every send carries.
-                None => (Box::pin(self.connect_and_ask(&still_cleared)).await?, false),
+                None => (self.open_link(still_cleared).await?, false),
             };
             match self.exchange(&mut link, request).await {
                 Ok(response) => {
-                    return Ok(response.map(|body| Arriving::new(body, link, Rc::clone(&self.inner))));
+                    let home = Rc::clone(&self.inner);
+                    return Ok(response.map(|body| Arriving::over_link(body, link, home)));
                 }
                 Err(Unsent::Returned(unsent)) if reused => request = *unsent,
                 Err(Unsent::Returned(_)) => {
@@ -122,23 +161,31 @@ impl Upstream {
     }
 
     /// Opening a connection takes as long as the provider likes, and somebody may say no meanwhile: the clearance is asked for again before anything is written.
-    async fn connect_and_ask(
-        &self,
-        still_cleared: &impl AsyncFn() -> Result<(), Denial>,
-    ) -> Result<Link, Failure> {
-        let link = self.connect().await?;
+    async fn open_line(&self, still_cleared: &impl AsyncFn() -> Result<(), Denial>) -> Result<Line, Failure> {
+        let line = Line::new(self.in_time(connect::open(&self.inner.settings)).await?);
         match still_cleared().await {
-            Ok(()) => Ok(link),
+            Ok(()) => Ok(line),
             Err(denial) => {
-                self.inner.idle.put(link);
+                self.inner.lines.put(line);
                 Err(Failure::Overruled(denial))
             }
         }
     }
 
-    async fn connect(&self) -> Result<Link, Failure> {
-        let settings = &self.inner.settings;
-        match tokio::time::timeout(settings.connect_timeout, connect::open(settings)).await {
+    /// As [`open_line`](Self::open_line).
+    async fn open_link(&self, still_cleared: &impl AsyncFn() -> Result<(), Denial>) -> Result<Link, Failure> {
+        let link = self.in_time(connect::link(&self.inner.settings)).await?;
+        match still_cleared().await {
+            Ok(()) => Ok(link),
+            Err(denial) => {
+                self.inner.links.put(link);
+                Err(Failure::Overruled(denial))
+            }
+        }
+    }
+
+    async fn in_time<C>(&self, opening: impl Future<Output = io::Result<C>>) -> Result<C, Failure> {
+        match tokio::time::timeout(self.inner.settings.connect_timeout, opening).await {
             Ok(opened) => opened.map_err(Failure::NotReached),
             Err(_elapsed) => Err(Failure::NotReached(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -154,7 +201,8 @@ impl Upstream {
     pub async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
-            self.inner.idle.sweep();
+            self.inner.lines.sweep();
+            self.inner.links.sweep();
         }
     }
 

@@ -4,24 +4,28 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::link::Link;
+/// A connection that waits.
+pub(super) trait Waits {
+    /// Whether it takes a request now. One that does not, at a moment when nothing is on it, never will.
+    fn is_ready(&mut self) -> bool;
+}
 
 /// A worker's unused connections; the one used last goes first, so that the others can grow old and close.
 ///
 /// Nobody drives a connection while it waits: that the provider closed it is seen when it is taken, or when the pool is swept.
-pub(super) struct Idle {
-    waiting: RefCell<VecDeque<(Instant, Link)>>,
+pub(super) struct Idle<C> {
+    waiting: RefCell<VecDeque<(Instant, C)>>,
     most: usize,
     longest: Duration,
 }
 
-impl Idle {
+impl<C: Waits> Idle<C> {
     pub(super) fn new(most: usize, longest: Duration) -> Self {
         Self { waiting: RefCell::new(VecDeque::new()), most, longest }
     }
 
     /// A connection that is ready for a request now.
-    pub(super) fn take(&self) -> Option<Link> {
+    pub(super) fn take(&self) -> Option<C> {
         let mut waiting = self.waiting.borrow_mut();
         loop {
             let (since, mut link) = waiting.pop_back()?;
@@ -37,7 +41,7 @@ impl Idle {
     }
 
     /// Keeps a connection for the next request, unless there are enough.
-    pub(super) fn put(&self, link: Link) {
+    pub(super) fn put(&self, link: C) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.push_back((Instant::now(), link));
         if waiting.len() > self.most {

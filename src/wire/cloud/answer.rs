@@ -1,7 +1,9 @@
 //! What the provider answered to a send. Source: Meta, "Send messages", successful response.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,13 +27,13 @@ struct Message<'a> {
 }
 
 /// How the id stands in nearly every answer. Within a text the quotes would be escaped, so this is found nowhere else.
-const MESSAGE: &[u8] = br#""messages":[{"id":""#;
+static MESSAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""messages":[{"id":""#));
 /// And how whom it went to does.
-const CONTACT: &[u8] = br#""contacts":[{"input":""#;
+static CONTACT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""contacts":[{"input":""#));
 
 /// The id of the message or call that the provider made of a send. It holds the recipient's number in base64.
 pub fn message_id(body: &[u8]) -> Option<Redacted<Cow<'_, str>>> {
-    if let Some(id) = text_after(body, MESSAGE) {
+    if let Some(id) = text_after(body, &MESSAGE) {
         return Some(Redacted::new(Cow::Borrowed(id)));
     }
     let answer: Answer<'_> = serde_json::from_slice(body).ok()?;
@@ -58,8 +60,8 @@ pub struct Contact {
 }
 
 /// The text that begins behind something, if nothing in it is escaped.
-fn text_after<'a>(body: &'a [u8], something: &[u8]) -> Option<&'a str> {
-    let text = body.get(memchr::memmem::find(body, something)? + something.len()..)?;
+fn text_after<'a>(body: &'a [u8], something: &Finder<'_>) -> Option<&'a str> {
+    let text = body.get(something.find(body)? + something.needle().len()..)?;
     let text = text.get(..memchr::memchr(b'"', text)?)?;
     let plain = text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
     std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())
@@ -67,11 +69,11 @@ fn text_after<'a>(body: &'a [u8], something: &[u8]) -> Option<&'a str> {
 
 /// Whether an answer tells nothing of its only recipient but the number that the send named, as nearly every one does.
 fn echoes(body: &[u8]) -> bool {
-    let Some(input) = text_after(body, CONTACT) else { return false };
+    let Some(input) = text_after(body, &CONTACT) else { return false };
     let number = input.strip_prefix('+').unwrap_or(input);
     let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
     let rest = || {
-        let at = memchr::memmem::find(body, CONTACT)? + CONTACT.len() + input.len();
+        let at = CONTACT.find(body)? + CONTACT.needle().len() + input.len();
         body.get(at..)?.strip_prefix(br#"","wa_id":""#)?.strip_prefix(number.as_bytes())
     };
     is_number && rest().is_some_and(|rest| rest.starts_with(br#""}]"#))
@@ -79,7 +81,7 @@ fn echoes(body: &[u8]) -> bool {
 
 /// Reads an answer whole, or as much of it as can be read.
 pub fn taken(body: &[u8]) -> Taken {
-    if let (Some(id), true) = (text_after(body, MESSAGE), echoes(body)) {
+    if let (Some(id), true) = (text_after(body, &MESSAGE), echoes(body)) {
         return Taken { id: Some(Redacted::new(id.to_owned())), contacts: Vec::new() };
     }
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -47,7 +47,13 @@ impl<R: BufRead> Lines<R> {
                 }
                 Ok(without_reasons(text).unwrap_or_else(|| text.to_vec()))
             };
-            return Ok(Some(Item { line: self.at.lines, end: self.at, event, row: None }));
+            return Ok(Some(Item {
+                line: self.at.lines,
+                end: self.at,
+                event,
+                faults: Vec::new(),
+                row: None,
+            }));
         }
     }
 }

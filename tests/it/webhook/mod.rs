@@ -8,6 +8,7 @@ mod confirmation;
 mod documented;
 mod learn;
 mod nodes;
+mod numbers;
 mod queue;
 mod relay;
 mod sandbox;

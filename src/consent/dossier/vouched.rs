@@ -62,11 +62,11 @@ impl Shown<'_> {
 /// Whether `known`, which is linked to `own`, may be what `to` would stand in place of.
 fn rival_ids(own: &RecipientKey, known: &RecipientKey, to: &RecipientKey) -> bool {
     match (own, known, to) {
-        (RecipientKey::Phone(_), RecipientKey::UserId(_), RecipientKey::UserId(_)) => true,
+        (RecipientKey::Phone(_), RecipientKey::UserId(_), RecipientKey::UserId(_))
+        | (RecipientKey::Hashed(_), _, _) => true,
         (RecipientKey::UserId(_), RecipientKey::UserId(known), RecipientKey::UserId(to)) => {
             known.is_parent() == to.is_parent()
         }
-        (RecipientKey::Hashed(_), _, _) => true,
         _ => false,
     }
 }

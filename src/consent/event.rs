@@ -264,6 +264,14 @@ impl Event {
         self.kind == Kind::Grant && self.covers(category)
     }
 
+    /// The source of the end of what was agreed for a number that somebody gave up.
+    pub const MOVED: &'static str = "whatsapp:moved";
+
+    /// Whether the provider tells that whoever had agreed has this number no more.
+    pub fn ends_a_number(&self) -> bool {
+        self.kind == Kind::Revoke && self.actor == Actor::Provider && self.source == Self::MOVED
+    }
+
     /// Whether an export wrote it to tell of links; somebody whose links are known learns nothing by it.
     pub fn retells_links(&self) -> bool {
         self.kind == Kind::Link && [EventId::LINKS_DECLARED, EventId::LINKS_OBSERVED].contains(&&*self.id.0)

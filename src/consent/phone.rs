@@ -41,6 +41,24 @@ impl E164 {
         std::str::from_utf8(digits).unwrap_or_default()
     }
 
+    /// The number as one word, to be kept where only words fit. No number begins with 0, so none is lost.
+    pub(super) fn packed(&self) -> u64 {
+        self.digits().bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    }
+
+    /// The number that [`E164::packed`] made a word of.
+    pub(super) fn unpacked(mut packed: u64) -> Option<Self> {
+        let mut digits = [0; Self::MAX_DIGITS];
+        let mut len = 0;
+        while packed > 0 {
+            *digits.get_mut(len)? = b'0' + u8::try_from(packed % 10).ok()?;
+            (packed, len) = (packed / 10, len + 1);
+        }
+        let digits = digits.get_mut(..len)?;
+        digits.reverse();
+        Self::from_digits(digits)
+    }
+
     /// The number with its `+`, for the admin API and the command line, never for logs.
     pub fn danger_international(&self) -> String {
         format!("+{}", self.digits())

@@ -22,6 +22,11 @@ impl UserId {
         (country_ok && id_ok).then(|| Self(text.into()))
     }
 
+    /// Whether it names the person for all businesses that are linked, and not for one.
+    pub fn is_parent(&self) -> bool {
+        self.0.split('.').nth(1) == Some("ENT")
+    }
+
     /// The id as the provider writes it. For storing and answering, never for logs.
     pub fn danger_str(&self) -> &str {
         &self.0

@@ -193,13 +193,15 @@ impl Judge {
 
     async fn judge_as(&self, tenants: &Tenants, send: &Send<'_>, confirming: Confirming) -> Judgement {
         let (sender, pulse) = match tenants.sending(&send.sender) {
-            Sending::Known(sender) => (Some(sender), Some((sender.pulse.number(), sender.pulse.quality()))),
+            Sending::Known(sender) => (Some(sender), Some(sender.pulse.felt())),
             Sending::Default => (None, self.inner.senders.stranger(&send.sender)),
             Sending::Unknown => (None, None),
         };
-        let quality = pulse.map_or(Quality::Unknown, |(_, quality)| quality);
+        let quality = pulse.map_or(Quality::Unknown, |felt| felt.quality);
         let tenant = tenants.tenant_of(&send.sender);
-        let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
+        // What the operator wrote counts before what was learnt.
+        let phone = sender.and_then(|sender| sender.phone).or_else(|| pulse?.phone());
+        let identified = identify(send, phone.as_ref(), self.inner.bare_numbers);
         let (classified, listed) = self.classify(send, sender).await;
         let members = self.members(tenant, send, &identified).await;
         let who = Who { tenant, quality, members: members.as_ref() };
@@ -218,7 +220,7 @@ impl Judge {
             grounds,
             decision: decided.decision,
             tenant,
-            sender: pulse.map(|(number, _)| number),
+            sender: pulse.map(|felt| felt.number),
             window: Some(decided.window).filter(|_| classified.needs.contains(Category::Service)),
             lookup: (answers.count > 0).then_some((answers.source, answers.took)),
             readings: readings(identified, &answers),

@@ -28,6 +28,7 @@ mod edges;
 mod names;
 mod content;
 mod fields;
+mod streamed;
 mod strict;
 mod plain;
 mod json;

@@ -557,6 +557,7 @@ fn uploads_stream_and_are_watched() {
         (b"{\"batch\":[]}", "unrecognized_send"),
         (b"--\x83\n; name=\"batch\"\r\n\r\n[{}]", "unrecognized_send"),
         (b"{\xff\xd8 the rest of a file", "watched upload"),
+        (b"{\xff {\"batch\":[{\"method\":\"POST\"}]}", "unrecognized_send"),
         (&[&b"a=1&"[..], &[b'+'; 99], b"batch=[]"].concat(), "unrecognized_send"),
         (&[&b"a=1&"[..], "%20".repeat(99).as_bytes(), b"%62atch=[]"].concat(), "unrecognized_send"),
         (&[&b"a=1&batch["[..], &[b'x'; 99], b"]=[]"].concat(), "unrecognized_send"),

@@ -169,6 +169,7 @@ pub async fn run(
     }
     let (keeping_ends, keeping_end) = tokio::sync::oneshot::channel();
     let keeping = tokio::spawn(keeper.run(keeping_end));
+    senders.look_groups_up(Reader::new(upstream.clone()), tokio::runtime::Handle::current());
     let polling =
         Poller::new(&senders, Reader::new(upstream.clone())).map(|poller| tokio::spawn(poller.run()));
     let judge = Judge::new(

@@ -246,6 +246,7 @@ fn window(event: &Event) -> Option<&'static str> {
     Some(match knowledge {
         WindowKnowledge::Learnt => "closed",
         WindowKnowledge::NotLearnt => "unknown",
+        WindowKnowledge::Open => "open",
         WindowKnowledge::Unavailable => "unavailable",
     })
 }

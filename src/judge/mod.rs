@@ -4,6 +4,7 @@
 //! Knows neither HTTP nor how a refusal is written.
 
 mod confirming;
+mod grounds;
 mod groups;
 
 use std::sync::Arc;
@@ -13,22 +14,20 @@ use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::tenant::{Sender, Sending, Tenants};
-use crate::consent::{
-    Category, Clock, GateRecord, Lookup, Quality, Recipient, RecipientKey, Timestamp, Validity,
-};
+use crate::consent::{Category, Clock, GateRecord, Lookup, Quality, RecipientKey, Timestamp, Validity};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
-use crate::policy::{
-    Addressee, Confirmation, Decision, Denial, Facts, Members, Policy, WindowKnowledge, decide,
-};
+use crate::policy::{Addressee, Confirmation, Decision, Facts, Members, Policy, WindowKnowledge, decide};
 use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
 use crate::wire::classify::{CatalogueAnswer, Classified, classify};
-use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, Readings as People, identify};
+use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, identify};
 
 use confirming::{Confirming, confirmed};
+
+pub use grounds::Grounds;
 
 /// What a judge works with.
 #[derive(Clone)]
@@ -85,24 +84,6 @@ pub struct Judgement {
     pub at: Timestamp,
     /// What a permit rests on, if it rests on people.
     pub grounds: Option<Grounds>,
-}
-
-/// What a permit rests on, kept in case the send cannot leave at once.
-#[derive(Clone, Debug)]
-pub struct Grounds {
-    tenant: usize,
-    people: People,
-    classified: Classified,
-    quality: Quality,
-    confirmation: Confirmation,
-}
-
-impl Grounds {
-    /// The tenant and the one person whom the send reaches, unless it could reach several.
-    pub fn only_person(&self) -> Option<(usize, &Recipient)> {
-        let mut people = self.people.iter();
-        people.next().filter(|_| people.next().is_none()).map(|person| (self.tenant, person))
-    }
 }
 
 /// A decision with what it was made of.
@@ -214,7 +195,7 @@ impl Judge {
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
-        let grounds = grounds(&decided, (tenant, quality), &identified, classified);
+        let grounds = Grounds::of(&decided, (tenant, quality), (&identified, send), classified);
         let answers = decided.answers;
         Judgement {
             grounds,
@@ -228,20 +209,6 @@ impl Judge {
             listed,
             policy: decided.policy,
             at: decided.at,
-        }
-    }
-
-    /// Asks again whether a permit would be given: for a send that had to wait between its decision and its first byte, in which time somebody may have said no.
-    ///
-    /// # Errors
-    /// The denial that the send gets now.
-    pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
-        let people = Identified::Readings(grounds.people.clone());
-        let confirming = Confirming::As(grounds.confirmation);
-        let who = Who { tenant: Some(grounds.tenant), quality: grounds.quality, members: None };
-        match self.decide(who, &people, &grounds.classified, confirming).await.decision {
-            Decision::Allow(_) => Ok(()),
-            Decision::Deny(denial) => Err(denial),
         }
     }
 
@@ -346,21 +313,6 @@ impl Judge {
             }
             Some(_) | None => WindowKnowledge::Learnt,
         }
-    }
-}
-
-fn grounds(
-    decided: &Decided,
-    (tenant, quality): (Option<usize>, Quality),
-    identified: &Identified,
-    classified: Classified,
-) -> Option<Grounds> {
-    match (&decided.decision, tenant, identified) {
-        (Decision::Allow(_), Some(tenant), Identified::Readings(people)) => {
-            let confirmation = decided.confirmation;
-            Some(Grounds { tenant, people: people.clone(), classified, confirmation, quality })
-        }
-        (Decision::Allow(_) | Decision::Deny(_), _, _) => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod board;
 mod filter;
+mod groups;
 mod heard;
 mod health;
 mod keeper;
@@ -18,7 +19,7 @@ mod sources;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -87,6 +88,8 @@ struct Inner {
     strangers: ArcSwap<HashMap<String, Pulse, ahash::RandomState>>,
     board: Mutex<Board>,
     heard: mpsc::Sender<Heard>,
+    /// Looks groups up, once it may.
+    scout: OnceLock<groups::Scout>,
     /// A [`SenderHealth`], by its place in [`BRAKES`].
     brake: AtomicU8,
 }
@@ -107,6 +110,7 @@ pub fn open(settings: Settings, ground: Ground, workers: usize) -> (Senders, Vec
         strangers: ArcSwap::default(),
         board: Mutex::default(),
         heard,
+        scout: OnceLock::new(),
         brake: AtomicU8::new(0),
     });
     let senders = Senders { inner: Arc::clone(&inner) };

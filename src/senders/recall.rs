@@ -6,6 +6,8 @@ use tokio::time::timeout;
 
 use super::filter::Marker;
 use super::{Inner, Keeper, Senders};
+use crate::consent::E164;
+use crate::consent::tenant::Sending;
 
 /// The name under which the key of the ids' hashes stands in the store.
 const SECRET: &str = "senders.message_ids";
@@ -57,7 +59,7 @@ impl Senders {
         let known: Vec<&String> = known.iter().filter(|sender| inner.is_ours(sender)).collect();
         let unknown: Vec<&str> = known
             .iter()
-            .filter(|sender| !inner.knows_number_of(sender))
+            .filter(|sender| inner.own_number(sender).is_none())
             .map(|sender| sender.as_str())
             .collect();
         match unknown.as_slice() {
@@ -69,13 +71,13 @@ impl Senders {
 }
 
 impl Inner {
-    /// Whether a sender's own number is configured or learnt.
-    pub(super) fn knows_number_of(&self, sender: &str) -> bool {
+    /// A sender's own number, configured or learnt.
+    pub(super) fn own_number(&self, sender: &str) -> Option<E164> {
         let configured = match self.tenants.load().sending(sender) {
-            crate::consent::tenant::Sending::Known(known) => known.phone.is_some(),
-            crate::consent::tenant::Sending::Default | crate::consent::tenant::Sending::Unknown => false,
+            Sending::Known(known) => known.phone,
+            Sending::Default | Sending::Unknown => None,
         };
-        configured || self.pulse(sender).is_some_and(|pulse| pulse.felt().phone().is_some())
+        configured.or_else(|| self.pulse(sender)?.felt().phone())
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns the JSON of the provider's notifications and their signature. Knows neither consent records nor where a webhook is relayed to. Source: Meta, "Webhooks",
 //! "Create a webhook endpoint", and the references of the fields `messages`, `standby`, `calls` and `user_preferences`.
 
-mod groups;
+pub(in crate::wire) mod groups;
 mod handshake;
 pub(in crate::wire) mod json;
 mod messages;

@@ -69,6 +69,8 @@ pub struct Incoming {
     pub event: Event,
     /// How far the links that it names are to be trusted.
     pub provenance: Provenance,
+    /// Whether an export tells it: its links were weighed by whoever heard it first.
+    pub retold: bool,
 }
 
 /// What became of an event.

@@ -10,6 +10,7 @@ mod embedded;
 mod erasure;
 mod error;
 mod fence;
+mod file;
 mod front;
 mod groups;
 mod learning;

@@ -105,6 +105,7 @@ async fn assemble(folder: &std::path::Path) -> (ConsentStore, Catalogue, Arc<Ten
     let watch = senders::Settings {
         messages_per_day: 1000,
         settle: Duration::from_secs(60),
+        read_nationally: false,
         poll_every: Duration::ZERO,
         tokens: BTreeMap::new(),
     };

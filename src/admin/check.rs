@@ -115,7 +115,7 @@ pub(super) async fn post(
 ) -> Result<Json<Verdict>, Problem> {
     let bytes = body::json(request).await?;
     let refuse = |problems| Problem::new(Fault::Invalid, "the check cannot be made").listing(problems);
-    let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(refuse)?;
+    let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(|unread| refuse(unread.problems))?;
     let send = written.send().map_err(refuse)?;
     let tenant = control.judge.tenant_of(&send.sender);
     for name in send.to.iter().chain(&send.recipient) {

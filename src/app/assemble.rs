@@ -169,6 +169,7 @@ pub(super) fn senders(config: &Config) -> senders::Settings {
         messages_per_day: config.senders.messages_per_day,
         settle: config.senders.settle,
         poll_every: config.senders.poll_every,
+        read_nationally: config.proxy.bare_numbers == config::BareNumbers::AllReadings,
         tokens: config.tokens.clone(),
     }
 }

@@ -28,7 +28,7 @@ pub use event::{Actor, Event, EventId, Kind};
 pub use keyed::{RecipientHash, RecipientHasher};
 pub use lookup::Lookup;
 pub use phone::E164;
-pub use pulse::{Pulse, Quality};
+pub use pulse::{Felt, Pulse, Quality};
 pub use reason::{Basis, DenyReason};
 pub use recipient::{Recipient, RecipientKey, UserId};
 pub use record::{GateRecord, Standing};

@@ -146,7 +146,7 @@ pub(super) fn of(recipient: &Recipient) -> Option<Text<2>> {
 fn of_number(number: &E164) -> Option<Text<2>> {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     let tables = TABLES.get_or_init(Tables::build);
-    let digits = number.digits().as_bytes();
+    let digits = number.bytes();
     if let Some(national) = digits.strip_prefix(b"1") {
         return tables.areas.get(first_three(national)?)?.country;
     }

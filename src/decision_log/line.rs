@@ -261,6 +261,7 @@ fn window(event: &Event) -> Option<&'static [u8]> {
     Some(match knowledge {
         WindowKnowledge::Learnt => b"closed",
         WindowKnowledge::NotLearnt => b"unknown",
+        WindowKnowledge::Open => b"open",
         WindowKnowledge::Unavailable => b"unavailable",
     })
 }

@@ -34,17 +34,17 @@ const AT_ONCE: usize = 256;
 const MAX_DUE: usize = 1 << 17;
 /// For how long a node that used filters of another size may still use them unseen.
 const FILTER_SEEN: Duration = Duration::from_secs(600);
-/// The name under which the key of the ids' hashes stands in the store.
-const SECRET: &str = "senders.message_ids";
 const DAY_SECONDS: u32 = 86_400;
 
 /// Keeps what is known of senders, until it is told to end.
 pub struct Keeper {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     lanes: Lanes,
     hearing: mpsc::Receiver<Heard>,
     /// None until the store has told the key, and where filters are switched off.
-    marker: Option<Marker>,
+    pub(super) marker: Option<Marker>,
+    /// Whether what the store knows has been read.
+    pub(super) recalled: bool,
     marks: Vec<Mark>,
     sums: BTreeMap<(u32, String), u64>,
     due: VecDeque<Due>,
@@ -68,6 +68,7 @@ impl Keeper {
             lanes,
             hearing,
             marker: None,
+            recalled: false,
             marks: Vec::new(),
             sums: BTreeMap::new(),
             due: VecDeque::new(),
@@ -97,7 +98,13 @@ impl Keeper {
                     self.empty_lanes();
                     self.compare_due().await;
                 }
-                _ = writes.tick() => self.write(false).await,
+                _ = writes.tick() => {
+                    self.write(false).await;
+                    // What was learnt before is needed as soon as the store can be read.
+                    if !self.recalled {
+                        self.read().await;
+                    }
+                }
                 _ = reads.tick() => self.read().await,
             }
         }
@@ -376,26 +383,7 @@ impl Keeper {
         }
     }
 
-    /// Takes in what other nodes wrote.
-    async fn read(&mut self) {
-        if self.marker.is_none()
-            && let Ok(secret) = self.inner.store.secret(SECRET).await
-        {
-            self.marker = Some(Marker::new(&secret, self.blocks()));
-        }
-        if let Ok(known) = self.inner.store.notes().await {
-            let inner = &self.inner;
-            for (name, _) in &known.numbers {
-                if let Some((_, sender)) = name.split_once('/').filter(|(_, sender)| inner.is_ours(sender)) {
-                    inner.meet(sender);
-                }
-            }
-            inner.board().learn(known, self.blocks(), |sender| inner.is_ours(sender));
-        }
-        self.inner.show_all();
-    }
-
-    fn blocks(&self) -> u32 {
+    pub(super) fn blocks(&self) -> u32 {
         blocks(self.inner.settings.messages_per_day)
     }
 }

@@ -31,13 +31,13 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const SOURCE: &str = "whatsapp:answer";
 
 /// One person's other identities.
-struct Found {
-    tenant: usize,
-    person: Recipient,
-    others: Vec<Recipient>,
-    /// Names the event: a hash of the provider's id of the message.
-    id: String,
-    at: Timestamp,
+pub(super) struct Found {
+    pub(super) tenant: usize,
+    pub(super) person: Recipient,
+    pub(super) others: Vec<Recipient>,
+    /// Names the event: for a send by a hash of the provider's id of the message.
+    pub(super) id: String,
+    pub(super) at: Timestamp,
 }
 
 /// The way of links into the store.
@@ -148,7 +148,7 @@ async fn write(inner: &Inner, batch: &[Found]) -> Result<(), StoreError> {
 }
 
 impl Found {
-    fn incoming(&self) -> Incoming {
+    pub(super) fn incoming(&self) -> Incoming {
         let event = Event {
             id: EventId(self.id.clone()),
             recipient: self.person.clone(),

@@ -113,10 +113,17 @@ impl Poller {
             Some(health) => {
                 let now = self.inner.clock.now();
                 self.inner.meet(sender);
-                self.inner.board().of(sender).change_health(|known| {
+                let mut board = self.inner.board();
+                let facts = board.of(sender);
+                if let Some(phone) = health.phone {
+                    facts.is_called(phone, now.as_secs_u32());
+                }
+                facts.change_health(|known| {
                     known.answered(health, now);
                     true
                 });
+                drop(board);
+                self.inner.call(sender);
                 self.inner.rate(sender);
                 PollResult::Ok
             }

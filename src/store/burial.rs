@@ -46,9 +46,13 @@ impl ConsentStore {
         }
         for (tenant, erasures) in tenants {
             let lessons = self.of_those_known(tenant, erasures).await?;
+            let known: Vec<RecipientKey> =
+                lessons.iter().map(|lesson| lesson.event.recipient.key()).collect();
             if !lessons.is_empty() {
                 self.learn(lessons).await?;
             }
+            // Whoever is in a group refuses for it from now on, without a name.
+            self.hide_members(tenant, known).await?;
         }
         Ok(())
     }

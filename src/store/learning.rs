@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::consent::dossier::{Dossier, Learned, MAX_LINKS, Provenance, settle};
+use crate::consent::dossier::{Dossier, Learned, MAX_LINKS, Provenance, settle, vouched};
 use crate::consent::event::Kind;
 use crate::consent::{CategorySet, Event, Recipient, RecipientKey, TenantId};
 
@@ -75,19 +75,18 @@ pub(super) fn is_too_large(component: &Component) -> bool {
 pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
     let event = &lesson.event;
     let own = event.recipient.key();
+    let links = links(component, lesson);
     let dossier = component.entry(own.clone()).or_default();
     if dossier.is_full_for(event) {
         return Learnt { outcome: FULL, changed: Vec::new() };
     }
-    let known = |link: &Recipient| link.key() == own || dossier.knows_link(&link.key(), lesson.provenance);
-    // An export that comes back would else be an event more of whoever lost the event that told of a link.
-    let retold = event.retells_links() && event.links.iter().all(known);
+    // An export that comes back would else be an event more of whoever lost the event that told of a link, and so would be every answer to a send.
+    let tells_links =
+        event.retells_links() || (event.kind == Kind::Link && lesson.provenance == Provenance::Observed);
+    let retold = tells_links && links.iter().all(|(to, provenance)| dossier.knows_link(to, *provenance));
     let mut news = !retold && dossier.learn(event.clone()) == Learned::New;
-    for link in &event.links {
-        let key = link.key();
-        if key != own {
-            news |= dossier.link(key, lesson.provenance);
-        }
+    for (to, provenance) in links {
+        news |= dossier.link(to, provenance);
     }
     let mut changed = settle(component);
     if news {
@@ -98,6 +97,21 @@ pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
         Some(_) | None => KNOWN,
     };
     Learnt { outcome, changed }
+}
+
+/// Whom an event links to its recipient, and how that is known: what an export tells was weighed by whoever heard it first.
+fn links(component: &Component, lesson: &Lesson) -> Vec<(RecipientKey, Provenance)> {
+    let event = &lesson.event;
+    let own = event.recipient.key();
+    let others = event.links.iter().map(Recipient::key).filter(|key| *key != own);
+    let weigh = |to: RecipientKey| {
+        let provenance = match lesson.provenance {
+            Provenance::Observed if !event.retells_links() => vouched(component, event, &to),
+            known @ (Provenance::Observed | Provenance::Declared) => known,
+        };
+        (to, provenance)
+    };
+    others.map(weigh).collect()
 }
 
 /// Teaches a revoke to one of the identities that it names, without linking them: how a revoke that names too many still stops every one of them.

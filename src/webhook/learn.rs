@@ -15,8 +15,6 @@ use crate::wire::webhook::{GroupNews, GroupNotice, Inbound, Notice, Person, Read
 
 /// The source of the provider's own switch, which a failed send tells of as well.
 const PREFERENCE: &str = "whatsapp:user_preferences";
-/// The source of the end of what was agreed for a number that somebody gave up.
-const MOVED: &str = "whatsapp:moved";
 /// The source of everything else.
 const WEBHOOK: &str = "whatsapp:webhook";
 /// "User has stopped marketing messages": the provider's answer to a marketing template. Source: Meta, "Error codes".
@@ -172,13 +170,14 @@ impl Told<'_> {
         lessons
     }
 
-    /// What was agreed for a number that was given up ends: whoever has it next has agreed to nothing. An answer to what they write is theirs.
+    /// What was agreed for a number that was given up ends: whoever has it next has agreed to nothing. An answer to what they write is theirs. It ends nothing
+    /// else: the person has not withdrawn, and under the other number they have agreed to nothing or to what they agreed to for that one.
     fn left(&self) -> Option<Lesson> {
         self.notice.person.phone?;
         let categories =
             Category::ALL.into_iter().filter(|category| *category != Category::Service).collect();
         let id = format!("m-{}-left", self.notice.at.as_secs_u32());
-        let (event, _) = self.event(Kind::Revoke, Actor::Provider, (MOVED, id))?;
+        let (event, _) = self.event(Kind::Revoke, Actor::Provider, (Event::MOVED, id))?;
         Some(about((Event { links: Vec::new(), ..event }, Provenance::Observed), Some(categories)))
     }
 

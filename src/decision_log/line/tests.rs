@@ -55,6 +55,7 @@ fn window_of(event: &Event) -> Option<&'static str> {
         _ if all_open => "open",
         WindowKnowledge::Learnt => "closed",
         WindowKnowledge::NotLearnt => "unknown",
+        WindowKnowledge::Open => "open",
         WindowKnowledge::Unavailable => "unavailable",
     })
 }
@@ -153,7 +154,12 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 fn event() -> impl Strategy<Value = Event> {
     // Until the year 9999, the last second of which is written for all that follows.
     let millis = prop_oneof![0..253_402_300_799_000_u64, 1_790_000_000_000..1_790_000_003_000_u64];
-    let window = vec![WindowKnowledge::Learnt, WindowKnowledge::NotLearnt, WindowKnowledge::Unavailable];
+    let window = vec![
+        WindowKnowledge::Learnt,
+        WindowKnowledge::NotLearnt,
+        WindowKnowledge::Open,
+        WindowKnowledge::Unavailable,
+    ];
     let who = (
         any::<u128>(),
         millis,

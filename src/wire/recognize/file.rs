@@ -7,7 +7,7 @@
 use super::scan;
 use super::streamed::{FieldName, Keys};
 use super::watch::TELLING;
-use super::{Unreadable, path, unrecognized};
+use super::{Unreadable, unrecognized};
 
 /// A file on its way.
 pub(super) struct File {

@@ -189,17 +189,23 @@ fn event() -> impl Strategy<Value = Event> {
         let id = DecisionId::parse(&format!("{:026}", id % 10_u128.pow(25))).unwrap();
         let mut event = Event::new(id, Timestamp::from_millis(millis));
         event.tenant = tenant;
-        sender.iter().for_each(|sender| event.set_sender(sender));
+        if let Some(sender) = sender {
+            event.set_sender(&sender);
+        }
         event.caller = caller.map(Into::into);
         for Reading { recipient, lookup } in readings {
             event.readings.push(recipient, lookup);
         }
         event.category = category;
-        template.iter().for_each(|(name, language)| event.set_template(name, language));
+        if let Some((name, language)) = template {
+            event.set_template(&name, &language);
+        }
         (event.listed, event.verdict, event.rule) = (listed, verdict, rule.map(Into::into));
         event.revision = revision.and_then(|revision| Text::plain(&revision));
         (event.mode, event.window, event.outcome) = (mode, window, outcome);
-        message_id.iter().for_each(|id| event.set_message_id(Redacted::new(id.as_str().into())));
+        if let Some(id) = message_id {
+            event.set_message_id(Redacted::new(id.into()));
+        }
         event
     })
 }

@@ -138,7 +138,7 @@ fn agreed(clock: &Clock) -> Incoming {
         confirms: None,
         legacy: false,
     };
-    Incoming { tenant: 0, event, provenance: Provenance::Declared }
+    Incoming { tenant: 0, event, provenance: Provenance::Declared, retold: false }
 }
 
 /// A template send of 600 bytes, as SDKs write it.

@@ -170,7 +170,7 @@ impl<'a> Ingest<'a> {
                 let objection = self.control.store.objection(tenant, &event, hash_key.as_deref());
                 problems.extend(objection.map(str::to_owned));
                 if problems.is_empty() {
-                    return Ok(Incoming { tenant, event, provenance });
+                    return Ok(Incoming { tenant, event, provenance, retold: observed });
                 }
             }
             (None, Ok(_)) => {}

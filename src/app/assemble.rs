@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
-use crate::admin::{self, AccessLog, AdminTls, Scope, Scopes};
+use crate::admin::{self, AccessLog, AdminTls, Scopes};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::redact::Redacted;
@@ -210,20 +210,10 @@ pub(super) fn tokens(
 }
 
 fn token(tenants: &Tenants, written: &config::AdminToken) -> admin::Token {
-    let scope = |s: &config::Scope| match s {
-        config::Scope::ConsentRead => Scope::ConsentRead,
-        config::Scope::ConsentWrite => Scope::ConsentWrite,
-        config::Scope::ConsentErase => Scope::ConsentErase,
-        config::Scope::TemplatesWrite => Scope::TemplatesWrite,
-        config::Scope::DecisionsRead => Scope::DecisionsRead,
-        config::Scope::PolicyWrite => Scope::PolicyWrite,
-        config::Scope::MetricsRead => Scope::MetricsRead,
-        config::Scope::Admin => Scope::Admin,
-    };
     admin::Token {
         name: written.name.clone(),
         sha256: written.sha256,
-        scopes: written.scopes.iter().map(scope).collect::<Scopes>(),
+        scopes: written.scopes.iter().copied().collect::<Scopes>(),
         tenants: written
             .tenants
             .as_ref()

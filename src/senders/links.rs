@@ -165,7 +165,7 @@ impl Found {
             confirms: None,
             legacy: false,
         };
-        Incoming { tenant: self.tenant, event, provenance: Provenance::Observed }
+        Incoming { tenant: self.tenant, event, provenance: Provenance::Observed, retold: false }
     }
 }
 

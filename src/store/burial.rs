@@ -73,7 +73,7 @@ impl ConsentStore {
         let known = self.find(place, usize::MAX, is_erased).await?;
         let lesson = |key: &RecipientKey| {
             let event = Event { recipient: key.recipient()?, links: Vec::new(), ..erased(key)? };
-            Some(Lesson { tenant, event, provenance: Provenance::Declared })
+            Some(Lesson { tenant, event, provenance: Provenance::Declared, retold: false })
         };
         Ok(known.iter().filter_map(lesson).collect())
     }

@@ -74,7 +74,7 @@ fn meetings(relay: &Relay, tenants: &Tenants, notice: &GroupNotice) -> Vec<Incom
         let origin = (WEBHOOK, id);
         let event =
             Event { links, ..blank((at, received_at), recipient, (Kind::Link, Actor::Provider), origin) };
-        Some(Incoming { tenant, event, provenance: Provenance::Observed })
+        Some(Incoming { tenant, event, provenance: Provenance::Observed, retold: false })
     };
     people.iter().filter_map(link).collect()
 }
@@ -83,7 +83,7 @@ fn lessons(relay: &Relay, tenants: &Tenants, notice: &Notice) -> Vec<Incoming> {
     // Whoever it was told to does not send through this gate.
     let Some(tenant) = tenants.tenant_of(&notice.sender) else { return Vec::new() };
     let Some(opt_out) = tenants.all().get(tenant).map(|tenant| &tenant.opt_out) else { return Vec::new() };
-    let incoming = |(event, provenance)| Incoming { tenant, event, provenance };
+    let incoming = |(event, provenance)| Incoming { tenant, event, provenance, retold: false };
     let told = Told { notice, received_at: relay.clock.now() };
     match &notice.what {
         What::Inbound(inbound) => told.inbound(inbound, opt_out),

@@ -108,6 +108,7 @@ async fn assemble(folder: &std::path::Path) -> (ConsentStore, Catalogue, Arc<Ten
         read_nationally: false,
         poll_every: Duration::ZERO,
         tokens: BTreeMap::new(),
+        usual_token: None,
     };
     let (senders, _, _) = senders::open(watch, ground, 1);
     let bare_numbers = BareNumbers::AllReadings;

@@ -171,6 +171,7 @@ pub(super) fn senders(config: &Config) -> senders::Settings {
         poll_every: config.senders.poll_every,
         read_nationally: config.proxy.bare_numbers == config::BareNumbers::AllReadings,
         tokens: config.tokens.clone(),
+        usual_token: config.upstream.token.clone(),
     }
 }
 

@@ -73,7 +73,7 @@ impl Senders {
     /// Joins the look-up of a group, or begins one. `None` if it was looked up just now, or may not be.
     fn board(&self, tenant: usize, sender: &str, group: &str) -> Option<watch::Receiver<()>> {
         let scout = self.inner.scout.get()?;
-        let token = self.inner.settings.tokens.get(sender)?.clone();
+        let token = self.inner.token_of(sender)?.clone();
         let path = group::path(group)?;
         let sought = (tenant, group.to_owned());
         let mut state = scout.lock();

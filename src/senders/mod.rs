@@ -58,6 +58,8 @@ pub struct Settings {
     pub read_nationally: bool,
     /// The tokens to ask with, by phone number id.
     pub tokens: BTreeMap<String, Token>,
+    /// The token to ask with about senders that are not configured, where none have to be.
+    pub usual_token: Option<Token>,
 }
 
 /// What the watch stands on.
@@ -175,6 +177,15 @@ impl Inner {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The token to ask the provider with about a sender.
+    fn token_of(&self, sender: &str) -> Option<&Token> {
+        let usual = || match self.tenants.load().sending(sender) {
+            Sending::Default => self.settings.usual_token.as_ref(),
+            Sending::Known(_) | Sending::Unknown => None,
+        };
+        self.settings.tokens.get(sender).or_else(usual)
+    }
+
     fn brake(&self) -> SenderHealth {
         BRAKES.get(usize::from(self.brake.load(Ordering::Relaxed))).copied().unwrap_or_default()
     }
@@ -263,6 +274,9 @@ impl Inner {
         {
             found.push(only.phone_number_id.clone());
         }
+        let strangers = self.strangers.load();
+        let named = strangers.iter().filter(|(_, pulse)| number.is_some() && pulse.felt().phone() == number);
+        found.extend(named.map(|(sender, _)| sender.clone()));
         found
     }
 

@@ -16,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How many senders a warning names.
 const NAMED: usize = 5;
 
-const NOBODY: &str = "no [[tenants.senders]] is configured and no sender's own number is known yet, so a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country: name the sender with its phone, let the gate learn it from [webhook], or have callers write +";
+const NOBODY: &str = "no [[tenants.senders]] is configured and no sender's own number is known yet, so a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country: name the sender with its phone, let the gate learn it from [webhook] or, once it has sent, with [upstream] token_file, or have callers write +";
 /// What to do about one sender whose own number nobody knows.
-pub(super) const NUMBERLESS: &str = "its own number is not known, so a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country: write phone beneath [[tenants.senders]], let the gate learn it from [webhook] or with a token from [senders] poll_seconds, or have callers write +";
+pub(super) const NUMBERLESS: &str = "its own number is not known, so a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country: write phone beneath [[tenants.senders]], let the gate learn it from [webhook] or with [upstream] token_file, or have callers write +";
 
 impl Keeper {
     /// Reads what was learnt before, so that the first send is judged by it; gives up on a store that does not answer in time, which is asked again.

@@ -113,6 +113,7 @@ impl Plane {
             read_nationally: false,
             poll_every: std::time::Duration::ZERO,
             tokens: std::collections::BTreeMap::new(),
+            usual_token: None,
         };
         let (senders, _, _) = senders::open(watch, ground, 1);
         let judge_settings = judge::Settings {

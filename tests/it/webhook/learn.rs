@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Scene, change, digits, failed, message, preference, seconds};
 use crate::journey::{ANN, BOB, grant, refusal, template, text};
+use crate::support::gate::GateBuilder;
 use crate::support::redis::Redis;
 
 const MARKETING: &str = "marketing";
@@ -263,8 +264,8 @@ fn by_id(id: &str) -> Value {
 #[test]
 fn a_number_that_stands_beside_another_user_id_hands_no_grants_to_it_unless_the_provider_explains_it() {
     let redis = Redis::start();
-    for on_redis in [false, true] {
-        let scene = if on_redis { Scene::on(&redis) } else { Scene::start() };
+    let hashed = |gate: GateBuilder| gate.set("privacy", "hash_recipients", "true");
+    for scene in [Scene::start(), Scene::on(&redis), Scene::with(hashed)] {
         let reason = |id: &str| {
             let response = scene.gate.send(&by_id(id));
             (response.status, response.header("optgate-decision").unwrap_or_default().to_owned())

@@ -163,14 +163,22 @@ fn the_provider_is_asked_for_the_number_too() {
         ),
         _ => Answer::sent(),
     });
-    let asking = Gate::to(&upstream.url())
-        .set("senders", "poll_seconds", "1")
-        .set("templates", "sync_every", "\"0\"")
-        .set("upstream", "token", "\"EAASECRET\"");
-    let (gate, _) = numberless(asking, "");
+    let asking = || {
+        Gate::to(&upstream.url())
+            .set("senders", "poll_seconds", "1")
+            .set("templates", "sync_every", "\"0\"")
+            .set("upstream", "token", "\"EAASECRET\"")
+    };
+    let (gate, _) = numberless(asking(), "");
     let gate = gate.start();
     agreed(&gate);
     eventually("the number is learnt", || is_ambiguous(&gate).then_some(()));
     let asked = upstream.requests().into_iter().find(|received| received.method() == "GET").unwrap();
     assert!(asked.target().contains("display_phone_number"), "{}", asked.target());
+    // Without tenants it is asked for once the sender has sent.
+    let (gate, _) = relayed(asking());
+    let gate = gate.start();
+    agreed(&gate);
+    assert_eq!(bare(&gate).status, 200);
+    eventually("the number is learnt", || is_ambiguous(&gate).then_some(()));
 }

@@ -105,8 +105,10 @@ async fn assemble(folder: &std::path::Path) -> (ConsentStore, Catalogue, Arc<Ten
     let watch = senders::Settings {
         messages_per_day: 1000,
         settle: Duration::from_secs(60),
+        read_nationally: false,
         poll_every: Duration::ZERO,
         tokens: BTreeMap::new(),
+        usual_token: None,
     };
     let (senders, _, _) = senders::open(watch, ground, 1);
     let bare_numbers = BareNumbers::AllReadings;
@@ -137,7 +139,7 @@ fn agreed(clock: &Clock) -> Incoming {
         confirms: None,
         legacy: false,
     };
-    Incoming { tenant: 0, event, provenance: Provenance::Declared }
+    Incoming { tenant: 0, event, provenance: Provenance::Declared, retold: false }
 }
 
 /// A template send of 600 bytes, as SDKs write it.

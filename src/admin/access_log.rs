@@ -8,7 +8,7 @@
 //! | `tenant` | the tenant's name; `null` where the request concerned none |
 //! | `recipient_hash` | whom it concerned, as the decision log names them; a list where it was several; `null` where it was nobody |
 //! | `outcome` | `done`, `repeated` (the answer of before, by its idempotency key), `refused`, `forbidden`, `not_found` or `failed` |
-//! | `status` | the status of the answer; `null` while a stream of events is still being taken in |
+//! | `status` | the status of the answer; `null` of lists and streams of events, whose lines are written while they are still being taken in |
 //! | `applied`, `ignored`, `rejected` | what became of events; only there |
 //! | `peer` | the caller's address |
 //!

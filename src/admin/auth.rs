@@ -11,7 +11,7 @@ use http::header::AUTHORIZATION;
 use crate::metrics::AuthFailure;
 
 /// What a token may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Read what recipients agreed to, and ask how a send would be judged.
     ConsentRead,

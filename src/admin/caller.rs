@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ struct Visit {
     scopes: Scopes,
     mark: Mark,
     touched: Mutex<Vec<Touched>>,
+    /// What became of the one event of the request, if it was one alone.
+    settled: OnceLock<EventCounts>,
     recorded: AtomicBool,
 }
 
@@ -103,9 +105,17 @@ enum Hashes<'a> {
 impl Caller {
     /// The bearer of a token, with a request.
     pub(super) fn new(control: &Arc<Control>, mark: Mark, token: &Token) -> Self {
-        let (touched, recorded) = (Mutex::default(), AtomicBool::new(false));
+        let (touched, settled, recorded) = (Mutex::default(), OnceLock::new(), AtomicBool::new(false));
         let (tenants, scopes) = (token.tenants.clone(), token.scopes);
-        Self(Arc::new(Visit { control: Arc::clone(control), tenants, scopes, mark, touched, recorded }))
+        Self(Arc::new(Visit {
+            control: Arc::clone(control),
+            tenants,
+            scopes,
+            mark,
+            touched,
+            settled,
+            recorded,
+        }))
     }
 
     /// Whether the token may be used for something beside what the operation asked for.
@@ -144,6 +154,15 @@ impl Caller {
         &self.0.mark.request
     }
 
+    /// Leaves it to the end of the request, whose status is known then, to tell what became of its one event.
+    pub(super) fn leave_to_the_end(&self, mut touched: Vec<Touched>, upshot: Upshot) {
+        self.touched().append(&mut touched);
+        if let Some(events) = upshot.events {
+            // A request has one such event at most.
+            let _ = self.0.settled.set(events);
+        }
+    }
+
     /// Writes the lines of people, before an answer is given that tells of them.
     ///
     /// # Errors
@@ -160,6 +179,7 @@ impl Caller {
 
     /// The same of everybody noted, at the end of the request, which leaves one line at least.
     pub(super) async fn record_the_rest(&self, upshot: Upshot) -> Result<(), Problem> {
+        let upshot = Upshot { events: self.0.settled.get().copied(), ..upshot };
         let touched = std::mem::take(&mut *self.touched());
         let nothing_left = touched.is_empty() && self.0.recorded.load(Ordering::Relaxed);
         if nothing_left { Ok(()) } else { self.record(touched, upshot).await }

@@ -126,22 +126,24 @@ pub(super) async fn post(
     let Query(Options { dry_run, tenant }) = options.map_err(|_| {
         Problem::new(Fault::Unreadable, "the query takes dry_run=true or false and tenant=NAME, nothing else")
     })?;
+    let manner = |listing| Manner { listing, dry_run, tenant, single: false };
     match Format::of(request.headers())? {
-        Format::Json => {
-            let ingest = Ingest::new(&control, &caller, Manner { listing: Listing::All, dry_run, tenant });
-            whole(ingest, request.into_body()).await.map(Json)
-        }
+        Format::Json => whole((&control, &caller, manner(Listing::All)), request.into_body()).await.map(Json),
         Format::Lines => {
-            let manner = Manner { listing: Listing::NotApplied, dry_run, tenant };
-            let ingest = Ingest::new(&control, &caller, manner);
+            let ingest = Ingest::new(&control, &caller, manner(Listing::NotApplied));
             stream(ingest, request.into_body()).await.map(|settled| Json(settled.into_answer()))
         }
     }
 }
 
-async fn whole(mut ingest: Ingest<'_>, body: Body) -> Result<Ingested, Problem> {
+async fn whole(
+    (control, caller, manner): (&Control, &Caller, Manner),
+    body: Body,
+) -> Result<Ingested, Problem> {
     let bytes = body::whole(body).await?;
-    if bytes.trim_ascii_start().first() != Some(&b'[') {
+    let single = bytes.trim_ascii_start().first() != Some(&b'[');
+    let mut ingest = Ingest::new(control, caller, Manner { single, ..manner });
+    if single {
         ingest.offer(1, &bytes).await?;
         return ingest.finish().await?.into_single();
     }

@@ -1,5 +1,6 @@
 //! What stands in front of every guarded operation: the token, its scope, `Idempotency-Key`, and the access log.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +11,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONNECTION, HeaderName, HeaderValue, RETRY_AFTER};
+use url::form_urlencoded;
 
 use super::Control;
 use super::access_log::AccessLog;
 use super::auth::{Scope, Token, recognize};
 use super::caller::{Caller, Mark, Upshot};
+use super::explain::printable;
 use super::failures::Failures;
 use super::problem::{Fault, Problem};
 use super::repeats::{Repeats, Turn, watched};
@@ -56,6 +59,8 @@ pub(super) struct Guard {
     pub(super) scope: Scope,
     pub(super) name: &'static str,
     pub(super) deed: Deed,
+    /// What may stand in the query.
+    pub(super) query: Arc<[String]>,
 }
 
 /// Lets a request through to its handler, with its [`Caller`], or answers it.
@@ -73,15 +78,43 @@ pub(super) async fn admit(State(guard): State<Guard>, mut request: Request, next
         let answer = Problem::new(Fault::ScopeMissing, what).into_response();
         return guard.recorded(&caller, answer).await;
     }
+    if let Err(problem) = guard.check_query(request.uri().query().unwrap_or_default()) {
+        return guard.recorded(&caller, problem.into_response()).await;
+    }
     request.extensions_mut().insert(caller.clone());
-    let answer = match guard.deed {
-        Deed::Writes => guard.once(&token.name, request, next).await,
-        Deed::LooksUp | Deed::Nothing => next.run(request).await,
-    };
-    guard.recorded(&caller, answer).await
+    let name = token.name.clone();
+    let carried_out = tokio::spawn(async move {
+        let answer = match guard.deed {
+            Deed::Writes => guard.once(&name, request, next).await,
+            Deed::LooksUp | Deed::Nothing => next.run(request).await,
+        };
+        guard.recorded(&caller, answer).await
+    });
+    // Of its own: what was begun ends and is recorded even if the caller hangs up meanwhile.
+    carried_out.await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Problem::new(Fault::StoreUnavailable, "the gate is stopping; try again").into_response(),
+    })
 }
 
 impl Guard {
+    /// A parameter that does nothing here would do nothing in silence: a misspelled `tenant` means every tenant.
+    fn check_query(&self, query: &str) -> Result<(), Problem> {
+        let names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+        let unknown: BTreeSet<_> =
+            names.filter(|name| !self.query.iter().any(|known| known == name)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let known = match &*self.query {
+            [] => "this operation takes none".to_owned(),
+            known => format!("known are {}", known.join(", ")),
+        };
+        let told = unknown.iter().map(|name| format!("{}: unknown parameter; {known}", printable(name)));
+        let problem = Problem::new(Fault::Unreadable, "the query has parameters that are not known");
+        Err(problem.listing(told.collect()))
+    }
+
     /// Carries a write out, or repeats what it answered first.
     async fn once(&self, token: &str, request: Request, next: Next) -> Response {
         let turn = match self.control.guards.repeats.turn(token, request.headers()) {

@@ -10,13 +10,13 @@ use tokio::task::JoinHandle;
 use super::Control;
 use super::auth::Scope;
 use super::caller::{Caller, Touched, Upshot};
-use super::explain;
+use super::explain::{self, Unread};
 use super::lines::MAX_LINE;
 use super::problem::Problem;
 use super::tally::{Done, Listing, Tally, Verdict};
-use crate::consent::Event;
 use crate::consent::dossier::Provenance;
 use crate::consent::event::EventAsWritten;
+use crate::consent::{Event, Recipient};
 use crate::policy::opt_in;
 use crate::store::{Incoming, Outcome, StoreError};
 
@@ -41,6 +41,8 @@ pub(super) struct Manner {
     pub(super) dry_run: bool,
     /// The tenant of events that name none.
     pub(super) tenant: Option<String>,
+    /// Whether it is one event alone, so that the line of the access log can wait for its answer.
+    pub(super) single: bool,
 }
 
 /// One run of taking events in, of one caller.
@@ -59,7 +61,21 @@ pub(super) struct Ingest<'a> {
 struct Batch {
     verdicts: Vec<Verdict>,
     incoming: Vec<Incoming>,
+    /// Whom the rejected ones were about, as far as they say it.
+    refused: Vec<(Option<usize>, Recipient)>,
     bytes: usize,
+}
+
+/// An event that is not taken in.
+struct Rejection {
+    problems: Vec<String>,
+    whom: Option<(Option<usize>, Recipient)>,
+}
+
+impl From<Vec<String>> for Rejection {
+    fn from(problems: Vec<String>) -> Self {
+        Self { problems, whom: None }
+    }
 }
 
 /// A batch that the store is busy with.
@@ -87,20 +103,20 @@ impl<'a> Ingest<'a> {
     /// # Errors
     /// The store failed; the problem says what was settled before.
     pub(super) async fn offer(&mut self, line: u64, written: &[u8]) -> Result<(), Problem> {
-        let event = if written.len() > MAX_LINE { Err(too_long()) } else { self.read(written) };
+        let event = if written.len() > MAX_LINE { Err(too_long().into()) } else { self.read(written) };
         self.hold(line, written.len(), event).await
     }
 
     /// Rejects a line that was too long to be kept.
     pub(super) async fn reject_too_long(&mut self, line: u64) -> Result<(), Problem> {
-        self.hold(line, 0, Err(too_long())).await
+        self.hold(line, 0, Err(too_long().into())).await
     }
 
     async fn hold(
         &mut self,
         line: u64,
         bytes: usize,
-        event: Result<Incoming, Vec<String>>,
+        event: Result<Incoming, Rejection>,
     ) -> Result<(), Problem> {
         self.held.bytes += bytes;
         match event {
@@ -108,7 +124,10 @@ impl<'a> Ingest<'a> {
                 self.held.verdicts.push((line, None));
                 self.held.incoming.push(event);
             }
-            Err(problems) => self.held.verdicts.push((line, Some(problems))),
+            Err(Rejection { problems, whom }) => {
+                self.held.verdicts.push((line, Some(problems)));
+                self.held.refused.extend(whom);
+            }
         }
         if self.held.verdicts.len() >= BATCH_EVENTS || self.held.bytes >= BATCH_BYTES {
             return self.hand_over().await;
@@ -119,11 +138,24 @@ impl<'a> Ingest<'a> {
         Ok(())
     }
 
-    fn read(&self, written: &[u8]) -> Result<Incoming, Vec<String>> {
-        let mut written: EventAsWritten = explain::read(written, explain::EVENT)?;
+    fn read(&self, written: &[u8]) -> Result<Incoming, Rejection> {
+        match explain::read(written, explain::EVENT) {
+            Ok(written) => self.judge(written),
+            Err(Unread { problems, rest: None }) => Err(problems.into()),
+            Err(Unread { problems, rest: Some(rest) }) => {
+                // What can be read is judged all the same: who corrects it sees everything at once.
+                let of_the_rest = self.judge(rest).err();
+                let (further, whom) = of_the_rest.map_or_else(Default::default, |r| (r.problems, r.whom));
+                Err(Rejection { problems: explain::beside(problems, further), whom })
+            }
+        }
+    }
+
+    fn judge(&self, mut written: EventAsWritten) -> Result<Incoming, Rejection> {
         let tenant = self.tenant(written.tenant.as_deref().or(self.manner.tenant.as_deref()));
         let mut problems: Vec<String> = tenant.as_ref().err().cloned().into_iter().collect();
-        if let Some(rules) = tenant.as_ref().ok().and_then(|place| self.control.tenants.all().get(*place)) {
+        let place = tenant.ok();
+        if let Some(rules) = place.and_then(|place| self.control.tenants.all().get(place)) {
             problems.extend(opt_in::admit(rules, &mut written).err().unwrap_or_default());
         }
         // What reaches us here was told to us: even "provider" as the actor makes no link an observed one. An export that is taken in again may say so.
@@ -132,19 +164,19 @@ impl<'a> Ingest<'a> {
             problems.push(OBSERVED.to_owned());
         }
         let provenance = if observed { Provenance::Observed } else { Provenance::Declared };
-        let hash_key = written.hash_key.take();
-        match (tenant, Event::check(written, self.control.clock.now())) {
-            (Ok(tenant), Ok(event)) => {
+        let (hash_key, recipient) = (written.hash_key.take(), written.recipient.clone());
+        match (place, Event::check(written, self.control.clock.now())) {
+            (Some(tenant), Ok(event)) => {
                 let objection = self.control.store.objection(tenant, &event, hash_key.as_deref());
                 problems.extend(objection.map(str::to_owned));
-                if problems.is_empty() { Ok(Incoming { tenant, event, provenance }) } else { Err(problems) }
+                if problems.is_empty() {
+                    return Ok(Incoming { tenant, event, provenance, retold: observed });
+                }
             }
-            (Err(_), Ok(_)) => Err(problems),
-            (_, Err(of_shape)) => {
-                problems.extend(of_shape);
-                Err(problems)
-            }
+            (None, Ok(_)) => {}
+            (_, Err(of_shape)) => problems = explain::once(problems, of_shape),
         }
+        Err(Rejection { problems, whom: Recipient::parse(&recipient).map(|recipient| (place, recipient)) })
     }
 
     /// The tenant that an event names, or the only one.
@@ -178,8 +210,9 @@ impl<'a> Ingest<'a> {
         }
         let legacy = batch.incoming.iter().enumerate().filter(|(_, incoming)| incoming.event.legacy);
         let legacy = legacy.map(|(place, incoming)| (place, incoming.tenant)).collect();
-        let whom = |incoming: &Incoming| self.caller.person(Some(incoming.tenant), &incoming.event.recipient);
-        let touched = batch.incoming.iter().map(whom).collect();
+        let taken = batch.incoming.iter().map(|incoming| (Some(incoming.tenant), &incoming.event.recipient));
+        let refused = batch.refused.iter().map(|(tenant, recipient)| (*tenant, recipient));
+        let touched = taken.chain(refused).map(|(tenant, whom)| self.caller.person(tenant, whom)).collect();
         let store = self.control.store.clone();
         let outcomes = (!batch.incoming.is_empty())
             .then(|| tokio::spawn(async move { store.apply(batch.incoming).await }));
@@ -216,12 +249,20 @@ impl<'a> Ingest<'a> {
                 let before = self.tally.events();
                 self.tally.count(verdicts, Done::Stored(outcomes));
                 let upshot = Upshot::of_events(before, self.tally.events());
+                if self.manner.single {
+                    self.caller.leave_to_the_end(touched, upshot);
+                    return Ok(());
+                }
                 self.caller.record(touched, upshot).await.map_err(|problem| self.tally.so_far(problem))
             }
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "events were not stored");
                 // They may be all the same.
-                self.caller.record(touched, Upshot::FAILED).await?;
+                if self.manner.single {
+                    self.caller.leave_to_the_end(touched, Upshot::FAILED);
+                } else {
+                    self.caller.record(touched, Upshot::FAILED).await?;
+                }
                 Err(self.tally.store_failed())
             }
         }

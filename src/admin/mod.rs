@@ -221,12 +221,13 @@ pub fn router(control: Control, settings: Settings) -> Router {
     let control = Arc::new(control);
     let tokens: Arc<[Token]> = settings.tokens.into();
     let mut router = Router::new();
-    for Route { path, name, scope, deed, handler, .. } in routes() {
+    for Route { path, name, scope, deed, handler, description, .. } in routes() {
+        let query: Arc<[String]> = description().query_names().into();
         let scope = scope.or((settings.guard_metrics && name == METRICS).then_some(Scope::MetricsRead));
         let handler = match scope {
             Some(scope) => {
                 let (tokens, control) = (Arc::clone(&tokens), Arc::clone(&control));
-                let guard = Guard { tokens, control, scope, name, deed };
+                let guard = Guard { tokens, control, scope, name, deed, query };
                 handler.route_layer(from_fn_with_state(guard, guard::admit))
             }
             None => handler,

@@ -118,6 +118,7 @@ pub(super) async fn readyz(State(control): State<Arc<Control>>) -> (StatusCode, 
     if control.exposed {
         warnings.push(EXPOSED.to_owned());
     }
+    warnings.extend(control.senders.warnings());
     let policy = control.judge.policy();
     if policy.mode() == Mode::Shadow {
         warnings.push(SHADOW.into());

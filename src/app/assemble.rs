@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::AppError;
-use crate::admin::{self, AccessLog, AdminTls, Scope, Scopes};
+use crate::admin::{self, AccessLog, AdminTls, Scopes};
 use crate::audit;
 use crate::config::{self, Config, RedisAddress, Topology};
 use crate::consent::redact::Redacted;
@@ -169,7 +169,9 @@ pub(super) fn senders(config: &Config) -> senders::Settings {
         messages_per_day: config.senders.messages_per_day,
         settle: config.senders.settle,
         poll_every: config.senders.poll_every,
+        read_nationally: config.proxy.bare_numbers == config::BareNumbers::AllReadings,
         tokens: config.tokens.clone(),
+        usual_token: config.upstream.token.clone(),
     }
 }
 
@@ -209,20 +211,10 @@ pub(super) fn tokens(
 }
 
 fn token(tenants: &Tenants, written: &config::AdminToken) -> admin::Token {
-    let scope = |s: &config::Scope| match s {
-        config::Scope::ConsentRead => Scope::ConsentRead,
-        config::Scope::ConsentWrite => Scope::ConsentWrite,
-        config::Scope::ConsentErase => Scope::ConsentErase,
-        config::Scope::TemplatesWrite => Scope::TemplatesWrite,
-        config::Scope::DecisionsRead => Scope::DecisionsRead,
-        config::Scope::PolicyWrite => Scope::PolicyWrite,
-        config::Scope::MetricsRead => Scope::MetricsRead,
-        config::Scope::Admin => Scope::Admin,
-    };
     admin::Token {
         name: written.name.clone(),
         sha256: written.sha256,
-        scopes: written.scopes.iter().map(scope).collect::<Scopes>(),
+        scopes: written.scopes.iter().copied().collect::<Scopes>(),
         tenants: written
             .tenants
             .as_ref()

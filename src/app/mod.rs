@@ -161,10 +161,15 @@ pub async fn run(
         clock: clock.clone(),
         tenants: Arc::clone(&tenants),
     };
-    let (senders, recorders, keeper) = senders::open(assemble::senders(&config), ground, workers);
+    let (senders, recorders, mut keeper) = senders::open(assemble::senders(&config), ground, workers);
     senders.brake(config.policy.sender_health);
+    keeper.recall().await;
+    for warning in senders.warnings() {
+        tracing::warn!("{warning}");
+    }
     let (keeping_ends, keeping_end) = tokio::sync::oneshot::channel();
     let keeping = tokio::spawn(keeper.run(keeping_end));
+    senders.look_groups_up(Reader::new(upstream.clone()), tokio::runtime::Handle::current());
     let polling =
         Poller::new(&senders, Reader::new(upstream.clone())).map(|poller| tokio::spawn(poller.run()));
     let judge = Judge::new(
@@ -279,7 +284,6 @@ pub async fn run(
     let hangups = signal(SignalKind::hangup()).map_err(AppError::System)?;
     let reloading = tokio::spawn(reload::Reloader::new(config.clone(), control, desk).run(hangups));
     warn_of_shadow(&config.policy);
-    warn_of_senders_without_phone(&config);
     readiness.enter(Phase::Serving);
     if let Some(webhook) = addresses.webhook {
         tracing::info!(webhook.listen = %webhook, "relaying webhooks");
@@ -320,16 +324,6 @@ fn warn_of_shadow(policy: &policy::Settings) {
         tracing::warn!(
             policy.mode = Mode::Shadow.name(),
             "[policy] mode is shadow: refusals are only recorded, every send is forwarded"
-        );
-    }
-}
-
-/// Without the sender's own number nobody can tell how the provider reads digits without `+`.
-fn warn_of_senders_without_phone(config: &Config) {
-    for sender in config.tenants.senders().filter(|sender| sender.phone.is_none()) {
-        tracing::warn!(
-            sender = sender.phone_number_id,
-            "[[tenants.senders]] phone is missing: a recipient without + is read as an international number only, though the provider may take it for one of the sender's own country"
         );
     }
 }

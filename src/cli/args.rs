@@ -1,8 +1,9 @@
 //! What may be written on the command line, and the help that explains it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use super::audit::AuditCommand;
 use super::consent::{ExportArgs, GrantArgs, ImportArgs, ResumeArgs, RevokeArgs, ShowArgs};
@@ -30,6 +31,44 @@ pub(super) struct Cli {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// The commands that ask no admin API, with what of [`Global`] they do without.
+const ALONE: [(&str, &[&str]); 4] = [
+    ("serve", &ADMIN),
+    ("demo", &[ADMIN[0], ADMIN[1], ADMIN[2], ADMIN[3], "data_dir"]),
+    ("sandbox", &[ADMIN[0], ADMIN[1], ADMIN[2], ADMIN[3], "data_dir"]),
+    ("token", &[ADMIN[0], ADMIN[1], ADMIN[2], ADMIN[3], "data_dir"]),
+];
+/// How a command finds the admin API.
+const ADMIN: [&str; 4] = ["admin", "admin_ca", "admin_cert", "admin_key"];
+
+impl Cli {
+    /// Reads the arguments. The help of a command shows no option that does nothing there.
+    pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&Self::described().try_get_matches_from(args)?)
+    }
+
+    pub(super) fn described() -> clap::Command {
+        let mut command = Self::command();
+        // Hands the options of every command down to each.
+        command.build();
+        ALONE.into_iter().fold(command, |command, (name, useless)| {
+            command.mut_subcommand(name, |alone| without(alone, useless))
+        })
+    }
+}
+
+/// A command and those below it, with options that their help does not show.
+fn without(command: clap::Command, useless: &[&str]) -> clap::Command {
+    let below: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
+    let command = command.mut_args(|arg| {
+        let hidden = useless.contains(&arg.get_id().as_str());
+        if hidden { arg.hide(true) } else { arg }
+    });
+    below
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |below| without(below, useless)))
 }
 
 /// What every command takes.
@@ -249,4 +288,44 @@ pub(super) struct DemoArgs {
     /// Play the scene and end, in place of serving until Ctrl-C.
     #[arg(long)]
     pub(super) once: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(command: &mut clap::Command) -> String {
+        command.render_long_help().to_string()
+    }
+
+    #[test]
+    fn no_help_shows_an_option_that_does_nothing_there() {
+        let mut all = Cli::described();
+        for (name, hidden, shown) in [
+            (&["sandbox"][..], &["--admin", "--data-dir"][..], "--json"),
+            (&["sandbox", "say"], &["--admin", "--data-dir"], "--sandbox"),
+            (&["token", "new"], &["--admin", "--data-dir"], "--scope"),
+            (&["demo"], &["--admin", "--data-dir"], "--once"),
+            (&["serve"], &["--admin-ca", "--admin <", "--admin-key"], "--data-dir"),
+            (&["consent", "show"], &[], "--admin-ca"),
+        ] {
+            let command =
+                name.iter().fold(&mut all, |command, name| command.find_subcommand_mut(name).unwrap());
+            let help = help(command);
+            assert!(help.contains(shown), "{name:?}: {help}");
+            assert!(hidden.iter().all(|option| !help.contains(option)), "{name:?}: {help}");
+        }
+    }
+
+    #[test]
+    fn options_are_read_wherever_they_stand() {
+        for words in [
+            &["optgate", "--json", "--admin", "http://a", "consent", "show", "+15550000001"][..],
+            &["optgate", "consent", "show", "+15550000001", "--admin", "http://a", "--json"],
+            &["optgate", "sandbox", "say", "STOP", "--json", "--admin", "http://a"],
+        ] {
+            let cli = Cli::read(words.iter().map(OsString::from)).unwrap();
+            assert!(cli.global.json && cli.global.admin == "http://a", "{words:?}");
+        }
+    }
 }

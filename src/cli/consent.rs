@@ -156,10 +156,16 @@ pub(super) struct ShowArgs {
     optgate consent import opt-ins.csv --tenant acme\n  \
     optgate consent import opt-ins.csv --dry-run\n  \
     optgate consent import opt-ins.csv --resume\n  \
+    optgate consent import crm.csv --ignore-column customer_no\n  \
     zcat opt-ins.csv.gz | optgate consent import - --format csv\n\n\
-    NDJSON holds one event a line. CSV has the same fields in a header row, dotted (evidence.channel); several categories or links \
-    stand in one cell, separated by ; or |. What is rejected is written with its reasons to a file of its own, to be corrected there \
-    and imported again; everything else is kept. A repeat changes nothing. Exits 1 if a line was rejected.")]
+    NDJSON holds one event a line. CSV has the same fields in a header row, dotted (evidence.channel), separated by commas, semicolons or \
+    tabs as the header has it; several categories or links stand in one cell, separated by ; | or a comma. Every event needs recipient, \
+    kind, occurred_at, actor and source. What is rejected is written with its reasons to a file of its own, to be corrected there \
+    and imported again; everything else is kept.\n\n\
+    An import that ends early, by Ctrl-C, kill or a lost connection, is continued by the same command with --resume. What was under way then \
+    (--chunk events at most) is sent again. That changes nothing, and neither does a repeat of the whole import.\n\n\
+    Exit codes: 0 everything was taken; 1 a line was rejected, or the import ended early; 2 the command line makes no sense; 130 or 143 \
+    it was interrupted (SIGINT, SIGTERM).")]
 pub(super) struct ImportArgs {
     /// The file; - is standard input.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -179,7 +185,13 @@ pub(super) struct ImportArgs {
     /// Where rejected events go, with their reasons: opt-ins.rejected.csv beside opt-ins.csv if left out.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) rejects: Option<PathBuf>,
-    /// How many events go to the gate at a time: as many are sent again after an interruption.
+    /// Leave a column of a CSV file out, by its name; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(super) ignore_column: Vec<String>,
+    /// Leave out every column of a CSV file that no event has; they are named.
+    #[arg(long)]
+    pub(super) ignore_unknown_columns: bool,
+    /// How many events go to the gate at a time, at most: the first chunks are smaller.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(super) chunk: u64,
 }

@@ -31,14 +31,12 @@ mod webhooks;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Command, ConsentCommand, Global, TemplatesCommand, TokenCommand};
 use failure::Failure;
 
 /// Runs what the arguments say, the program's name first. Wrong usage exits 2, a configuration with problems 78, any other failure 1.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(answer) => {
             // Help and version arrive here too. Where nobody reads them there is nobody to tell.

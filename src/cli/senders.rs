@@ -91,6 +91,7 @@ fn detail(answer: &Value) -> String {
         "sender",
         "tenant",
         "account",
+        "own_number",
         "relay",
         "last_webhook",
         "last_send",

@@ -19,12 +19,14 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crate::admin::Scope;
 pub use fingerprint::Fingerprint;
 pub use problem::{Place, Problem, Problems};
 pub use redis_url::{RedisAddress, Topology};
+pub(crate) use section::edits;
 pub use settings::{
     Admin, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat, LogLevel, LogSink,
-    OnFull, Privacy, Proxy, Relay, Scope, Senders, Store, StoreKind, Templates, Upstream, Webhook,
+    OnFull, Privacy, Proxy, Relay, Senders, Store, StoreKind, Templates, Upstream, Webhook,
 };
 
 use layer::{Entry, Node, Table};

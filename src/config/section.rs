@@ -219,7 +219,7 @@ fn join(parent: &str, key: &str) -> String {
 }
 
 /// How many letters must be put in, taken out or changed to make one word the other.
-fn edits(one: &str, other: &str) -> usize {
+pub(crate) fn edits(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, a) in one.chars().enumerate() {
         let mut left = i + 1;

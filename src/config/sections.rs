@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::admin::Scope;
 use crate::consent::redact::Redacted;
 use crate::policy::settings::{Groups, SenderHealth, ServiceWindow, Steering};
 use crate::policy::{self, FailureStance, Mode};
@@ -12,7 +13,7 @@ use super::layer::Entry;
 use super::section::{Section, Wrong};
 use super::settings::{
     Admin, AdminTls, AdminToken, Audit, BareNumbers, Config, DecisionLog, Decisions, Log, LogFormat,
-    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Scope, Senders, Templates, Upstream, Webhook,
+    LogLevel, LogSink, OnFull, Privacy, Proxy, Relay, Senders, Templates, Upstream, Webhook,
 };
 use super::store;
 use super::tenants::{self, Compiled, Unique};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 
+use crate::admin::Scope;
 use crate::consent::redact::Redacted;
 use crate::consent::tenant::Tenants;
 use crate::policy;
@@ -127,55 +128,6 @@ pub struct AdminToken {
     pub scopes: Vec<Scope>,
     /// The tenants that it may touch; `None` is all of them.
     pub tenants: Option<Vec<String>>,
-}
-
-/// What an admin token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Read consent.
-    ConsentRead,
-    /// Record grants, revokes and the like.
-    ConsentWrite,
-    /// Erase a person.
-    ConsentErase,
-    /// Fill the template catalogue.
-    TemplatesWrite,
-    /// Read decisions.
-    DecisionsRead,
-    /// Change the policy.
-    PolicyWrite,
-    /// Read the metrics, where they ask for a token.
-    MetricsRead,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 8] = [
-        Self::ConsentRead,
-        Self::ConsentWrite,
-        Self::ConsentErase,
-        Self::TemplatesWrite,
-        Self::DecisionsRead,
-        Self::PolicyWrite,
-        Self::MetricsRead,
-        Self::Admin,
-    ];
-
-    /// The name in the configuration and in answers of the admin API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ConsentRead => "consent:read",
-            Self::ConsentWrite => "consent:write",
-            Self::ConsentErase => "consent:erase",
-            Self::TemplatesWrite => "templates:write",
-            Self::DecisionsRead => "decisions:read",
-            Self::PolicyWrite => "policy:write",
-            Self::MetricsRead => "metrics:read",
-            Self::Admin => "admin",
-        }
-    }
 }
 
 /// `[upstream]`

@@ -18,9 +18,11 @@ mod confirmation;
 mod erasure;
 mod ruling;
 mod stored;
+mod vouched;
 
 pub use basis::{Basis, Role};
 pub use confirmation::Confirmable;
+pub use vouched::vouched;
 
 /// How many other identities a person may have; a longer list is somebody's mistake.
 pub const MAX_LINKS: usize = 32;
@@ -153,7 +155,9 @@ impl Dossier {
     /// What a linked identity shares in and does not have as it stands here.
     fn news_for<'d>(&'d self, other: &'d Self, provenance: Provenance) -> impl Iterator<Item = &'d Event> {
         let crosses = move |event: &Event| match event.kind {
-            Kind::Revoke | Kind::Erase => true,
+            // Whoever gave a number up withdrew from nothing: what ended is what was agreed for the number, not for the person under another.
+            Kind::Revoke => provenance == Provenance::Observed || !event.ends_a_number(),
+            Kind::Erase => true,
             Kind::Grant | Kind::Resume | Kind::Inbound => provenance == Provenance::Observed,
             Kind::Link => false,
         };

@@ -2,6 +2,7 @@
 //!
 //! Events are the truth; records are derived from them. The JSON shape is the one of the admin API, of import and of export.
 
+mod members;
 mod shape;
 mod text;
 
@@ -13,9 +14,10 @@ use utoipa::ToSchema;
 
 use super::category::{Category, CategorySet};
 use super::evidence::Evidence;
-use super::plan;
 use super::recipient::Recipient;
 use super::time::Timestamp;
+
+pub use members::Members;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -228,6 +230,13 @@ impl fmt::Debug for Event {
     }
 }
 
+impl EventAsWritten {
+    /// The kind that it names; what has evidence and names none is held for a grant, so that all that is wrong with it is told at once.
+    pub fn presumed_kind(&self) -> Option<Kind> {
+        self.kind.or_else(|| self.evidence.is_some().then_some(Kind::Grant))
+    }
+}
+
 impl fmt::Debug for EventAsWritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventAsWritten").field("kind", &self.kind).finish_non_exhaustive()
@@ -255,6 +264,14 @@ impl Event {
         self.kind == Kind::Grant && self.covers(category)
     }
 
+    /// The source of the end of what was agreed for a number that somebody gave up.
+    pub const MOVED: &'static str = "whatsapp:moved";
+
+    /// Whether the provider tells that whoever had agreed has this number no more.
+    pub fn ends_a_number(&self) -> bool {
+        self.kind == Kind::Revoke && self.actor == Actor::Provider && self.source == Self::MOVED
+    }
+
     /// Whether an export wrote it to tell of links; somebody whose links are known learns nothing by it.
     pub fn retells_links(&self) -> bool {
         self.kind == Kind::Link && [EventId::LINKS_DECLARED, EventId::LINKS_OBSERVED].contains(&&*self.id.0)
@@ -273,24 +290,15 @@ impl Event {
         // An event cannot have been received before it happened; a time that says so would move a withdrawal behind the grant that it ends.
         let received_first = |received| written.occurred_at.is_some_and(|at| received < at && at <= now);
         written.received_at = written.received_at.filter(|at| !received_first(*at));
-        let unclear = |recipient: &Recipient| match recipient {
-            Recipient::Phone(number) => !plan::is_plain(number),
-            Recipient::UserId(_) | Recipient::Hashed(_) => false,
-        };
         let mut problems = shape::check_arrival(&written);
-        let event = match Self::restore(written, now) {
-            Ok(event) => event,
+        match Self::restore(written, now) {
+            Ok(event) if problems.is_empty() => Ok(event),
+            Ok(_) => Err(problems),
             Err(of_shape) => {
                 problems.extend(of_shape);
-                return Err(problems);
+                Err(problems)
             }
-        };
-        if unclear(&event.recipient) || event.links.iter().any(unclear) {
-            problems.push(
-                "recipient, links: no possible phone number in plain form; write + and the country calling code, then the number without a trunk prefix (+447911123456, not +4407911123456)".to_owned(),
-            );
         }
-        if problems.is_empty() { Ok(event) } else { Err(problems) }
     }
 
     /// Reads an event that was checked before it was stored; `now` bounds when it can have been received.
@@ -319,7 +327,7 @@ impl Event {
         if written.source.as_deref().is_none_or(|s| s.trim().is_empty()) {
             problems.push(missing("source", "the system or page it came from, such as website"));
         }
-        if let Some(kind) = written.kind {
+        if let Some(kind) = written.presumed_kind() {
             shape::check_kind(kind, &written, now, &mut problems);
         }
         match (recipient, written.kind, written.occurred_at, written.actor) {

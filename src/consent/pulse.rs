@@ -1,10 +1,13 @@
-//! How a sender's number is doing, where every send can see it: one byte beside the sender, read without a lock.
+//! What is learnt of a sender while it sends, where every send can see it: how its number is doing and which number that is, one byte and one word beside the
+//! sender, read without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::phone::E164;
 
 /// How the provider rates a number by what recipients did with its messages.
 #[derive(
@@ -47,7 +50,7 @@ impl Quality {
     }
 }
 
-/// A sender's rating in this process. Clones share it; a reload of the configuration keeps it.
+/// What is learnt of a sender in this process. Clones share it; a reload of the configuration keeps it.
 #[derive(Clone, Debug)]
 pub struct Pulse(Arc<Beat>);
 
@@ -55,6 +58,25 @@ pub struct Pulse(Arc<Beat>);
 struct Beat {
     number: u32,
     quality: AtomicU8,
+    /// The number as [`E164::packed`] makes it; 0 is not known.
+    phone: AtomicU64,
+}
+
+/// What a pulse says now.
+#[derive(Clone, Copy, Debug)]
+pub struct Felt {
+    /// Names the sender within this process.
+    pub number: u32,
+    /// How it is rated.
+    pub quality: Quality,
+    phone: u64,
+}
+
+impl Felt {
+    /// The sender's own number, if that was learnt.
+    pub fn phone(&self) -> Option<E164> {
+        E164::unpacked(self.phone)
+    }
 }
 
 impl Default for Pulse {
@@ -63,6 +85,7 @@ impl Default for Pulse {
         Self(Arc::new(Beat {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             quality: AtomicU8::new(Quality::Unknown as u8),
+            phone: AtomicU64::new(0),
         }))
     }
 }
@@ -76,6 +99,17 @@ impl Pulse {
     /// The rating now.
     pub fn quality(&self) -> Quality {
         Quality::of(self.0.quality.load(Ordering::Relaxed))
+    }
+
+    /// Everything at once.
+    pub fn felt(&self) -> Felt {
+        let phone = self.0.phone.load(Ordering::Relaxed);
+        Felt { number: self.number(), quality: self.quality(), phone }
+    }
+
+    /// From now on sends are read as those of this number; whether that is news.
+    pub fn call(&self, phone: &E164) -> bool {
+        self.0.phone.swap(phone.packed(), Ordering::Relaxed) != phone.packed()
     }
 
     /// From now on sends see this rating; gives the one before.
@@ -107,5 +141,11 @@ mod tests {
         }
         assert_eq!(pulse.rate(Quality::Green), Quality::Red);
         assert_ne!(pulse.number(), Pulse::default().number());
+        assert_eq!(pulse.felt().phone(), None);
+        for phone in ["+1234567", "+15550783881", "+999999999999999"] {
+            let phone = E164::parse(phone).unwrap();
+            assert!(pulse.clone().call(&phone) && !pulse.call(&phone));
+            assert_eq!(pulse.felt().phone(), Some(phone));
+        }
     }
 }

@@ -22,6 +22,11 @@ impl UserId {
         (country_ok && id_ok).then(|| Self(text.into()))
     }
 
+    /// Whether it names the person for all businesses that are linked, and not for one.
+    pub fn is_parent(&self) -> bool {
+        self.0.split('.').nth(1) == Some("ENT")
+    }
+
     /// The id as the provider writes it. For storing and answering, never for logs.
     pub fn danger_str(&self) -> &str {
         &self.0
@@ -90,7 +95,7 @@ impl RecipientKey {
     /// The bytes of the key: digits, the user id, `#` and the hash, or `*` for the tenant. The four never meet.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Phone(number) => number.digits().as_bytes(),
+            Self::Phone(number) => number.bytes(),
             Self::UserId(id) => id.danger_str().as_bytes(),
             Self::Hashed(hash) => hash.key_bytes(),
             Self::Tenant => b"*",

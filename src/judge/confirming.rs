@@ -61,7 +61,7 @@ impl Judge {
 }
 
 impl Judge {
-    /// Gives back what was reserved for a send that is not forwarded after all, because the rest of its request was refused.
+    /// Gives back what was reserved for a send that is not forwarded after all, because the rest of its request was refused or the provider was not reached.
     pub async fn give_back(&self, grounds: &Grounds) {
         if grounds.confirmation == Confirmation::Reserved {
             let people: Vec<RecipientKey> = grounds.people.iter().map(Recipient::key).collect();

@@ -39,15 +39,33 @@ impl Judge {
         else {
             return None;
         };
+        // Boxed: what goes to people must not pay for what goes to groups.
+        Box::pin(self.sought_members(tenant, (&send.sender, group))).await
+    }
+
+    /// The same for a send that was judged a moment ago.
+    pub(super) async fn members_again(&self, tenant: usize, group: &str) -> Option<Asked> {
+        match self.policy().groups() {
+            Groups::Members => self.ask_members(tenant, group).await,
+            Groups::Refuse | Groups::Permit => None,
+        }
+    }
+
+    /// Where nobody told who is in the group, the provider may: it is asked once for everybody who sends to it. Only where webhooks tell who joins later.
+    async fn sought_members(&self, tenant: usize, (sender, group): (&str, &str)) -> Option<Asked> {
+        let known = self.ask_members(tenant, group).await;
+        if known.is_some() || !self.inner.relay || !self.inner.senders.seek_group(tenant, sender, group).await
+        {
+            return known;
+        }
+        self.ask_members(tenant, group).await
+    }
+
+    async fn ask_members(&self, tenant: usize, group: &str) -> Option<Asked> {
         if !self.inner.catalogue.is_loaded() {
             // The store has not been reached yet.
             return Some(Asked { lookups: vec![Lookup::Unavailable], wrote_at: None });
         }
-        // Boxed: what goes to people must not pay for what goes to groups.
-        Box::pin(self.ask_members(tenant, group)).await
-    }
-
-    async fn ask_members(&self, tenant: usize, group: &str) -> Option<Asked> {
         let patience = self.inner.store.lookup_deadline();
         let Ok(Ok(Group { members, wrote_at })) =
             timeout(patience, self.inner.store.group(tenant, group)).await

@@ -4,6 +4,7 @@
 //! Knows neither HTTP nor how a refusal is written.
 
 mod confirming;
+mod grounds;
 mod groups;
 
 use std::sync::Arc;
@@ -13,22 +14,20 @@ use arc_swap::ArcSwap;
 
 use crate::consent::lookup::Source;
 use crate::consent::tenant::{Sender, Sending, Tenants};
-use crate::consent::{
-    Category, Clock, GateRecord, Lookup, Quality, Recipient, RecipientKey, Timestamp, Validity,
-};
+use crate::consent::{Category, Clock, GateRecord, Lookup, Quality, RecipientKey, Timestamp, Validity};
 use crate::decision_log::Readings;
 use crate::policy::facts::SenderScope;
-use crate::policy::{
-    Addressee, Confirmation, Decision, Denial, Facts, Members, Policy, WindowKnowledge, decide,
-};
+use crate::policy::{Addressee, Confirmation, Decision, Facts, Members, Policy, WindowKnowledge, decide};
 use crate::senders::Senders;
 use crate::store::ConsentStore;
 use crate::templates::Catalogue;
 use crate::wire::Send;
 use crate::wire::classify::{CatalogueAnswer, Classified, classify};
-use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, Readings as People, identify};
+use crate::wire::identify::{BareNumbers, Identified, MAX_READINGS, identify};
 
 use confirming::{Confirming, confirmed};
+
+pub use grounds::Grounds;
 
 /// What a judge works with.
 #[derive(Clone)]
@@ -85,24 +84,6 @@ pub struct Judgement {
     pub at: Timestamp,
     /// What a permit rests on, if it rests on people.
     pub grounds: Option<Grounds>,
-}
-
-/// What a permit rests on, kept in case the send cannot leave at once.
-#[derive(Clone, Debug)]
-pub struct Grounds {
-    tenant: usize,
-    people: People,
-    classified: Classified,
-    quality: Quality,
-    confirmation: Confirmation,
-}
-
-impl Grounds {
-    /// The tenant and the one person whom the send reaches, unless it could reach several.
-    pub fn only_person(&self) -> Option<(usize, &Recipient)> {
-        let mut people = self.people.iter();
-        people.next().filter(|_| people.next().is_none()).map(|person| (self.tenant, person))
-    }
 }
 
 /// A decision with what it was made of.
@@ -193,13 +174,15 @@ impl Judge {
 
     async fn judge_as(&self, tenants: &Tenants, send: &Send<'_>, confirming: Confirming) -> Judgement {
         let (sender, pulse) = match tenants.sending(&send.sender) {
-            Sending::Known(sender) => (Some(sender), Some((sender.pulse.number(), sender.pulse.quality()))),
+            Sending::Known(sender) => (Some(sender), Some(sender.pulse.felt())),
             Sending::Default => (None, self.inner.senders.stranger(&send.sender)),
             Sending::Unknown => (None, None),
         };
-        let quality = pulse.map_or(Quality::Unknown, |(_, quality)| quality);
+        let quality = pulse.map_or(Quality::Unknown, |felt| felt.quality);
         let tenant = tenants.tenant_of(&send.sender);
-        let identified = identify(send, sender.and_then(|s| s.phone.as_ref()), self.inner.bare_numbers);
+        // What the operator wrote counts before what was learnt.
+        let phone = sender.and_then(|sender| sender.phone).or_else(|| pulse?.phone());
+        let identified = identify(send, phone.as_ref(), self.inner.bare_numbers);
         let (classified, listed) = self.classify(send, sender).await;
         let members = self.members(tenant, send, &identified).await;
         let who = Who { tenant, quality, members: members.as_ref() };
@@ -212,13 +195,13 @@ impl Judge {
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
-        let grounds = grounds(&decided, (tenant, quality), &identified, classified);
+        let grounds = Grounds::of(&decided, (tenant, quality), (&identified, send), classified);
         let answers = decided.answers;
         Judgement {
             grounds,
             decision: decided.decision,
             tenant,
-            sender: pulse.map(|(number, _)| number),
+            sender: pulse.map(|felt| felt.number),
             window: Some(decided.window).filter(|_| classified.needs.contains(Category::Service)),
             lookup: (answers.count > 0).then_some((answers.source, answers.took)),
             readings: readings(identified, &answers),
@@ -226,20 +209,6 @@ impl Judge {
             listed,
             policy: decided.policy,
             at: decided.at,
-        }
-    }
-
-    /// Asks again whether a permit would be given: for a send that had to wait between its decision and its first byte, in which time somebody may have said no.
-    ///
-    /// # Errors
-    /// The denial that the send gets now.
-    pub async fn still_permits(&self, grounds: &Grounds) -> Result<(), Denial> {
-        let people = Identified::Readings(grounds.people.clone());
-        let confirming = Confirming::As(grounds.confirmation);
-        let who = Who { tenant: Some(grounds.tenant), quality: grounds.quality, members: None };
-        match self.decide(who, &people, &grounds.classified, confirming).await.decision {
-            Decision::Allow(_) => Ok(()),
-            Decision::Deny(denial) => Err(denial),
         }
     }
 
@@ -344,21 +313,6 @@ impl Judge {
             }
             Some(_) | None => WindowKnowledge::Learnt,
         }
-    }
-}
-
-fn grounds(
-    decided: &Decided,
-    (tenant, quality): (Option<usize>, Quality),
-    identified: &Identified,
-    classified: Classified,
-) -> Option<Grounds> {
-    match (&decided.decision, tenant, identified) {
-        (Decision::Allow(_), Some(tenant), Identified::Readings(people)) => {
-            let confirmation = decided.confirmation;
-            Some(Grounds { tenant, people: people.clone(), classified, confirmation, quality })
-        }
-        (Decision::Allow(_) | Decision::Deny(_), _, _) => None,
     }
 }
 

@@ -73,11 +73,11 @@ fn group(policy: &Policy, facts: &Facts<'_>, members: Option<Members<'_>>) -> Re
         (Groups::Permit, _) if facts.headline != Category::Marketing => Ok(Basis::Policy),
         (Groups::Permit | Groups::Refuse, _) => Err(Denial::of(DenyReason::GroupNotPermitted)),
         (Groups::Members, None) => Err(refused(
-            "it is not known who is in the group: webhooks must have told of its creation and of everybody who joined",
+            "it is not known who is in the group: webhooks must have told of its creation and of everybody who joined, or the provider must tell the gate's own token who is in it",
         )),
         (Groups::Members, Some(Members { lookups, window_open })) => {
             // Whoever wrote to the group opened it for all; each of the others must have agreed all the same.
-            let window = if window_open { WindowKnowledge::NotLearnt } else { facts.window };
+            let window = if window_open { WindowKnowledge::Open } else { facts.window };
             let basis = people(policy, &Facts { window, ..*facts }, lookups, false).map_err(|denial| {
                 // These two may pass later, and say nothing about a member.
                 let later = matches!(denial.reason, DenyReason::WindowClosed | DenyReason::StoreUnavailable);
@@ -173,11 +173,14 @@ fn person(
 /// Free-form to somebody who agreed to it, with no window known to be open.
 fn outside_window(policy: &Policy, knowledge: WindowKnowledge) -> Result<Basis, DenyReason> {
     match (policy.service_window(), knowledge) {
-        (ServiceWindow::Auto, WindowKnowledge::NotLearnt) => Ok(Basis::Consent),
+        (ServiceWindow::Auto, WindowKnowledge::NotLearnt)
+        | (ServiceWindow::Auto | ServiceWindow::Required, WindowKnowledge::Open) => Ok(Basis::Consent),
         (ServiceWindow::Auto, WindowKnowledge::Unavailable) => unavailable(policy, Category::Service),
-        (ServiceWindow::Auto, WindowKnowledge::Learnt) | (ServiceWindow::Required, _) => {
-            Err(DenyReason::WindowClosed)
-        }
+        (ServiceWindow::Auto, WindowKnowledge::Learnt)
+        | (
+            ServiceWindow::Required,
+            WindowKnowledge::Learnt | WindowKnowledge::NotLearnt | WindowKnowledge::Unavailable,
+        ) => Err(DenyReason::WindowClosed),
     }
 }
 

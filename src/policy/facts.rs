@@ -36,6 +36,8 @@ pub enum WindowKnowledge {
     NotLearnt,
     /// The store could not say.
     Unavailable,
+    /// Somebody wrote to the group that the send goes to, which opened it for everybody in it.
+    Open,
 }
 
 /// Whether this send is the one that may confirm a person's stop.

@@ -99,6 +99,8 @@ async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<An
         Err(Failure::NotReached(cause)) => {
             tracing::warn!(decision.id = %id, error = %cause, "provider not reached");
             worker.metrics.upstream_failed(UpstreamFailure::NotReached);
+            // Nothing was written, so the caller may try again; boxed, as hardly any send needs it.
+            Box::pin(entries.give_back(worker)).await;
             entries.finish(Outcome::UpstreamNotReached);
             failed(Cause::UpstreamNotReached, &id)
         }

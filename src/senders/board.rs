@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::health::{AccountState, Health};
-use crate::consent::Timestamp;
+use crate::consent::{E164, Timestamp};
 use crate::metrics::Moments;
 use crate::store::notes::{Known, Notes};
 
@@ -22,6 +22,26 @@ pub(super) struct Facts {
     kept: Moments,
     kept_gap: u32,
     changed: bool,
+    own: Option<Own>,
+    own_changed: bool,
+}
+
+/// A sender's own number. It is kept apart from the health, which nodes that do not know the number write as well; of two the latest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Own {
+    at: u32,
+    phone: E164,
+}
+
+impl Own {
+    fn encode(self) -> Vec<u8> {
+        format!("{} {}", self.at, self.phone.digits()).into_bytes()
+    }
+
+    fn decode(text: &[u8]) -> Option<Self> {
+        let (at, digits) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+        Some(Self { at: at.parse().ok()?, phone: E164::from_digits(digits.as_bytes())? })
+    }
 }
 
 /// All senders, and what concerns all of them.
@@ -79,6 +99,7 @@ impl Board {
         for facts in self.senders.values_mut() {
             (facts.kept, facts.kept_gap, facts.changed) =
                 (Moments::default(), 0, facts.health.at > 0 || facts.health.limit.is_some());
+            facts.own_changed = facts.own.is_some();
         }
         for (state, changed) in self.accounts.values_mut() {
             *changed = state.at > 0 || state.limit.is_some();
@@ -109,6 +130,9 @@ impl Board {
                 let text = serde_json::to_vec(&facts.health).unwrap_or_default();
                 notes.texts.push((format!("number/{sender}"), text));
             }
+            if let (true, Some(own)) = (std::mem::take(&mut facts.own_changed), facts.own) {
+                notes.texts.push((format!("phone/{sender}"), own.encode()));
+            }
         }
         for (account, (state, changed)) in &mut self.accounts {
             if std::mem::take(changed) {
@@ -138,6 +162,7 @@ impl Board {
         for (name, text) in known.texts {
             match name.split_once('/') {
                 Some(("number", of)) if is_ours(of) => self.of(of).learn(&text),
+                Some(("phone", of)) if is_ours(of) => self.of(of).learn_own(&text),
                 Some(("account", of)) => self.learn_account(of, &text),
                 _ => {}
             }
@@ -158,6 +183,24 @@ impl Facts {
     pub(super) fn change_health(&mut self, change: impl FnOnce(&mut Health) -> bool) {
         let changed = change(&mut self.health);
         self.changed |= changed;
+    }
+
+    /// The sender's own number, if it was told.
+    pub(super) fn phone(&self) -> Option<E164> {
+        self.own.map(|own| own.phone)
+    }
+
+    /// Takes in which number the sender is. Told again it is no news: nearly every webhook tells it.
+    pub(super) fn is_called(&mut self, phone: E164, at: u32) {
+        if self.own.is_none_or(|own| own.phone != phone && own.at <= at) {
+            (self.own, self.own_changed) = (Some(Own { at, phone }), true);
+        }
+    }
+
+    fn learn_own(&mut self, text: &[u8]) {
+        if let Some(stored) = Own::decode(text).filter(|stored| self.own < Some(*stored)) {
+            (self.own, self.own_changed) = (Some(stored), false);
+        }
     }
 
     fn raise(&mut self, what: &str, to: u32) {
@@ -201,6 +244,8 @@ mod tests {
             (health.at, health.quality) = (120, Quality::Yellow);
             true
         });
+        let phone = E164::parse("+15550783881").unwrap();
+        here.of("1").is_called(phone, 110);
         here.open_gap(Some("1"), at(90));
         here.open_gap(None, at(80));
         here.change_account("7", |account| {
@@ -213,6 +258,7 @@ mod tests {
         there.learn(stored(&notes), 10, |sender| sender == "1");
         assert_eq!(there.of("1").moments, here.of("1").moments);
         assert_eq!(there.of("1").health, here.of("1").health);
+        assert_eq!(there.of("1").phone(), Some(phone));
         assert_eq!((there.gap("1"), there.gap("2")), (90, 80));
         assert_eq!(there.account("7").map(|account| account.words.as_str()), Some("R"));
         assert!(there.unkept(true).is_empty(), "what came from the store is kept");
@@ -231,6 +277,30 @@ mod tests {
         assert_eq!(board.unkept(true).raised, [("send/1".to_owned(), 1009)]);
         board.learn(Known { numbers: vec![("send/1".to_owned(), 500)], texts: vec![] }, 1, |_| true);
         assert_eq!(board.of("1").moments.send, 1009);
+    }
+
+    #[test]
+    fn of_two_numbers_of_a_sender_the_later_counts_on_every_node_whichever_it_hears_first() {
+        let [old, new] = ["+15550783881", "+919876543210"].map(|phone| E164::parse(phone).unwrap());
+        let (mut early, mut late) = (Board::default(), Board::default());
+        early.of("1").is_called(old, 100);
+        late.of("1").is_called(new, 200);
+        let [told_early, told_late] = [&mut early, &mut late].map(|board| stored(&board.unkept(true)));
+        early.learn(told_late, 1, |_| true);
+        late.learn(told_early, 1, |_| true);
+        assert_eq!((early.of("1").phone(), late.of("1").phone()), (Some(new), Some(new)));
+        late.of("1").is_called(new, 300);
+        assert!(late.unkept(true).is_empty(), "told again it is not written again");
+        late.forget_kept();
+        assert_eq!(late.unkept(true).texts, [("phone/1".to_owned(), b"200 919876543210".to_vec())]);
+        for broken in ["", "x", "1", "1 x", "x 15550783881", "1 15550783881 "] {
+            early.learn(
+                Known { numbers: vec![], texts: vec![("phone/1".to_owned(), broken.into())] },
+                1,
+                |_| true,
+            );
+        }
+        assert_eq!(early.of("1").phone(), Some(new));
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Health {
 
     /// Takes in an answer of the provider's.
     pub(super) fn answered(&mut self, health: NumberHealth, now: Timestamp) {
-        let NumberHealth { quality, status, limit, can_send, obstacles } = health;
+        let NumberHealth { quality, status, limit, can_send, obstacles, phone: _ } = health;
         self.at = now.as_secs_u32();
         self.asked_at = self.at;
         self.quality = quality.unwrap_or_default();

@@ -14,12 +14,11 @@ use super::links::Links;
 use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use super::{Inner, polling};
-use crate::consent::redact::Redacted;
 use crate::consent::{Category, Quality, Timestamp};
 use crate::policy::settings::SenderHealth;
 use crate::store::StoreError;
 use crate::store::notes::{Block, Filter, Mark, Notes, SENT_DAYS};
-use crate::wire::cloud::answer::{Taken, taken};
+use crate::wire::cloud::answer::taken;
 
 /// How often the lanes are emptied.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -35,17 +34,17 @@ const AT_ONCE: usize = 256;
 const MAX_DUE: usize = 1 << 17;
 /// For how long a node that used filters of another size may still use them unseen.
 const FILTER_SEEN: Duration = Duration::from_secs(600);
-/// The name under which the key of the ids' hashes stands in the store.
-const SECRET: &str = "senders.message_ids";
 const DAY_SECONDS: u32 = 86_400;
 
 /// Keeps what is known of senders, until it is told to end.
 pub struct Keeper {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     lanes: Lanes,
     hearing: mpsc::Receiver<Heard>,
     /// None until the store has told the key, and where filters are switched off.
-    marker: Option<Marker>,
+    pub(super) marker: Option<Marker>,
+    /// Whether what the store knows has been read.
+    pub(super) recalled: bool,
     marks: Vec<Mark>,
     sums: BTreeMap<(u32, String), u64>,
     due: VecDeque<Due>,
@@ -69,6 +68,7 @@ impl Keeper {
             lanes,
             hearing,
             marker: None,
+            recalled: false,
             marks: Vec::new(),
             sums: BTreeMap::new(),
             due: VecDeque::new(),
@@ -98,7 +98,13 @@ impl Keeper {
                     self.empty_lanes();
                     self.compare_due().await;
                 }
-                _ = writes.tick() => self.write(false).await,
+                _ = writes.tick() => {
+                    self.write(false).await;
+                    // What was learnt before is needed as soon as the store can be read.
+                    if !self.recalled {
+                        self.read().await;
+                    }
+                }
                 _ = reads.tick() => self.read().await,
             }
         }
@@ -117,21 +123,9 @@ impl Keeper {
             self.inner.board().open_gap(None, gap);
         }
         let mut kinds = Kinds::default();
-        for Sent { who, category, asked, told } in self.lanes.take() {
-            let (taken, is_send) = match &told {
-                Told::Answer(body) => (taken(body.danger_reveal()), true),
-                Told::Perhaps(body) => (taken(body.danger_reveal()), false),
-                Told::Nothing => (Taken::default(), true),
-            };
-            if !is_send && taken.id.is_none() {
-                continue;
-            }
-            if let Some(asked) = &asked {
-                self.links.learn(asked, &taken);
-            }
-            let known = self.mark(taken.id.as_ref(), category, now);
-            kinds.entry((who, category)).or_default().add(known);
-        }
+        let mut lanes = std::mem::take(&mut self.lanes);
+        lanes.take(|sent| self.take(sent, now, &mut kinds));
+        self.lanes = lanes;
         for ((who, category), Count { sent, unknown }) in kinds {
             let sender = self.sender(who);
             if unknown > 0 {
@@ -147,11 +141,30 @@ impl Keeper {
         }
     }
 
+    /// Takes over what a worker told of one message, or of what may be one.
+    fn take(&mut self, Sent { who, category, asked, told }: Sent, now: Timestamp, kinds: &mut Kinds) {
+        let known = match &told {
+            Told::Message(id) => self.mark(Some(id.danger_reveal()), category, now),
+            Told::Nothing => self.mark(None, category, now),
+            Told::Answer(body) | Told::Perhaps(body) => {
+                let taken = taken(body.danger_reveal());
+                if matches!(told, Told::Perhaps(_)) && taken.id.is_none() {
+                    return;
+                }
+                if let Some(asked) = &asked {
+                    self.links.learn(asked, &taken);
+                }
+                self.mark(taken.id.as_ref().map(|id| id.danger_reveal().as_ref()), category, now)
+            }
+        };
+        kinds.entry((who, category)).or_default().add(known);
+    }
+
     /// Notes that a message was sent; whether that will be known.
-    fn mark(&mut self, id: Option<&Redacted<String>>, category: Option<Category>, now: Timestamp) -> bool {
+    fn mark(&mut self, id: Option<&str>, category: Option<Category>, now: Timestamp) -> bool {
         match (id, &self.marker) {
             (Some(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
-                let hash = marker.hash(id.danger_reveal());
+                let hash = marker.hash(id);
                 self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
                 true
             }
@@ -370,26 +383,7 @@ impl Keeper {
         }
     }
 
-    /// Takes in what other nodes wrote.
-    async fn read(&mut self) {
-        if self.marker.is_none()
-            && let Ok(secret) = self.inner.store.secret(SECRET).await
-        {
-            self.marker = Some(Marker::new(&secret, self.blocks()));
-        }
-        if let Ok(known) = self.inner.store.notes().await {
-            let inner = &self.inner;
-            for (name, _) in &known.numbers {
-                if let Some((_, sender)) = name.split_once('/').filter(|(_, sender)| inner.is_ours(sender)) {
-                    inner.meet(sender);
-                }
-            }
-            inner.board().learn(known, self.blocks(), |sender| inner.is_ours(sender));
-        }
-        self.inner.show_all();
-    }
-
-    fn blocks(&self) -> u32 {
+    pub(super) fn blocks(&self) -> u32 {
         blocks(self.inner.settings.messages_per_day)
     }
 }

@@ -6,25 +6,27 @@
 
 mod board;
 mod filter;
+mod groups;
 mod heard;
 mod health;
 mod keeper;
 mod links;
 mod polling;
+mod recall;
 mod report;
 mod sent;
 mod sources;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use crate::consent::tenant::{Sending, Tenants};
-use crate::consent::{Clock, Pulse, Quality};
+use crate::consent::tenant::{Sender, Sending, Tenants};
+use crate::consent::{Clock, Felt, Pulse, Quality};
 use crate::metrics::{Metrics, SenderState};
 use crate::policy::settings::SenderHealth;
 use crate::store::ConsentStore;
@@ -35,7 +37,7 @@ use heard::Heard;
 
 pub use keeper::Keeper;
 pub use polling::Poller;
-pub use report::{AccountReport, Failures, Period, Relay, SenderDetail, SenderReport};
+pub use report::{AccountReport, Failures, OwnNumber, Period, Relay, SenderDetail, SenderReport};
 pub use sent::{Asked, Recorder, Sent, Told, Who, Written};
 
 /// How many statuses may wait for the keeper; of further ones it is only counted that they were left out.
@@ -52,8 +54,12 @@ pub struct Settings {
     pub settle: Duration,
     /// How often the provider is asked about each number; zero is never.
     pub poll_every: Duration,
+    /// Whether a recipient without `+` may be read as a number of the sender's own country, so that its own number matters.
+    pub read_nationally: bool,
     /// The tokens to ask with, by phone number id.
     pub tokens: BTreeMap<String, Token>,
+    /// The token to ask with about senders that are not configured, where none have to be.
+    pub usual_token: Option<Token>,
 }
 
 /// What the watch stands on.
@@ -84,6 +90,8 @@ struct Inner {
     strangers: ArcSwap<HashMap<String, Pulse, ahash::RandomState>>,
     board: Mutex<Board>,
     heard: mpsc::Sender<Heard>,
+    /// Looks groups up, once it may.
+    scout: OnceLock<groups::Scout>,
     /// A [`SenderHealth`], by its place in [`BRAKES`].
     brake: AtomicU8,
 }
@@ -104,6 +112,7 @@ pub fn open(settings: Settings, ground: Ground, workers: usize) -> (Senders, Vec
         strangers: ArcSwap::default(),
         board: Mutex::default(),
         heard,
+        scout: OnceLock::new(),
         brake: AtomicU8::new(0),
     });
     let senders = Senders { inner: Arc::clone(&inner) };
@@ -130,10 +139,9 @@ impl Senders {
         self.inner.brake.store(at.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The number and the rating of a sender that is not configured, once it is known.
-    pub fn stranger(&self, phone_number_id: &str) -> Option<(u32, Quality)> {
-        let strangers = self.inner.strangers.load();
-        strangers.get(phone_number_id).map(|pulse| (pulse.number(), pulse.quality()))
+    /// What is felt of a sender that is not configured, once it is known.
+    pub fn stranger(&self, phone_number_id: &str) -> Option<Felt> {
+        self.inner.strangers.load().get(phone_number_id).map(Pulse::felt)
     }
 
     /// Takes in a genuine webhook: that it came, what it says about numbers and accounts, and what it says about messages.
@@ -144,6 +152,10 @@ impl Senders {
             let mut board = self.inner.board();
             let webhook = &mut board.of(sender).moments.webhook;
             *webhook = (*webhook).max(now);
+        }
+        for (sender, phone) in reading.phones.iter().filter(|(sender, _)| self.inner.is_ours(sender)) {
+            self.inner.board().of(sender).is_called(*phone, now);
+            self.inner.call(sender);
         }
         for news in &reading.news {
             self.inner.told(news);
@@ -163,6 +175,15 @@ impl Senders {
 impl Inner {
     fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token to ask the provider with about a sender.
+    fn token_of(&self, sender: &str) -> Option<&Token> {
+        let usual = || match self.tenants.load().sending(sender) {
+            Sending::Default => self.settings.usual_token.as_ref(),
+            Sending::Known(_) | Sending::Unknown => None,
+        };
+        self.settings.tokens.get(sender).or_else(usual)
     }
 
     fn brake(&self) -> SenderHealth {
@@ -245,24 +266,46 @@ impl Inner {
             .senders()
             .filter(|sender| sender.account.as_deref().is_none_or(|own| own == account))
             .collect();
-        let named = of_account.iter().filter(|sender| number.is_some() && sender.phone == number);
+        let phone = |sender: &Sender| sender.phone.or_else(|| sender.pulse.felt().phone());
+        let named = of_account.iter().filter(|sender| number.is_some() && phone(sender) == number);
         let mut found: Vec<String> = named.map(|sender| sender.phone_number_id.clone()).collect();
         if let ([only], []) = (of_account.as_slice(), found.as_slice())
-            && only.phone.is_none()
+            && phone(only).is_none()
         {
             found.push(only.phone_number_id.clone());
         }
+        let strangers = self.strangers.load();
+        let named = strangers.iter().filter(|(_, pulse)| number.is_some() && pulse.felt().phone() == number);
+        found.extend(named.map(|(sender, _)| sender.clone()));
         found
+    }
+
+    /// What sends see of a sender.
+    fn pulse(&self, sender: &str) -> Option<Pulse> {
+        match self.tenants.load().sending(sender) {
+            Sending::Known(known) => Some(known.pulse.clone()),
+            Sending::Default => self.strangers.load().get(sender).cloned(),
+            Sending::Unknown => None,
+        }
+    }
+
+    /// Lets sends see which number a sender is.
+    fn call(&self, sender: &str) {
+        let phone = self.board().of(sender).phone();
+        if let (Some(phone), Some(pulse)) = (phone, self.pulse(sender))
+            && pulse.call(&phone)
+        {
+            tracing::info!(
+                sender,
+                "a sender's own number was learnt: a recipient without + is read as a number of its country too"
+            );
+        }
     }
 
     /// Lets sends see how a number is rated now.
     fn rate(&self, sender: &str) {
         let quality = self.board().of(sender).health.rating(self.clock.now());
-        let before = match self.tenants.load().sending(sender) {
-            Sending::Known(known) => Some(known.pulse.rate(quality)),
-            Sending::Default => self.strangers.load().get(sender).map(|pulse| pulse.rate(quality)),
-            Sending::Unknown => None,
-        };
+        let before = self.pulse(sender).map(|pulse| pulse.rate(quality));
         if let Some(before) = before.filter(|before| *before != quality) {
             let (before, now) = (before.name(), quality.name());
             if quality >= Quality::Yellow && self.brake() != SenderHealth::Off {
@@ -299,6 +342,7 @@ impl Inner {
     fn show_all(&self) {
         let all: Vec<String> = self.board().senders.keys().cloned().collect();
         for sender in &all {
+            self.call(sender);
             self.rate(sender);
         }
     }

@@ -39,29 +39,30 @@ impl Poller {
     /// Asks through a reader; `None` if nobody is to be asked about.
     pub fn new(senders: &Senders, reader: Reader) -> Option<Self> {
         let inner = Arc::clone(&senders.inner);
-        let asks = !inner.settings.poll_every.is_zero() && !inner.settings.tokens.is_empty();
+        let some = !inner.settings.tokens.is_empty() || inner.settings.usual_token.is_some();
+        let asks = !inner.settings.poll_every.is_zero() && some;
         asks.then_some(Self { inner, reader, turns: BTreeMap::new() })
     }
 
     /// Runs until it is dropped.
     pub async fn run(mut self) {
-        let tokens: Vec<(String, Token)> = self
-            .inner
-            .settings
-            .tokens
-            .iter()
-            .map(|(sender, token)| (sender.clone(), token.clone()))
-            .collect();
         loop {
-            for (sender, token) in &tokens {
-                if self.inner.is_ours(sender) && self.is_due(sender) {
-                    let result = self.ask(sender, token).await;
+            for sender in &self.askable() {
+                let token = self.inner.token_of(sender).cloned();
+                if let Some(token) = token.filter(|_| self.inner.is_ours(sender) && self.is_due(sender)) {
+                    let result = self.ask(sender, &token).await;
                     self.inner.metrics.sender_polled(sender, result);
                     self.plan(sender, result);
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The configured senders, and those that were heard of.
+    fn askable(&self) -> Vec<String> {
+        let strangers = self.inner.strangers.load();
+        self.inner.settings.tokens.keys().chain(strangers.keys()).cloned().collect()
     }
 
     fn is_due(&mut self, sender: &str) -> bool {
@@ -113,10 +114,17 @@ impl Poller {
             Some(health) => {
                 let now = self.inner.clock.now();
                 self.inner.meet(sender);
-                self.inner.board().of(sender).change_health(|known| {
+                let mut board = self.inner.board();
+                let facts = board.of(sender);
+                if let Some(phone) = health.phone {
+                    facts.is_called(phone, now.as_secs_u32());
+                }
+                facts.change_health(|known| {
                     known.answered(health, now);
                     true
                 });
+                drop(board);
+                self.inner.call(sender);
                 self.inner.rate(sender);
                 PollResult::Ok
             }

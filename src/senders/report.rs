@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::health::AccountState;
+use super::recall::NUMBERLESS;
 use super::sources::Totals;
 use super::{Inner, Senders};
 use crate::consent::tenant::Sending;
@@ -24,6 +25,18 @@ pub enum Relay {
     Idle,
 }
 
+/// From where a sender's own number is known, which says how a recipient without `+` might be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnNumber {
+    /// It is written beneath `[[tenants.senders]]`.
+    Configured,
+    /// The provider told it.
+    Learnt,
+    /// Nobody has told it.
+    Unknown,
+}
+
 /// One sender.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SenderReport {
@@ -35,6 +48,8 @@ pub struct SenderReport {
     pub tenant: String,
     /// The account that owns it, if configured.
     pub account: Option<String>,
+    /// From where its own number is known.
+    pub own_number: OwnNumber,
     /// Whether its webhooks come.
     pub relay: Relay,
     /// When its last genuine webhook came.
@@ -173,9 +188,9 @@ fn period(days: u32, totals: Totals) -> Period {
 impl Inner {
     fn report(&self, sender: &str) -> Option<SenderReport> {
         let tenants = self.tenants.load();
-        let account = match tenants.sending(sender) {
-            Sending::Known(known) => known.account.clone(),
-            Sending::Default => None,
+        let (account, configured) = match tenants.sending(sender) {
+            Sending::Known(known) => (known.account.clone(), known.phone),
+            Sending::Default => (None, None),
             Sending::Unknown => return None,
         };
         let now = self.clock.now();
@@ -190,7 +205,20 @@ impl Inner {
             (false, false) => Relay::Idle,
         };
         let quality = health.rating(now);
+        let own_number = match (configured, facts.phone()) {
+            (Some(_), _) => OwnNumber::Configured,
+            (None, Some(_)) => OwnNumber::Learnt,
+            (None, None) => OwnNumber::Unknown,
+        };
         let mut warnings = Vec::new();
+        if own_number == OwnNumber::Unknown && self.settings.read_nationally {
+            warnings.push(NUMBERLESS);
+        }
+        if let (Some(configured), Some(told)) = (configured, facts.phone())
+            && configured.canonical() != told.canonical()
+        {
+            warnings.push("WhatsApp says that it has another number than the phone configured for it, by whose country recipients without + are read");
+        }
         if relay == Relay::Silent && lately(moments.marketing) {
             warnings.push("sends marketing, but no webhook came for a day: replies, stops and preferences are not learnt; subscribe the app to the field messages and point its callback at [webhook] listen");
         }
@@ -210,6 +238,7 @@ impl Inner {
             sender: sender.to_owned(),
             tenant: tenants.name_of(tenants.tenant_of(sender)?),
             account,
+            own_number,
             relay,
             last_webhook: moment(moments.webhook),
             last_send: moment(moments.send),

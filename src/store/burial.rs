@@ -46,9 +46,13 @@ impl ConsentStore {
         }
         for (tenant, erasures) in tenants {
             let lessons = self.of_those_known(tenant, erasures).await?;
+            let known: Vec<RecipientKey> =
+                lessons.iter().map(|lesson| lesson.event.recipient.key()).collect();
             if !lessons.is_empty() {
                 self.learn(lessons).await?;
             }
+            // Whoever is in a group refuses for it from now on, without a name.
+            self.hide_members(tenant, known).await?;
         }
         Ok(())
     }
@@ -69,7 +73,7 @@ impl ConsentStore {
         let known = self.find(place, usize::MAX, is_erased).await?;
         let lesson = |key: &RecipientKey| {
             let event = Event { recipient: key.recipient()?, links: Vec::new(), ..erased(key)? };
-            Some(Lesson { tenant, event, provenance: Provenance::Declared })
+            Some(Lesson { tenant, event, provenance: Provenance::Declared, retold: false })
         };
         Ok(known.iter().filter_map(lesson).collect())
     }

@@ -1,8 +1,8 @@
 //! Reserving the one message that may confirm a person's stop.
 //!
 //! A gate record says that a stop may be confirmed, never whether it was: that stands apart, is asked about only then, and is reserved in one step, by
-//! whichever node comes first. A reservation is given back only where nothing was forwarded for sure, because the rest of its request was refused: where a
-//! forward fails, nobody knows which bytes the provider saw, and one answer too few is better than two. It names the person by a keyed hash and is forgotten some minutes after the stop can be confirmed no more.
+//! whichever node comes first. A reservation is given back only where nothing was forwarded for sure, because the rest of its request was refused or the
+//! provider was not reached at all: where a forward fails later, nobody knows which bytes the provider saw, and one answer too few is better than two. It names the person by a keyed hash and is forgotten some minutes after the stop can be confirmed no more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl ConsentStore {
         if let Err(error) = given.unwrap_or(Err(StoreError::NotReady)) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the confirmation of a stop was reserved for a request that was refused, and could not be given back"
+                "the confirmation of a stop was reserved for a request that was not forwarded, and could not be given back"
             );
         }
     }

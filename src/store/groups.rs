@@ -1,4 +1,4 @@
-//! Who is in a group, as webhooks told: a set of marks, each with the time from which it holds or holds no more.
+//! Who is in a group, as webhooks and the provider told: a set of marks, each with the time from which it holds or holds no more.
 //!
 //! Of each mark the latest word counts, whenever it arrives; at equal times it holds, so that nobody is left out. A member is kept under the key of their
 //! records, and under a hash once they are erased. Knows nothing of what may be sent to whom.
@@ -25,7 +25,7 @@ const WROTE: &[u8] = b">";
 /// Something that holds of a group or does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupMark {
-    /// It was made and is there: everybody in it joined since, and was heard of.
+    /// It is there, and of everybody in it was told: it was made within hearing, or the provider listed who is in it.
     Exists,
     /// Somebody is in it who cannot be named.
     Unclear,
@@ -163,9 +163,19 @@ impl ConsentStore {
 
     /// Keeps an erased member only as a hash, in every group: what is left of them refuses, until they leave.
     pub(super) async fn hide_in_groups(&self, tenant: usize, key: &RecipientKey) -> Result<(), StoreError> {
-        let (start, naming) = (self.place(tenant, key)?, self.identity()?.naming.clone());
-        for key in self.everybody(tenant, &start).await? {
-            let place = Place { tenant: start.tenant, key };
+        let start = self.place(tenant, key)?;
+        self.hide_members(tenant, self.everybody(tenant, &start).await?).await
+    }
+
+    /// The same for each of these, and nobody who is linked to them.
+    pub(super) async fn hide_members(
+        &self,
+        tenant: usize,
+        members: impl IntoIterator<Item = RecipientKey>,
+    ) -> Result<(), StoreError> {
+        let naming = self.identity()?.naming.clone();
+        for key in members {
+            let place = Place { tenant: self.tenant(tenant)?, key };
             let Some(hidden) = naming.tombstone(&place) else { continue };
             let (from, to) = (place.key.bytes().to_vec(), hidden.key.bytes().to_vec());
             let renamed = Renamed { tenant: place.tenant.0, from, to };

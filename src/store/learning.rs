@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::consent::dossier::{Dossier, Learned, MAX_LINKS, Provenance, settle};
+use crate::consent::dossier::{Dossier, Learned, MAX_LINKS, Provenance, settle, vouched};
 use crate::consent::event::Kind;
 use crate::consent::{CategorySet, Event, Recipient, RecipientKey, TenantId};
 
@@ -16,6 +16,8 @@ pub(super) struct Lesson {
     pub(super) tenant: TenantId,
     pub(super) event: Event,
     pub(super) provenance: Provenance,
+    /// Whether an export tells it.
+    pub(super) retold: bool,
 }
 
 /// What an event did to a component.
@@ -75,19 +77,19 @@ pub(super) fn is_too_large(component: &Component) -> bool {
 pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
     let event = &lesson.event;
     let own = event.recipient.key();
+    let links = links(component, lesson);
     let dossier = component.entry(own.clone()).or_default();
     if dossier.is_full_for(event) {
         return Learnt { outcome: FULL, changed: Vec::new() };
     }
-    let known = |link: &Recipient| link.key() == own || dossier.knows_link(&link.key(), lesson.provenance);
-    // An export that comes back would else be an event more of whoever lost the event that told of a link.
-    let retold = event.retells_links() && event.links.iter().all(known);
+    // An export that comes back would else be an event more of whoever lost the event that told of a link, and so would be every answer to a send.
+    // What an export tells of them in an event of its own is in the history that it came from.
+    let is_answer = event.kind == Kind::Link && lesson.provenance == Provenance::Observed && !lesson.retold;
+    let tells_links = event.retells_links() || is_answer;
+    let retold = tells_links && links.iter().all(|(to, provenance)| dossier.knows_link(to, *provenance));
     let mut news = !retold && dossier.learn(event.clone()) == Learned::New;
-    for link in &event.links {
-        let key = link.key();
-        if key != own {
-            news |= dossier.link(key, lesson.provenance);
-        }
+    for (to, provenance) in links {
+        news |= dossier.link(to, provenance);
     }
     let mut changed = settle(component);
     if news {
@@ -98,6 +100,21 @@ pub(super) fn learn(component: &mut Component, lesson: &Lesson) -> Learnt {
         Some(_) | None => KNOWN,
     };
     Learnt { outcome, changed }
+}
+
+/// Whom an event links to its recipient, and how that is known: what an export tells was weighed by whoever heard it first.
+fn links(component: &Component, lesson: &Lesson) -> Vec<(RecipientKey, Provenance)> {
+    let event = &lesson.event;
+    let own = event.recipient.key();
+    let others = event.links.iter().map(Recipient::key).filter(|key| *key != own);
+    let weigh = |to: RecipientKey| {
+        let provenance = match lesson.provenance {
+            Provenance::Observed if !lesson.retold => vouched(component, event, &to),
+            known @ (Provenance::Observed | Provenance::Declared) => known,
+        };
+        (to, provenance)
+    };
+    others.map(weigh).collect()
 }
 
 /// Teaches a revoke to one of the identities that it names, without linking them: how a revoke that names too many still stops every one of them.
@@ -166,7 +183,7 @@ mod tests {
     fn lesson(json: &serde_json::Value, provenance: Provenance) -> Lesson {
         let written: EventAsWritten = serde_json::from_value(json.clone()).unwrap();
         let event = Event::check(written, Timestamp::from_secs(1_790_000_000)).unwrap();
-        Lesson { tenant: TenantId(1), event, provenance }
+        Lesson { tenant: TenantId(1), event, provenance, retold: true }
     }
 
     fn linking(id: &str, kind: &str, links: &[&str]) -> serde_json::Value {
@@ -198,5 +215,42 @@ mod tests {
         }
         let withdrawal = lesson(&linking("export-links", "revoke", &[two]), Provenance::Declared);
         assert_eq!(learn(&mut component, &withdrawal).outcome, Outcome::Applied);
+    }
+
+    #[test]
+    fn an_export_that_tells_of_a_link_twice_loses_neither() {
+        let [two, three] = ["+15550000002", "US.1349"];
+        let told = [linking("a", "inbound", &[two, three]), linking("b", "link", &[two])];
+        let everybody = ["+15550000001", two, three, "+15550000003", "+15550000004"];
+        let known = everybody.map(|person| (Recipient::parse(person).unwrap().key(), Dossier::default()));
+        let mut component = Component::from(known);
+        for event in &told {
+            assert_eq!(learn(&mut component, &lesson(event, Provenance::Observed)).outcome, Outcome::Applied);
+        }
+        let own = Recipient::parse("+15550000001").unwrap().key();
+        assert_eq!(component[&own].history().len(), 2);
+        // Whoever exported it took the link for shown, whatever is known here of the id already.
+        let other = serde_json::json!({"id": "c", "recipient": "+15550000003", "kind": "link", "occurred_at": "2026-01-31T09:30:00Z",
+            "actor": "provider", "source": "export", "links": [three]});
+        learn(&mut component, &lesson(&other, Provenance::Observed));
+        let key = Recipient::parse(three).unwrap().key();
+        assert!(
+            component[&Recipient::parse("+15550000003").unwrap().key()]
+                .knows_link(&key, Provenance::Observed)
+        );
+        // The same from the wire is weighed.
+        let fresh = Lesson {
+            retold: false,
+            ..lesson(
+                &serde_json::json!({"id": "d", "recipient": "+15550000004", "kind": "link",
+            "occurred_at": "2026-01-31T09:30:00Z", "actor": "provider", "source": "export", "links": [three]}),
+                Provenance::Observed,
+            )
+        };
+        learn(&mut component, &fresh);
+        assert!(
+            !component[&Recipient::parse("+15550000004").unwrap().key()]
+                .knows_link(&key, Provenance::Observed)
+        );
     }
 }

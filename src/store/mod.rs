@@ -10,6 +10,7 @@ mod embedded;
 mod erasure;
 mod error;
 mod fence;
+mod file;
 mod front;
 mod groups;
 mod learning;
@@ -69,6 +70,8 @@ pub struct Incoming {
     pub event: Event,
     /// How far the links that it names are to be trusted.
     pub provenance: Provenance,
+    /// Whether an export tells it: its links were weighed by whoever heard it first.
+    pub retold: bool,
 }
 
 /// What became of an event.

@@ -22,14 +22,14 @@ impl ConsentStore {
         let identity = self.identity()?;
         let mut events = Vec::with_capacity(incoming.len());
         let (mut objections, mut buried) = (Vec::new(), Vec::new());
-        for (n, Incoming { tenant, event, provenance }) in incoming.into_iter().enumerate() {
+        for (n, Incoming { tenant, event, provenance, retold }) in incoming.into_iter().enumerate() {
             buried.extend(Arrived::of(&identity.naming, (n, tenant), &event));
             let tenant = identity.tenants.get(tenant).copied().ok_or(StoreError::UnknownTenant)?;
             if let Some(why) = identity.naming.objection(&event) {
                 objections.push((n, Outcome::Ignored(why)));
             } else {
                 let event = identity.naming.event(tenant, event);
-                events.push(Lesson { tenant, event, provenance });
+                events.push(Lesson { tenant, event, provenance, retold });
             }
         }
         let mut outcomes = self.learn(events).await?;

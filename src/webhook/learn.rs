@@ -15,8 +15,6 @@ use crate::wire::webhook::{GroupNews, GroupNotice, Inbound, Notice, Person, Read
 
 /// The source of the provider's own switch, which a failed send tells of as well.
 const PREFERENCE: &str = "whatsapp:user_preferences";
-/// The source of the end of what was agreed for a number that somebody gave up.
-const MOVED: &str = "whatsapp:moved";
 /// The source of everything else.
 const WEBHOOK: &str = "whatsapp:webhook";
 /// "User has stopped marketing messages": the provider's answer to a marketing template. Source: Meta, "Error codes".
@@ -76,7 +74,7 @@ fn meetings(relay: &Relay, tenants: &Tenants, notice: &GroupNotice) -> Vec<Incom
         let origin = (WEBHOOK, id);
         let event =
             Event { links, ..blank((at, received_at), recipient, (Kind::Link, Actor::Provider), origin) };
-        Some(Incoming { tenant, event, provenance: Provenance::Observed })
+        Some(Incoming { tenant, event, provenance: Provenance::Observed, retold: false })
     };
     people.iter().filter_map(link).collect()
 }
@@ -85,7 +83,7 @@ fn lessons(relay: &Relay, tenants: &Tenants, notice: &Notice) -> Vec<Incoming> {
     // Whoever it was told to does not send through this gate.
     let Some(tenant) = tenants.tenant_of(&notice.sender) else { return Vec::new() };
     let Some(opt_out) = tenants.all().get(tenant).map(|tenant| &tenant.opt_out) else { return Vec::new() };
-    let incoming = |(event, provenance)| Incoming { tenant, event, provenance };
+    let incoming = |(event, provenance)| Incoming { tenant, event, provenance, retold: false };
     let told = Told { notice, received_at: relay.clock.now() };
     match &notice.what {
         What::Inbound(inbound) => told.inbound(inbound, opt_out),
@@ -172,13 +170,14 @@ impl Told<'_> {
         lessons
     }
 
-    /// What was agreed for a number that was given up ends: whoever has it next has agreed to nothing. An answer to what they write is theirs.
+    /// What was agreed for a number that was given up ends: whoever has it next has agreed to nothing. An answer to what they write is theirs. It ends nothing
+    /// else: the person has not withdrawn, and under the other number they have agreed to nothing or to what they agreed to for that one.
     fn left(&self) -> Option<Lesson> {
         self.notice.person.phone?;
         let categories =
             Category::ALL.into_iter().filter(|category| *category != Category::Service).collect();
         let id = format!("m-{}-left", self.notice.at.as_secs_u32());
-        let (event, _) = self.event(Kind::Revoke, Actor::Provider, (MOVED, id))?;
+        let (event, _) = self.event(Kind::Revoke, Actor::Provider, (Event::MOVED, id))?;
         Some(about((Event { links: Vec::new(), ..event }, Provenance::Observed), Some(categories)))
     }
 

@@ -206,7 +206,9 @@ fn a_csv_with_unknown_columns_is_refused_before_anything_is_sent() {
     let told = String::from_utf8(answer.stderr).unwrap();
     assert_eq!(answer.status.code(), Some(1));
     assert!(
-        told.contains("a.csv: the column \"phone\" is unknown; the first row names the columns"),
+        told.contains(
+            "a.csv: the first row does not name the columns of events\n  - the column \"phone\" is unknown"
+        ),
         "{told}"
     );
 }

@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::gate::optgate;
+use crate::support::process::Process;
 use crate::support::redis::Redis;
+use crate::support::relay::Relay;
 use crate::support::served::Served;
+use crate::support::{PATIENCE, eventually};
 
 const HEADER: &str = "recipient,kind,categories,occurred_at,actor,source,evidence.channel,evidence.user_action,evidence.name_and_logo_shown,\
     evidence.number_confirmed,evidence.categories_shown,evidence.business_named,evidence.wording";
@@ -41,7 +45,7 @@ fn rejected_rows_come_back_with_their_reasons_and_are_taken_once_corrected() {
         assert!(told.contains(line), "{told}");
     }
     let rejected = gate.read("opt-ins.rejected.csv");
-    assert_eq!(rejected.lines().next(), Some(&*format!("{HEADER},reasons")));
+    assert_eq!(rejected.lines().next(), Some(&*format!("\u{feff}{HEADER},reasons")));
     assert!(rejected.contains("recipient: write +E.164") && rejected.contains("really"), "{rejected}");
     let corrected = rejected.replace("+1555,", "+15550000002,").replace("yesterday", "2026-02-01T09:30:00Z");
     gate.write("opt-ins.rejected.csv", &corrected.replace(",perhaps,", ",yes,"));
@@ -100,7 +104,7 @@ fn an_import_that_was_cut_short_goes_on_and_refuses_a_changed_file() {
     let mut import =
         import.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     let state = gate.folder.path().join("a.csv.import-state");
-    crate::support::eventually("a chunk is settled", || state.exists().then_some(()));
+    eventually("a chunk is settled", || settled(&gate).filter(|at| *at > 0));
     gate.kill9();
     assert_eq!(import.wait().unwrap().code(), Some(1));
     gate.restart();
@@ -113,6 +117,170 @@ fn an_import_that_was_cut_short_goes_on_and_refuses_a_changed_file() {
     assert!(told.starts_with("goes on after line "), "{told}");
     assert!(!state.exists());
     assert_eq!(gate.printed(&["consent", "export", "--format", "csv"]).lines().count(), 3_001);
+}
+
+/// An import through a relay, which makes its chunks slow.
+fn slow_import(gate: &Served, relay: &Relay, arguments: &[&str]) -> Process {
+    let mut command = optgate();
+    command.args([
+        "--admin",
+        &format!("http://{}", relay.addr()),
+        "consent",
+        "import",
+        "a.csv",
+        "--chunk",
+        "500",
+    ]);
+    command.args(arguments).current_dir(gate.folder.path());
+    Process::start(command).unwrap()
+}
+
+/// How far an import is settled, as its state file has it.
+fn settled(gate: &Served) -> Option<u64> {
+    let state = std::fs::read(gate.folder.path().join("a.csv.import-state")).ok()?;
+    serde_json::from_slice::<Value>(&state).ok()?["settled"]["through"]["lines"].as_u64()
+}
+
+#[test]
+fn an_import_that_is_interrupted_says_how_far_it_came_and_goes_on_there() {
+    let gate = Served::start("");
+    let rows: Vec<String> = (0..6_000).map(|n| row(&format!("+1555{n:07}"), "I agree")).collect();
+    gate.write("a.csv", &format!("{HEADER}\n{}\n", rows.join("\n")));
+    let relay = Relay::start(gate.admin().parse().unwrap());
+    let mut before = None;
+    // Before the first chunk is settled, in the middle, and when it has gone on.
+    for (signal, code, says, arguments) in [
+        ("INT", 130, "interrupted", &[][..]),
+        ("INT", 130, "interrupted", &[][..]),
+        ("TERM", 143, "told to stop", &["--resume"][..]),
+    ] {
+        let stalled = before.is_none();
+        if stalled {
+            relay.stall();
+        } else {
+            relay.mend();
+            relay.delay(Duration::from_millis(5));
+        }
+        let mut import = slow_import(&gate, &relay, arguments);
+        eventually("it came far enough", || settled(&gate).filter(|at| stalled || Some(*at) > before));
+        import.signal(signal);
+        let ended = import.wait(PATIENCE).unwrap();
+        let told = import.stderr().join("\n");
+        assert_eq!(ended.code(), Some(code), "{told}");
+        let at = settled(&gate).unwrap_or_default();
+        assert!((1..6_001).contains(&at) != stalled, "{at}");
+        let how = if stalled { "the import again" } else { "the same command with --resume" };
+        let far = format!("optgate: {says}\nsettled until line {at}: ");
+        assert!(told.contains(&far) && told.contains(&format!("; run {how}: ")), "{told}");
+        if !arguments.is_empty() {
+            assert!(told.starts_with(&format!("goes on after line {}\n", before.unwrap())), "{told}");
+        }
+        before = Some(at);
+    }
+    relay.mend();
+    let mut last = slow_import(&gate, &relay, &["--resume"]);
+    let ended = last.wait(PATIENCE).unwrap();
+    assert!(ended.success(), "{:?}", last.stderr());
+    assert_eq!(last.stderr()[0], format!("goes on after line {}", before.unwrap()));
+    assert_eq!(settled(&gate), None);
+    let counts = last.stdout().join("");
+    let numbers = counts.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u64>().ok());
+    assert_eq!(numbers.sum::<u64>(), 6_000, "{counts}");
+    assert_eq!(gate.printed(&["consent", "export"]).lines().count(), 6_001);
+}
+
+/// What a spreadsheet with other habits writes: semicolons, a mark for UTF-8, a column of its own, empty rows at the end.
+#[test]
+fn a_spreadsheet_of_another_country_is_imported_and_corrected_as_it_came() {
+    let gate = Served::start("");
+    let cells = |row: &str| row.replace(',', ";").replace(";utility;", ";utility,;");
+    let header = format!("Kundennr.;{};;", cells(HEADER));
+    let rows = [row("+15550000001", "Für Größe"), row("1555", "Für Größe"), row("+15550000003", "caf\u{0}")];
+    let rows = rows.iter().map(|row| format!("7;{};;\r\n", cells(row))).collect::<String>();
+    let text = format!("\u{feff}{header}\r\n{rows}{}\r\n", ";".repeat(15));
+    // As Windows writes it where it was not asked for UTF-8.
+    let bytes = text.as_bytes().split(|b| *b == 0).collect::<Vec<_>>().join(&0xe9);
+    std::fs::write(gate.folder.path().join("a.csv"), bytes).unwrap();
+    let refused = gate.run(&["consent", "import", "a.csv"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        told.contains("the column \"Kundennr.\" is unknown") && told.contains("--ignore-column NAME"),
+        "{told}"
+    );
+    for option in [&["--ignore-column", "Kundennr."][..], &["--ignore-unknown-columns"][..]] {
+        let answer = gate.run(&[&["consent", "import", "a.csv"][..], option].concat());
+        let told = String::from_utf8(answer.stderr).unwrap();
+        assert!(String::from_utf8(answer.stdout).unwrap().contains("ignored"), "{told}");
+        assert!(told.contains("line 3: rejected: recipient: write +E.164"), "{told}");
+        assert!(
+            told.contains("line 4: rejected: evidence.wording: is not UTF-8; save the file as UTF-8"),
+            "{told}"
+        );
+        assert!(!told.contains("line 5"), "{told}");
+        assert_eq!(
+            told.contains("left out, as no event has these columns: Kundennr."),
+            option.len() == 1,
+            "{told}"
+        );
+    }
+    let path = gate.folder.path().join("a.rejected.csv");
+    let rejected = std::fs::read(&path).unwrap();
+    assert!(rejected.starts_with(format!("\u{feff}{};reasons\n1555;grant;", cells(HEADER)).as_bytes()));
+    let rejected = rejected.split(|b| *b == 0xe9).collect::<Vec<_>>().join("é".as_bytes());
+    let corrected = String::from_utf8(rejected).unwrap().replace("\n1555;", "\n+15550000002;");
+    std::fs::write(path, corrected).unwrap();
+    assert_eq!(gate.printed(&["consent", "import", "a.rejected.csv"]), "applied 2, ignored 0, rejected 0\n");
+    let history = gate.printed(&["consent", "export"]);
+    assert!(
+        history.contains("Für Größe") && history.contains("café") && !history.contains("Kundennr"),
+        "{history}"
+    );
+}
+
+#[test]
+fn a_row_with_many_faults_is_told_all_of_them_at_once() {
+    let gate = Served::start("");
+    let bad = "15550000001,opt-in,offers,31.01.2026,person,,web,checked_box,ja,true,utility,,I agree";
+    gate.write("a.csv", &format!("{HEADER}\n{bad}\n"));
+    let answer = gate.run(&["--json", "consent", "import", "a.csv"]);
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    let reasons = answer["results"][0]["reasons"].as_array().unwrap();
+    let fields: Vec<_> =
+        reasons.iter().map(|reason| reason.as_str().unwrap().split_once(':').unwrap().0).collect();
+    let expected = [
+        "categories",
+        "evidence.name_and_logo_shown",
+        "kind",
+        "occurred_at",
+        "evidence.channel",
+        "evidence.business_named",
+        "recipient",
+        "source",
+    ];
+    assert_eq!(fields, expected, "{reasons:#?}");
+}
+
+#[test]
+fn a_file_without_rows_or_of_another_kind_is_told_with_the_remedy() {
+    let gate = Served::start("");
+    let utf16: Vec<u8> = "recipient,kind\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, bytes, says) in [
+        ("empty.csv", &b""[..], "empty.csv: no row: the first one names the columns"),
+        ("excel.csv", &[b"\xff\xfe", utf16.as_slice()].concat(), "excel.csv: is not UTF-8 but UTF-16"),
+        ("unmarked.csv", &utf16, "save it as UTF-8"),
+        ("book.csv", b"PK\x03\x04zip", "a workbook"),
+        ("a.txt", b"recipient,kind,source\n", "--format csv"),
+        ("short.csv", b"recipient,categories\n", "missing: kind, occurred_at, actor, source"),
+        ("a.ndjson", b"{}\n", "for CSV"),
+    ] {
+        std::fs::write(gate.folder.path().join(name), bytes).unwrap();
+        let more: &[&str] = if name == "a.ndjson" { &["--ignore-column", "x"] } else { &[] };
+        let answer = gate.run(&[&["consent", "import", name], more].concat());
+        let told = String::from_utf8(answer.stderr).unwrap();
+        assert_eq!(answer.status.code(), Some(1), "{told}");
+        assert!(told.contains(says), "{says}: {told}");
+        assert!(!gate.folder.path().join(format!("{name}.import-state")).exists());
+    }
 }
 
 /// The most memory that a process of that command held, in KiB, until it ended well.

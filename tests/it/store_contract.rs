@@ -113,6 +113,25 @@ mod embedded_file {
     }
 
     #[tokio::test]
+    async fn what_is_told_again_is_not_written_again() {
+        use super::events::{apply, grant, inbound, revoke};
+        let bench = Bench::embedded();
+        let store = bench.open().await;
+        let told = || [grant("+15550000001", 10), inbound("+15550000001", 20), revoke("+15550000002", 30)];
+        apply(&store, told()).await.unwrap();
+        let before = std::fs::read(bench.file()).unwrap();
+        for _ in 0..3 {
+            apply(&store, told()).await.unwrap();
+        }
+        assert!(std::fs::read(bench.file()).unwrap() == before, "a repeat was written to the disk");
+        apply(&store, [grant("+15550000001", 40)]).await.unwrap();
+        assert!(std::fs::read(bench.file()).unwrap() != before);
+        store.close().await;
+        let store = bench.open().await;
+        assert_eq!(apply(&store, told()).await.unwrap().len(), 3, "the store goes on");
+    }
+
+    #[tokio::test]
     async fn a_file_in_use_says_who_may_have_it() {
         let bench = Bench::embedded();
         let first = bench.open().await;

@@ -25,13 +25,16 @@ pub(in crate::admin) struct Description {
     answers: BTreeMap<u16, ResponseBuilder>,
     faults: Vec<Fault>,
     schemas: Schemas,
+    /// The names of what may stand in the query.
+    query: Vec<String>,
 }
 
 impl Description {
     /// A description that begins with what the operation is for, in a few words.
     pub(in crate::admin) fn of(summary: &str) -> Self {
         let operation = OperationBuilder::new().summary(Some(summary));
-        Self { operation, takes: None, answers: BTreeMap::new(), faults: Vec::new(), schemas: Vec::new() }
+        let (faults, schemas, query) = (Vec::new(), Vec::new(), Vec::new());
+        Self { operation, takes: None, answers: BTreeMap::new(), faults, schemas, query }
     }
 
     /// More than a few words, in Markdown.
@@ -55,7 +58,8 @@ impl Description {
     }
 
     /// A parameter of the query, which may be left out.
-    pub(in crate::admin) fn in_query(self, name: &str, means: &str, schema: ObjectBuilder) -> Self {
+    pub(in crate::admin) fn in_query(mut self, name: &str, means: &str, schema: ObjectBuilder) -> Self {
+        self.query.push(name.to_owned());
         self.parameter(
             ParameterBuilder::new()
                 .name(name)
@@ -64,6 +68,11 @@ impl Description {
                 .description(Some(means))
                 .schema(Some(schema.build())),
         )
+    }
+
+    /// What may stand in the query, by name.
+    pub(in crate::admin) fn query_names(&self) -> &[String] {
+        &self.query
     }
 
     /// Any parameter.

@@ -55,7 +55,8 @@ fn document(routes: Vec<Route>) -> OpenApi {
 fn completed(route: &Route) -> Description {
     let mut description = (route.description)();
     if route.scope.is_some() {
-        description = description.faults(&[Fault::TokenMissing, Fault::ScopeMissing, Fault::TooManyFailures]);
+        let guards = [Fault::TokenMissing, Fault::ScopeMissing, Fault::TooManyFailures, Fault::Unreadable];
+        description = description.faults(&guards);
     }
     match route.deed {
         Deed::Nothing => description,

@@ -41,7 +41,7 @@ async fn every_look_up_and_write_leaves_a_line_that_names_nobody() {
             ("showRecipient", "not_found"),
             ("check", "done"),
             ("showDecision", "not_found"),
-            ("writeEvents", "done"),
+            ("writeEvents", "refused"),
             ("replaceTemplates", "done"),
         ]
     );
@@ -56,6 +56,7 @@ async fn every_look_up_and_write_leaves_a_line_that_names_nobody() {
     }
     assert_eq!(lines[0]["applied"], 1);
     assert_eq!((&lines[5]["rejected"], &lines[5]["recipient_hash"]), (&1.into(), &Value::Null));
+    assert_eq!((&lines[0]["status"], &lines[5]["status"]), (&200.into(), &422.into()));
     assert_eq!(lines[0]["request"].as_str(), written.headers["optgate-request-id"].to_str().ok());
     for line in &lines {
         assert_eq!((&line["token"], &line["peer"]), (&ROOT.into(), &"127.0.0.1".into()));
@@ -114,6 +115,70 @@ async fn exports_histories_receipts_and_erasures_are_logged_under_the_tokens_nam
     for private in ["555000000", "1349", secret, "a-readers", "I agree"] {
         assert!(!text.contains(private), "{private}: {text}");
     }
+}
+
+#[tokio::test]
+async fn who_a_rejected_event_is_about_stands_in_the_log() {
+    let plane = plane().await;
+    // Half of it does not even read.
+    let bad = format!(r#"{{"recipient":"{NUMBER}","kind":"grant","actor":7}}"#);
+    plane.call("POST", "/v1/events", ROOT, bad.clone()).await.problem(422);
+    let lines = format!("{bad}\n{}", event("+15550000002", "revoke", ""));
+    let reply = plane.write("POST", "/v1/events", ROOT, (NDJSON, lines.into())).await;
+    assert_eq!((&reply.json["applied"], &reply.json["rejected"]), (&1.into(), &1.into()), "{}", reply.text);
+    let log = plane.access_log();
+    let hash =
+        |number| plane.control.log.hash().recipient(&crate::consent::Recipient::parse(number).unwrap());
+    assert_eq!(
+        (log[0]["recipient_hash"].as_str(), &log[0]["tenant"], &log[0]["status"], &log[0]["outcome"]),
+        (hash(NUMBER).as_deref(), &"acme".into(), &422.into(), &"refused".into())
+    );
+    assert_eq!((&log[0]["applied"], &log[0]["rejected"]), (&0.into(), &1.into()));
+    assert_eq!(log[1]["recipient_hash"], serde_json::json!([hash("+15550000002"), hash(NUMBER)]));
+}
+
+#[tokio::test]
+async fn who_hangs_up_is_in_the_log_all_the_same() {
+    use tokio::io::AsyncWriteExt;
+    let plane = plane().await;
+    let body = grant(NUMBER, "utility");
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {ROOT}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(plane.address).await.unwrap();
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    drop(stream);
+    let patience = std::time::Duration::from_secs(10);
+    let line = tokio::time::timeout(patience, async {
+        loop {
+            if let Some(line) = plane.access_log().pop() {
+                return line;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    let line = line.await.expect("a line that tells of the write");
+    assert_eq!((&line["applied"], &line["status"], &line["token"]), (&1.into(), &200.into(), &ROOT.into()));
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_known_is_refused_by_every_operation() {
+    let plane = plane().await;
+    for route in routes().into_iter().filter(|route| route.scope.is_some()) {
+        let path = route.path.replace("{tenant}", "acme").replace("{recipient}", "%2B15550000001");
+        let path = path.replace("{account}", ACCOUNT).replace("{sender}", SENDER).replace("{id}", "7");
+        let asked = format!("{path}?tenannt=15550000001&%2B15550000001=7");
+        let reply = plane.call(route.verb.name(), &asked, ROOT, "{}").await;
+        let says = reply.problem(400);
+        assert!(says.contains("tenannt: unknown parameter"), "{}: {says}", route.name);
+        assert!(!says.contains("5550000001"), "{}: {says}", route.name);
+        for known in (route.description)().query_names() {
+            assert!(says.contains(known.as_str()), "{}: {says}", route.name);
+        }
+    }
+    let page = plane.get(&format!("{PATH}/history?limits=5")).await.problem(400);
+    assert!(page.contains("limits: unknown parameter; known are limit, after"), "{page}");
 }
 
 #[tokio::test]

@@ -110,8 +110,10 @@ impl Plane {
         let watch = senders::Settings {
             messages_per_day: 1000,
             settle: std::time::Duration::from_secs(1),
+            read_nationally: false,
             poll_every: std::time::Duration::ZERO,
             tokens: std::collections::BTreeMap::new(),
+            usual_token: None,
         };
         let (senders, _, _) = senders::open(watch, ground, 1);
         let judge_settings = judge::Settings {

@@ -4,7 +4,7 @@ use csv::ByteRecord;
 use serde_json::Value;
 
 use super::rejects::{Original, Rejected};
-use super::source::{Item, Place};
+use super::source::{Fault, Item, Place};
 
 /// How many bytes go into one request at most, whatever the number of events.
 const MAX_BYTES: usize = 6 << 20;
@@ -24,6 +24,7 @@ struct Sent {
     line: u64,
     /// Where it begins in the body.
     start: usize,
+    faults: Vec<Fault>,
     row: Option<ByteRecord>,
 }
 
@@ -33,12 +34,23 @@ struct Unreadable {
     row: Option<ByteRecord>,
 }
 
+impl Sent {
+    /// A reason of the gate's; of a field that did not reach it as it is in the file, ours.
+    fn in_our_words(&self, reason: &str) -> String {
+        let field = reason.split_once(':').map(|(field, _)| field);
+        match self.faults.iter().find(|fault| Some(fault.field) == field) {
+            Some(Fault { field, why }) => format!("{field}: {why}"),
+            None => reason.to_owned(),
+        }
+    }
+}
+
 impl Chunk {
     pub(super) fn push(&mut self, item: Item) {
-        let Item { line, end, event, row } = item;
+        let Item { line, end, event, faults, row } = item;
         match event {
             Ok(event) => {
-                self.sent.push(Sent { line, start: self.body.len(), row });
+                self.sent.push(Sent { line, start: self.body.len(), faults, row });
                 self.body.extend_from_slice(&event);
                 self.body.push(b'\n');
             }
@@ -78,9 +90,10 @@ impl Chunk {
         let sent = self.sent.get(place.checked_sub(1)?)?;
         let end = self.sent.get(place).map_or(self.body.len(), |next| next.start);
         let reasons = result.get("reasons").and_then(Value::as_array).into_iter().flatten();
+        let reasons = reasons.filter_map(Value::as_str).map(|reason| sent.in_our_words(reason));
         Some(Rejected {
             line: sent.line,
-            reasons: reasons.filter_map(Value::as_str).map(str::to_owned).collect(),
+            reasons: reasons.collect(),
             original: match &sent.row {
                 Some(row) => Original::Row(row),
                 None => Original::Line(self.body.get(sent.start..end)?.trim_ascii()),
@@ -100,13 +113,14 @@ mod tests {
         for (line, event) in [(10, Ok("{}")), (11, Err("d")), (12, Ok("[2]")), (13, Err("c")), (14, Ok("{}"))]
         {
             let event = event.map(|text| text.as_bytes().to_vec()).map_err(str::to_owned);
-            chunk.push(Item { line, end: Place { bytes: line, lines: line }, event, row: None });
+            let faults = if line == 12 { vec![Fault { field: "a", why: "not ours" }] } else { Vec::new() };
+            chunk.push(Item { line, end: Place { bytes: line, lines: line }, event, faults, row: None });
         }
-        let results = json!([{ "line": 2, "result": "rejected", "reasons": ["a", "b"] }, { "line": 1, "result": "ignored" }]);
+        let results = json!([{ "line": 2, "result": "rejected", "reasons": ["a: x", "b: y"] }, { "line": 1, "result": "ignored" }]);
         let answer = json!({ "results": results });
         let rejected = chunk.rejected(&answer);
         let told: Vec<_> = rejected.iter().map(|r| (r.line, r.reasons.join("; "))).collect();
-        assert_eq!(told, [(11, "d".to_owned()), (12, "a; b".to_owned()), (13, "c".to_owned())]);
+        assert_eq!(told, [(11, "d".to_owned()), (12, "a: not ours; b: y".to_owned()), (13, "c".to_owned())]);
         assert!(matches!(rejected[1].original, Original::Line(b"[2]")));
         assert_eq!(chunk.end, Place { bytes: 14, lines: 14 });
     }

@@ -1,14 +1,12 @@
 //! Events of an NDJSON file. What a line says is the gate's to judge; only its length is looked at here, and what an earlier import wrote into it.
 
-use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use memchr::memmem;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::rejects::REASONS;
 use super::source::{Item, Place};
+use crate::consent::event::Members;
 
 /// The longest line that the gate takes.
 const MAX_LINE: usize = 64 * 1024;
@@ -49,33 +47,14 @@ impl<R: BufRead> Lines<R> {
                 }
                 Ok(without_reasons(text).unwrap_or_else(|| text.to_vec()))
             };
-            return Ok(Some(Item { line: self.at.lines, end: self.at, event, row: None }));
+            return Ok(Some(Item {
+                line: self.at.lines,
+                end: self.at,
+                event,
+                faults: Vec::new(),
+                row: None,
+            }));
         }
-    }
-}
-
-/// The members of an object in their order, one that stands twice included: the gate must see it.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(String, &'de RawValue)>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Object).map(Self)
     }
 }
 
@@ -88,10 +67,7 @@ pub(super) fn without_reasons(text: &[u8]) -> Option<Vec<u8>> {
     if members.len() == before {
         return None;
     }
-    let written = members
-        .iter()
-        .filter_map(|(name, value)| Some(format!("{}:{}", serde_json::to_string(name).ok()?, value.get())));
-    Some(format!("{{{}}}", written.collect::<Vec<_>>().join(",")).into_bytes())
+    Some(Members(members).text().into_bytes())
 }
 
 #[cfg(test)]

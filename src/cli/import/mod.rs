@@ -1,20 +1,25 @@
 //! `optgate consent import`: a file of events, sent in chunks, every bad line reported and kept aside, every good one stored.
 //!
-//! One thread reads while another waits for the gate. A chunk is settled before the next is sent, so that events take effect in the order of the file.
+//! One thread reads while another waits for the gate. A chunk is settled before the next is sent, so that events take effect in the order of the file. The
+//! command's own thread waits for the end of both or for a signal.
 
 mod chunk;
+mod header;
+mod interruption;
 mod lines;
 mod progress;
 mod rejects;
 mod resume;
 mod rows;
 mod source;
+mod standing;
 mod tally;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use serde_json::Value;
@@ -23,58 +28,106 @@ use super::args::Global;
 use super::client::{Client, segment};
 use super::consent::{Format, ImportArgs};
 use super::failure::Failure;
-use super::output::{print, print_json};
 use chunk::Chunk;
+use interruption::Interruption;
 use progress::Progress;
 use rejects::Rejects;
 use resume::{Bookmark, Settled, Started};
 use source::{Source, is_stdin};
+use standing::Standing;
 use tally::Tally;
 
-pub(super) use rows::{COLUMNS, Cell};
+pub(super) use header::{COLUMNS, Cell};
 pub(super) use source::read_whole;
 
 /// How many chunks are read ahead.
 const AHEAD: usize = 1;
+/// How many events the first chunk has; each has twice as many as the one before, so that an import that ends early has come somewhere.
+const FIRST: u64 = 250;
 
-/// An import under way.
-struct Import<'a> {
+/// Where events go.
+struct Way {
     client: Client,
     path: String,
-    file: &'a str,
-    bookmark: Option<Bookmark>,
-    rejects: Rejects,
-    tally: Tally,
-    progress: Progress,
+    file: String,
+}
+
+/// What the command's own thread waits for.
+enum Occurrence {
+    /// The import has ended, well or not.
+    Ended(Result<(), Failure>),
+    Interrupted(Interruption),
 }
 
 pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode, Failure> {
     let format = source::format(args);
+    check_columns(args, format)?;
     let rejects = rejects_path(args, format)?;
     let bookmark = bookmark(args, global, rejects.as_ref())?;
     let settled = begin(args, bookmark.as_ref())?;
     let source = Source::open(args, settled.through)?;
-    let name = args.file.display().to_string();
-    let mut import = Import {
-        client: Client::new(global)?,
-        path: path(args),
-        file: &name,
-        rejects: Rejects::new(rejects, source.header(), settled.rejects_bytes),
+    let way = Way { client: Client::new(global)?, path: path(args), file: args.file.display().to_string() };
+    if !source.left_out().is_empty() {
+        eprintln!("left out, as no event has these columns: {}", source.left_out().join(", "));
+    }
+    let mut standing = Standing {
+        rejects: Rejects::new(rejects, source.table(), settled.rejects_bytes),
         tally: Tally::new(settled.counts, args.dry_run, global.json),
         progress: Progress::new(length(args), settled.through),
+        through: settled.through,
         bookmark,
     };
-    let sent = import.send_all(source, args.chunk);
-    import.progress.end();
-    if let Err(cause) = sent {
-        return Err(Failure::CutShort(import.so_far(), Box::new(cause)));
+    // Before anything is sent: whatever ends this import, the next one can go on.
+    standing.keep_place();
+    let standing = Arc::new(Mutex::new(standing));
+    let occurrence = send_all(way, source, (args.chunk, &standing))?;
+    // What is settled meanwhile waits, so that what is told and what is kept is the same.
+    let standing = lock(&standing);
+    standing.progress.end();
+    match occurrence {
+        Occurrence::Interrupted(interruption) => {
+            eprintln!("optgate: {interruption}\n{}", standing.so_far());
+            Ok(interruption.exit_code())
+        }
+        Occurrence::Ended(Err(cause)) => Err(Failure::CutShort(standing.so_far(), Box::new(cause))),
+        Occurrence::Ended(Ok(())) => standing.conclude(global.json),
     }
-    if let Some(bookmark) = &import.bookmark {
-        bookmark.remove();
+}
+
+fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
+    standing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends everything, on a thread of its own, until it is sent or something comes in between.
+fn send_all(
+    way: Way,
+    source: Source,
+    (events, standing): (u64, &Arc<Mutex<Standing>>),
+) -> Result<Occurrence, Failure> {
+    let (to, occurrences) = mpsc::channel();
+    let interrupted = to.clone();
+    interruption::watch(move |interruption| {
+        // Where the import has ended nobody needs to know.
+        let _ = interrupted.send(Occurrence::Interrupted(interruption));
+    });
+    let (name, standing) = (way.file.clone(), Arc::clone(standing));
+    thread::Builder::new()
+        .name("import-sender".to_owned())
+        .spawn(move || {
+            let _ = to.send(Occurrence::Ended(way.send_all(source, events, &standing)));
+        })
+        .map_err(|cause| Failure::Input(name.clone(), cause))?;
+    let died = || Failure::Input(name, io::Error::other("the import died"));
+    occurrences.recv().map_err(|_| died())
+}
+
+/// Only rows have columns.
+fn check_columns(args: &ImportArgs, format: Format) -> Result<(), Failure> {
+    if format == Format::Csv || (args.ignore_column.is_empty() && !args.ignore_unknown_columns) {
+        return Ok(());
     }
-    let (tally, rejects) = (&import.tally, import.rejects.path());
-    if global.json { print_json(&tally.json(rejects)) } else { print(&tally.ending(rejects)) }?;
-    Ok(if tally.counts.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let what = "--ignore-column and --ignore-unknown-columns are for CSV: an NDJSON file has no columns";
+    Err(Failure::Senseless(what.to_owned()))
 }
 
 /// Where events go, with what holds for all of them.
@@ -110,14 +163,7 @@ fn bookmark(
     if args.dry_run || !is_file {
         return Ok(None);
     }
-    let format = format!("{:?}", source::format(args)).to_lowercase();
-    let started = Started::with(
-        &args.file,
-        &global.admin,
-        args.tenant.as_deref(),
-        &format,
-        rejects.map(PathBuf::as_path),
-    );
+    let started = Started::with(args, &global.admin, rejects.map(PathBuf::as_path));
     let started = started.map_err(|cause| Failure::Input(args.file.display().to_string(), cause))?;
     Ok(Some(Bookmark::beside(&args.file, started)))
 }
@@ -125,14 +171,24 @@ fn bookmark(
 /// Where the import begins.
 fn begin(args: &ImportArgs, bookmark: Option<&Bookmark>) -> Result<Settled, Failure> {
     let Some(bookmark) = bookmark else { return Ok(Settled::default()) };
+    let found = bookmark.find();
     if !args.resume {
-        bookmark.remove();
+        if let Ok(Some(Settled { through, .. })) = found
+            && through.lines > 0
+        {
+            eprintln!(
+                "an import of this file ended early after line {}: --resume would go on there",
+                through.lines
+            );
+        }
         return Ok(Settled::default());
     }
-    let found = bookmark.find().map_err(Failure::Senseless)?;
+    let found = found.map_err(Failure::Senseless)?;
     match &found {
-        Some(settled) => eprintln!("goes on after line {}", settled.through.lines),
-        None => eprintln!("nothing to go on from: begins at the beginning"),
+        Some(settled) if settled.through.lines > 0 => {
+            eprintln!("goes on after line {}", settled.through.lines);
+        }
+        Some(_) | None => eprintln!("nothing to go on from: begins at the beginning"),
     }
     Ok(found.unwrap_or_default())
 }
@@ -141,67 +197,33 @@ fn length(args: &ImportArgs) -> Option<u64> {
     std::fs::metadata(&args.file).ok().filter(std::fs::Metadata::is_file).map(|known| known.len())
 }
 
-impl Import<'_> {
-    fn send_all(&mut self, source: Source, events: u64) -> Result<(), Failure> {
+impl Way {
+    fn send_all(&self, source: Source, events: u64, standing: &Mutex<Standing>) -> Result<(), Failure> {
         let (to, chunks) = mpsc::sync_channel(AHEAD);
-        thread::scope(|scope| {
-            thread::Builder::new()
-                .name("import-reader".to_owned())
-                .spawn_scoped(scope, move || read_all(source, events, &to))
-                .map_err(|cause| Failure::Input(self.file.to_owned(), cause))?;
-            // Taken by value: an import that ends early must not leave the reader waiting for room.
-            self.settle_all(chunks)
-        })
-    }
-
-    fn settle_all(&mut self, chunks: Receiver<io::Result<Chunk>>) -> Result<(), Failure> {
+        let cannot_read = |cause| Failure::Input(self.file.clone(), cause);
+        thread::Builder::new()
+            .name("import-reader".to_owned())
+            .spawn(move || read_all(source, events, &to))
+            .map_err(cannot_read)?;
         for chunk in chunks {
-            let chunk = chunk.map_err(|cause| Failure::Input(self.file.to_owned(), cause))?;
-            self.settle(&chunk)?;
+            let chunk = chunk.map_err(cannot_read)?;
+            let answer = self.send(&chunk)?;
+            lock(standing).settle(&chunk, &answer)?;
         }
         Ok(())
     }
 
-    fn settle(&mut self, chunk: &Chunk) -> Result<(), Failure> {
-        let answer = if chunk.body.is_empty() {
-            Value::Null
-        } else {
-            self.client.write("POST", &self.path, ("application/x-ndjson", &chunk.body))?
-        };
-        let rejected = chunk.rejected(&answer);
-        let rejects = self.rejects.add(&rejected);
-        for text in self.tally.take(&answer, &rejected) {
-            self.progress.tell(&text);
+    fn send(&self, chunk: &Chunk) -> Result<Value, Failure> {
+        if chunk.body.is_empty() {
+            return Ok(Value::Null);
         }
-        rejects.map_err(|(path, cause)| Failure::Written(path.display().to_string(), cause))?;
-        self.keep_place(chunk);
-        self.progress.advance(chunk.len(), chunk.end, &self.tally.summary());
-        Ok(())
-    }
-
-    /// An import whose place cannot be kept goes on; only it cannot be resumed.
-    fn keep_place(&mut self, chunk: &Chunk) {
-        let Some(bookmark) = &self.bookmark else { return };
-        let (counts, rejects_bytes) = (self.tally.counts, self.rejects.bytes());
-        let kept = bookmark.keep(&Settled { through: chunk.end, counts, rejects_bytes });
-        if let Err(cause) = kept {
-            let path = bookmark.path().display();
-            self.progress.tell(&format!("{path} cannot be written, so --resume will not work: {cause}"));
-            self.bookmark = None;
-        }
-    }
-
-    /// What is settled when an import ends early.
-    fn so_far(&self) -> String {
-        let how = if self.bookmark.is_some() { "the same command with --resume" } else { "the import again" };
-        let summary = self.tally.summary();
-        format!("until then: {summary}; run {how}: what is stored already is not stored twice")
+        Ok(self.client.write("POST", &self.path, ("application/x-ndjson", &chunk.body))?)
     }
 }
 
 /// Reads until the end, or until nobody waits for more.
 fn read_all(mut source: Source, events: u64, to: &SyncSender<io::Result<Chunk>>) {
-    let mut chunk = Chunk::default();
+    let (mut chunk, mut size) = (Chunk::default(), events.min(FIRST));
     loop {
         match source.next() {
             Ok(Some(item)) => chunk.push(item),
@@ -212,8 +234,11 @@ fn read_all(mut source: Source, events: u64, to: &SyncSender<io::Result<Chunk>>)
                 return;
             }
         }
-        if chunk.is_full(events) && to.send(Ok(std::mem::take(&mut chunk))).is_err() {
-            return;
+        if chunk.is_full(size) {
+            if to.send(Ok(std::mem::take(&mut chunk))).is_err() {
+                return;
+            }
+            size = size.saturating_mul(2).min(events);
         }
     }
     if chunk.len() > 0 {

@@ -30,19 +30,27 @@ pub(super) enum Original<'a> {
     Unknown,
 }
 
+/// How a file with rows is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) columns: Vec<&'static str>,
+    pub(super) separator: u8,
+    /// Whether it begins with a byte order mark, by which Excel knows UTF-8.
+    pub(super) marked: bool,
+}
+
 /// Where rejected events go, opened when the first one comes.
 pub(super) struct Rejects {
     path: Option<PathBuf>,
-    /// Of a file with rows.
-    header: Option<Vec<String>>,
+    table: Option<Table>,
     /// What an import that goes on has written before.
     kept: u64,
     file: Option<BufWriter<File>>,
 }
 
 impl Rejects {
-    pub(super) fn new(path: Option<PathBuf>, header: Option<Vec<String>>, kept: u64) -> Self {
-        Self { path, header, kept, file: None }
+    pub(super) fn new(path: Option<PathBuf>, table: Option<Table>, kept: u64) -> Self {
+        Self { path, table, kept, file: None }
     }
 
     /// The file, once something stands in it.
@@ -67,8 +75,8 @@ impl Rejects {
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         for rejected in rejected {
-            match &self.header {
-                Some(header) => file.write_all(&row(rejected, header.len())?)?,
+            match &self.table {
+                Some(table) => file.write_all(&row(rejected, table)?)?,
                 None => writeln!(file, "{}", line(rejected))?,
             }
         }
@@ -89,9 +97,10 @@ impl Rejects {
             fs::rename(path, aside(path))?;
         }
         let mut file = BufWriter::new(create_private(path)?);
-        if let Some(header) = &self.header {
-            let names = header.iter().map(String::as_str).chain([REASONS]);
-            file.write_all(&csv_row(names.map(str::as_bytes))?)?;
+        if let Some(table) = &self.table {
+            let names = table.columns.iter().copied().chain([REASONS]);
+            file.write_all(if table.marked { b"\xef\xbb\xbf" } else { b"" })?;
+            file.write_all(&csv_row(names.map(str::as_bytes), table.separator)?)?;
         }
         Ok(file)
     }
@@ -109,21 +118,21 @@ pub(super) fn beside(file: &Path, is_csv: bool) -> PathBuf {
     file.with_extension(if is_csv { "rejected.csv" } else { "rejected.ndjson" })
 }
 
-fn row(rejected: &Rejected<'_>, columns: usize) -> io::Result<Vec<u8>> {
-    let reasons = rejected.reasons.join("; ");
+fn row(rejected: &Rejected<'_>, table: &Table) -> io::Result<Vec<u8>> {
+    let (columns, reasons) = (table.columns.len(), rejected.reasons.join("; "));
     match rejected.original {
         Original::Row(row) => {
             let missing = std::iter::repeat_n(&b""[..], columns.saturating_sub(row.len()));
-            csv_row(row.iter().chain(missing).chain([reasons.as_bytes()]))
+            csv_row(row.iter().chain(missing).chain([reasons.as_bytes()]), table.separator)
         }
         Original::Line(_) | Original::Unknown => {
-            csv_row(std::iter::repeat_n(&b""[..], columns).chain([reasons.as_bytes()]))
+            csv_row(std::iter::repeat_n(&b""[..], columns).chain([reasons.as_bytes()]), table.separator)
         }
     }
 }
 
-fn csv_row<'a>(cells: impl Iterator<Item = &'a [u8]>) -> io::Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+fn csv_row<'a>(cells: impl Iterator<Item = &'a [u8]>, separator: u8) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().flexible(true).delimiter(separator).from_writer(Vec::new());
     writer.write_record(cells)?;
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
@@ -180,8 +189,12 @@ mod tests {
     #[test]
     fn a_row_that_is_too_short_is_filled_up_so_that_reasons_stand_in_their_column() {
         let short = ByteRecord::from(vec!["+1", "two\nlines"]);
-        let written = row(&rejected(Original::Row(&short)), 3).unwrap();
-        assert_eq!(String::from_utf8(written).unwrap(), "+1,\"two\nlines\",,\"a: \"\"b\"\"; c\"\n");
+        for separator in [',', ';', '\t'] {
+            let table = Table { columns: vec!["a", "b", "c"], separator: separator as u8, marked: false };
+            let written = String::from_utf8(row(&rejected(Original::Row(&short)), &table).unwrap()).unwrap();
+            let expected = "+1,\"two\nlines\",,\"a: \"\"b\"\"; c\"\n".replace(',', &separator.to_string());
+            assert_eq!(written, expected);
+        }
     }
 
     #[test]
@@ -190,7 +203,7 @@ mod tests {
         let path = beside(&folder.path().join("opt-ins.csv"), true);
         assert!(path.ends_with("opt-ins.rejected.csv"));
         fs::write(&path, "half corrected").unwrap();
-        let header = || Some(vec!["recipient".to_owned()]);
+        let header = || Some(Table { columns: vec!["recipient"], separator: b';', marked: true });
         let cells = ByteRecord::from(vec!["+1"]);
         let mut rejects = Rejects::new(Some(path.clone()), header(), 0);
         assert!(rejects.path().is_none());
@@ -202,6 +215,6 @@ mod tests {
         on.add(&[rejected(Original::Row(&cells))]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3, "what was not settled is not kept: {text}");
-        assert_eq!(text.lines().next(), Some("recipient,reasons"));
+        assert_eq!(text.lines().next(), Some("\u{feff}recipient;reasons"));
     }
 }

@@ -10,8 +10,9 @@ use std::time::UNIX_EPOCH;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use super::source::Place;
+use super::source::{self, Place};
 use super::tally::Counts;
+use crate::cli::consent::ImportArgs;
 
 /// How much of a file's beginning tells it from others.
 const HEAD: u64 = 1 << 16;
@@ -24,6 +25,8 @@ pub(super) struct Started {
     pub(super) tenant: Option<String>,
     pub(super) format: String,
     pub(super) rejects: Option<PathBuf>,
+    pub(super) ignored_columns: Vec<String>,
+    pub(super) ignored_unknown_columns: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,19 +58,15 @@ pub(super) struct Bookmark {
 }
 
 impl Started {
-    pub(super) fn with(
-        file: &Path,
-        admin: &str,
-        tenant: Option<&str>,
-        format: &str,
-        rejects: Option<&Path>,
-    ) -> io::Result<Self> {
+    pub(super) fn with(args: &ImportArgs, admin: &str, rejects: Option<&Path>) -> io::Result<Self> {
         Ok(Self {
-            file: Identity::of(file)?,
+            file: Identity::of(&args.file)?,
             admin: admin.to_owned(),
-            tenant: tenant.map(str::to_owned),
-            format: format.to_owned(),
+            tenant: args.tenant.clone(),
+            format: format!("{:?}", source::format(args)).to_lowercase(),
             rejects: rejects.map(Path::to_owned),
+            ignored_columns: args.ignore_column.clone(),
+            ignored_unknown_columns: args.ignore_unknown_columns,
         })
     }
 }
@@ -106,7 +105,7 @@ impl Bookmark {
         let what = if saved.started.file != self.started.file {
             "the file has changed since"
         } else if saved.started != self.started {
-            "it was begun with another --admin, --tenant, --format or --rejects"
+            "it was begun with another --admin, --tenant, --format, --rejects or other columns to ignore"
         } else {
             return Ok(Some(saved.settled));
         };
@@ -124,7 +123,7 @@ impl Bookmark {
         fs::rename(&fresh, &self.path)
     }
 
-    /// The import is through, or begins at the beginning.
+    /// The import is through.
     pub(super) fn remove(&self) {
         // Where none is there is nothing to remove.
         let _ = fs::remove_file(&self.path);
@@ -138,21 +137,37 @@ impl Bookmark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{Cli, Command, ConsentCommand};
+    use clap::Parser;
 
     #[test]
     fn an_import_goes_on_only_if_nothing_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.csv");
         fs::write(&file, "recipient\n+1\n").unwrap();
-        let bookmark = |tenant, admin| {
-            Bookmark::beside(&file, Started::with(&file, admin, tenant, "csv", None).unwrap())
+        let with = |admin: &str, more: &[&str]| {
+            let words = [&["optgate", "consent", "import", file.to_str().unwrap()], more].concat();
+            let Command::Consent(ConsentCommand::Import(args)) = Cli::parse_from(words).command else {
+                panic!()
+            };
+            Bookmark::beside(&file, Started::with(&args, admin, None).unwrap())
+        };
+        let bookmark = |tenant: Option<&str>, admin: &str| match tenant {
+            Some(tenant) => with(admin, &["--tenant", tenant]),
+            None => with(admin, &[]),
         };
         let first = bookmark(None, "http://a");
         assert_eq!(first.find(), Ok(None));
         let settled = Settled { through: Place { bytes: 10, lines: 1 }, ..Settled::default() };
         first.keep(&settled).unwrap();
         assert_eq!(bookmark(None, "http://a").find(), Ok(Some(settled)));
-        for other in [bookmark(Some("acme"), "http://a"), bookmark(None, "http://b")] {
+        let others = [
+            bookmark(Some("acme"), "http://a"),
+            bookmark(None, "http://b"),
+            with("http://a", &["--ignore-column", "x"]),
+            with("http://a", &["--ignore-unknown-columns"]),
+        ];
+        for other in others {
             assert!(other.find().unwrap_err().contains("begun with another"));
         }
         fs::write(&file, "recipient\n+1\n+2\n").unwrap();

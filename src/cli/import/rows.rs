@@ -1,118 +1,91 @@
 //! Events of a CSV file: a header row of dotted columns, one event a row, turned into the JSON shape of the admin API.
 
-use std::io::{self, Chain, Read};
+use std::io::{self, BufRead, Chain, Read};
 
 use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
-use super::rejects::REASONS;
-use super::source::{Item, Place};
-
-/// How the cell of a column is written in JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Cell {
-    Text,
-    /// Several values, separated by `;` or `|`.
-    List,
-    YesNo,
-}
-
-/// Every column that an event can have.
-pub(in crate::cli) const COLUMNS: [(&str, Cell); 27] = [
-    ("id", Cell::Text),
-    ("tenant", Cell::Text),
-    ("recipient", Cell::Text),
-    ("kind", Cell::Text),
-    ("categories", Cell::List),
-    ("occurred_at", Cell::Text),
-    ("received_at", Cell::Text),
-    ("expires_at", Cell::Text),
-    ("actor", Cell::Text),
-    ("source", Cell::Text),
-    ("links", Cell::List),
-    ("pending", Cell::YesNo),
-    ("confirms", Cell::Text),
-    ("legacy", Cell::YesNo),
-    ("observed", Cell::YesNo),
-    ("hash_key", Cell::Text),
-    ("evidence.channel", Cell::Text),
-    ("evidence.user_action", Cell::Text),
-    ("evidence.name_and_logo_shown", Cell::YesNo),
-    ("evidence.number_confirmed", Cell::YesNo),
-    ("evidence.categories_shown", Cell::List),
-    ("evidence.business_named", Cell::Text),
-    ("evidence.wording", Cell::Text),
-    ("evidence.wording_version", Cell::Text),
-    ("evidence.locale", Cell::Text),
-    ("evidence.url", Cell::Text),
-    ("evidence.reference", Cell::Text),
-];
+use super::header::{Cell, Column, Header, Ignored};
+use super::rejects::Table;
+use super::source::{Fault, Item, Place};
 
 /// Put behind every file, so that the last row ends as the others do and its line can be told.
 const LAST_LINE_END: &[u8] = b"\n";
+/// How much is read for one row at most: what is longer has lost the end of a quoted cell, and would take in the rest of the file.
+const LONGEST_ROW: u64 = 1 << 20;
 
 /// The rows of a file.
 pub(super) struct Rows<R> {
-    reader: Reader<Chain<R, &'static [u8]>>,
+    reader: Reader<Chain<Bounded<R>, &'static [u8]>>,
     /// Where the reader began.
     from: Place,
-    /// In the order of the file; `None` holds an earlier import's reasons.
-    columns: Vec<Option<(&'static str, Cell)>>,
+    header: Header,
 }
 
-fn reader<R: Read>(file: R, has_header: bool) -> Reader<Chain<R, &'static [u8]>> {
+/// A file of which so much more may be read.
+struct Bounded<R> {
+    file: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG));
+        }
+        let read = self.file.read(into)?;
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
+    }
+}
+
+const TOO_LONG: &str = "a row goes on for more than 1 MiB; is a quotation mark in it never closed?";
+
+fn reader<R: Read>(file: R, separator: u8) -> Reader<Chain<Bounded<R>, &'static [u8]>> {
     // A carriage return at the end of a line is white space of its last cell: so every line end counts as one line.
     let mut builder = ReaderBuilder::new();
-    builder.flexible(true).terminator(Terminator::Any(b'\n')).has_headers(has_header);
-    builder.from_reader(file.chain(LAST_LINE_END))
+    builder.flexible(true).terminator(Terminator::Any(b'\n')).has_headers(false).delimiter(separator);
+    builder.from_reader(Bounded { file, left: LONGEST_ROW }.chain(LAST_LINE_END))
 }
 
-impl<R: Read> Rows<R> {
-    /// Reads the header row; an error names every column that is unknown or stands twice.
-    pub(super) fn new(file: R) -> Result<Self, String> {
-        let mut reader = reader(file, true);
-        let header = reader.headers().map_err(|cause| format!("the header row cannot be read: {cause}"))?;
-        let (mut columns, mut problems) = (Vec::new(), Vec::new());
-        for name in header.iter().map(str::trim) {
-            match COLUMNS.into_iter().find(|(column, _)| *column == name) {
-                Some(column) if columns.contains(&Some(column)) => {
-                    problems.push(format!("the column {name:?} stands twice"));
-                }
-                Some(column) => columns.push(Some(column)),
-                None if name == REASONS => columns.push(None),
-                None => problems.push(format!("the column {name:?} is unknown")),
-            }
-        }
-        if !problems.is_empty() || columns.is_empty() {
-            let known = COLUMNS.map(|(name, _)| name).join(", ");
-            return Err(format!(
-                "{}; the first row names the columns, of these: {known}",
-                problems.join("; ")
-            ));
-        }
-        Ok(Self { reader, from: Place::default(), columns })
+impl<R: BufRead> Rows<R> {
+    /// Reads the header row; an error names everything that is wrong with it.
+    pub(super) fn new(mut file: R, ignored: Ignored<'_>) -> Result<Self, String> {
+        let header = Header::read(&mut file, ignored)?;
+        Ok(Self { reader: reader(file, header.separator), from: header.end, header })
     }
 
     /// Reads on from a place where a row begins, which is where `file` stands.
     pub(super) fn go_on(&mut self, file: R, from: Place) {
-        self.reader = reader(file, false);
+        self.reader = reader(file, self.header.separator);
         self.from = from;
     }
 
-    /// The names of the columns that say something about an event.
-    pub(super) fn header(&self) -> Vec<String> {
-        self.columns.iter().flatten().map(|(name, _)| (*name).to_owned()).collect()
+    /// How the file is written.
+    pub(super) fn table(&self) -> Table {
+        Table { columns: self.header.names(), separator: self.header.separator, marked: self.header.marked }
+    }
+
+    /// Which columns are left out because they are no field of an event.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.header.left_out
     }
 
     /// The next row.
     pub(super) fn next(&mut self) -> io::Result<Option<Item>> {
         let mut row = ByteRecord::new();
-        while self.reader.read_byte_record(&mut row)? {
-            if row.len() > 1 || !row.as_slice().trim_ascii().is_empty() {
+        let begin = self.at().lines.saturating_add(1);
+        let told = |cause: csv::Error| io::Error::other(format!("from line {begin} on: {cause}"));
+        loop {
+            self.reader.get_mut().get_mut().0.left = LONGEST_ROW;
+            if !self.reader.read_byte_record(&mut row).map_err(told)? {
+                return Ok(None);
+            }
+            if row.iter().any(|cell| !cell.trim_ascii().is_empty()) {
                 let (line, end) = (self.line_of(&row), self.at());
-                return Ok(Some(Item { line, end, event: self.event(&row), row: Some(self.told(&row)) }));
+                let (event, faults) = self.event(&row);
+                return Ok(Some(Item { line, end, event, faults, row: Some(self.told(&row)) }));
             }
         }
-        Ok(None)
     }
 
     /// How far the file is read.
@@ -132,29 +105,53 @@ impl<R: Read> Rows<R> {
         self.at().lines.saturating_sub(inside)
     }
 
-    /// The row without an earlier import's reasons.
+    /// The row without what is left out.
     fn told(&self, row: &ByteRecord) -> ByteRecord {
-        let is_told = |at: usize| self.columns.get(at).is_none_or(Option::is_some);
+        let is_told = |at: usize| match self.header.columns.get(at) {
+            Some(Column::Field(..)) => true,
+            Some(Column::LeftOut | Column::Nameless) => false,
+            None => row.get(at).is_some_and(|cell| !cell.trim_ascii().is_empty()),
+        };
         row.iter().enumerate().filter(|(at, _)| is_told(*at)).map(|(_, cell)| cell.trim_ascii_end()).collect()
     }
 
-    fn event(&self, row: &ByteRecord) -> Result<Vec<u8>, String> {
-        if row.len() != self.columns.len() {
-            return Err(format!("has {} cells, the header has {}", row.len(), self.columns.len()));
+    /// The event of a row, and what is wrong with its cells. A cell at fault is written as what no field takes, so that the gate rejects the event and
+    /// names everything else that is wrong with it.
+    fn event(&self, row: &ByteRecord) -> (Result<Vec<u8>, String>, Vec<Fault>) {
+        let columns = &self.header.columns;
+        let too_many = row.iter().skip(columns.len()).any(|cell| !cell.trim_ascii().is_empty());
+        if row.len() < columns.len() || too_many {
+            let why = format!("has {} cells, the header has {}", row.len(), columns.len());
+            let remedy =
+                if too_many { "; put a text that holds the separator into quotation marks" } else { "" };
+            return (Err(why + remedy), Vec::new());
         }
-        let (mut event, mut evidence) = (b"{".to_vec(), Vec::new());
-        for (column, bytes) in self.columns.iter().zip(row) {
-            let Some((name, cell)) = column else { continue };
-            let text = std::str::from_utf8(bytes).map_err(|_| format!("{name}: is not UTF-8"))?.trim();
-            if text.is_empty() {
+        let (mut event, mut evidence, mut faults) = (b"{".to_vec(), Vec::new(), Vec::new());
+        for (at, (column, bytes)) in columns.iter().zip(row).enumerate() {
+            let (name, cell) = match column {
+                Column::Field(name, cell) => (*name, *cell),
+                Column::LeftOut => continue,
+                Column::Nameless if bytes.trim_ascii().is_empty() => continue,
+                Column::Nameless => {
+                    let why = format!("cell {} stands under no name in the first row", at + 1);
+                    return (Err(why), faults);
+                }
+            };
+            let text = std::str::from_utf8(bytes).map(str::trim);
+            if text == Ok("") {
                 continue;
             }
             let (field, into) = match name.strip_prefix("evidence.") {
                 Some(field) => (field, &mut evidence),
-                None => (*name, &mut event),
+                None => (name, &mut event),
             };
             into.extend([b"\"", field.as_bytes(), b"\":"].concat());
-            cell.write(text, into).map_err(|why| format!("{name}: {why}"))?;
+            if let Ok(text) = text {
+                cell.write(text, into);
+            } else {
+                faults.push(Fault { field: name, why: NOT_UTF8 });
+                into.extend(b"{}");
+            }
             into.push(b',');
         }
         if evidence.pop().is_some() {
@@ -164,37 +161,46 @@ impl<R: Read> Rows<R> {
             event.pop();
         }
         event.push(b'}');
-        Ok(event)
+        (Ok(event), faults)
     }
 }
 
+const NOT_UTF8: &str = "is not UTF-8; save the file as UTF-8 (in Excel as \"CSV UTF-8\")";
+
 impl Cell {
-    /// Writes a cell's text as JSON.
-    fn write(self, text: &str, into: &mut Vec<u8>) -> Result<(), String> {
-        let written = match self {
+    /// Writes a cell's text as JSON. What is no yes or no stays a text, which the gate names.
+    fn write(self, text: &str, into: &mut Vec<u8>) {
+        // Plain data always becomes JSON, and a vector takes every byte.
+        let _ = match self {
             Self::Text => serde_json::to_writer(into, text),
             Self::List => {
-                let items = text.split([';', '|']).map(str::trim).filter(|item| !item.is_empty());
+                let items = text.split([';', '|', ',']).map(str::trim).filter(|item| !item.is_empty());
                 serde_json::to_writer(into, &items.collect::<Vec<_>>())
             }
             Self::YesNo => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" => serde_json::to_writer(into, &true),
                 "false" | "no" | "0" => serde_json::to_writer(into, &false),
-                _ => return Err("write true or false".to_owned()),
+                _ => serde_json::to_writer(into, text),
             },
         };
-        written.map_err(|cause| cause.to_string())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::COLUMNS;
     use super::*;
     use crate::consent::event::EventAsWritten;
     use serde_json::Value;
 
+    const REST: &str = "kind,occurred_at,actor,source";
+
+    fn rows(text: &[u8]) -> Rows<&[u8]> {
+        Rows::new(text, Ignored::default()).unwrap()
+    }
+
     fn read(text: &str) -> Vec<(u64, Result<Value, String>)> {
-        let mut rows = Rows::new(text.as_bytes()).unwrap();
+        let mut rows = rows(text.as_bytes());
         let mut found = Vec::new();
         while let Some(item) = rows.next().unwrap() {
             found.push((item.line, item.event.map(|event| serde_json::from_slice(&event).unwrap())));
@@ -204,47 +210,62 @@ mod tests {
 
     #[test]
     fn a_row_becomes_an_event() {
-        let found = read(
-            "recipient,kind,categories,tenant,links,evidence.channel,reasons,evidence.number_confirmed\n\
-             +15550000001,grant,marketing; utility,,US.1|US.2,website,told before,yes\n",
-        );
+        let text = "recipient,kind,categories,tenant,links,evidence.channel,reasons,evidence.number_confirmed,occurred_at,actor,source\n\
+             +15550000001,grant,marketing; utility,,US.1|US.2,website,told before,yes,t,person,web\n";
         let expected = serde_json::json!({"recipient": "+15550000001", "kind": "grant", "categories": ["marketing", "utility"],
-            "links": ["US.1", "US.2"], "evidence": {"channel": "website", "number_confirmed": true}});
-        assert_eq!(found, [(2, Ok(expected))]);
+            "links": ["US.1", "US.2"], "occurred_at": "t", "actor": "person", "source": "web",
+            "evidence": {"channel": "website", "number_confirmed": true}});
+        assert_eq!(read(text), [(2, Ok(expected.clone()))]);
+        for (separator, list) in
+            [(";", "marketing,utility"), ("\t", "marketing;utility"), (";", "\"marketing;utility\"")]
+        {
+            let text =
+                text.replace("marketing; utility", "LIST").replace(',', separator).replace("LIST", list);
+            assert_eq!(
+                read(&format!("{text}{}\n", separator.repeat(10))),
+                [(2, Ok(expected.clone()))],
+                "{text}"
+            );
+        }
     }
 
     #[test]
     fn bad_rows_are_named_by_the_line_they_begin_on_and_good_rows_kept() {
         for (line_end, end) in [("\n", ""), ("\n", "\n"), ("\r\n", "\n")] {
             let text = format!(
-                "recipient,evidence.wording,evidence.number_confirmed\n+1,\"two\nlines\n\",\n+2,x\n+3,y,maybe\n\n+4,z,no{end}"
+                "recipient,{REST},evidence.wording,\n+1,k,o,a,s,\"two\nlines\n\",\n+2,x\n+3,k,o,a,s,y,maybe\n\n+4,k,o,a,s,z,{end}"
             );
             let found = read(&text.replace('\n', line_end));
             let lines: Vec<_> =
                 found.iter().map(|(line, event)| (*line, event.as_ref().err().map(String::as_str))).collect();
             let expected = [
                 (2, None),
-                (5, Some("has 2 cells, the header has 3")),
-                (6, Some("evidence.number_confirmed: write true or false")),
+                (5, Some("has 2 cells, the header has 7")),
+                (6, Some("cell 7 stands under no name in the first row")),
                 (8, None),
             ];
             assert_eq!(lines, expected);
         }
+        let (_, found) = read(&format!("recipient,{REST}\n+1,k,o,a,I agree, really\n")).remove(0);
+        assert!(found.unwrap_err().contains("has 6 cells, the header has 5; put a text"));
     }
 
     #[test]
     fn reading_goes_on_from_any_place_that_a_row_ended_at() {
-        let text = "recipient,evidence.wording\n+1,\"two\nlines\"\n\n+2,\"a \"\"b\"\"\"\n+3,c\n+4,d\n";
-        for (line_end, mark) in [("\n", ""), ("\r\n", ""), ("\r\n", "\u{feff}"), ("\n", "\u{feff}")] {
+        let text = format!(
+            "recipient,evidence.wording,{REST}\n+1,\"two\nlines\",k,o,a,s\n\n+2,\"a \"\"b\"\"\",k,o,a,s\n+3,c,k,o,a,s\n+4,d,k,o,a,s\n"
+        );
+        for (line_end, mark) in [("\n", ""), ("\r\n", ""), ("\r\n", "\u{feff}"), ("\n", "\u{feff}sep=,\n")] {
             let text = format!("{mark}{}", text.replace('\n', line_end));
-            let mut whole = Rows::new(text.as_bytes()).unwrap();
+            let mut whole = rows(text.as_bytes());
             let mut items = Vec::new();
             while let Some(item) = whole.next().unwrap() {
                 items.push(item);
             }
-            assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [2, 5, 6, 7]);
+            let before = mark.matches('\n').count() as u64;
+            assert_eq!(items.iter().map(|item| item.line - before).collect::<Vec<_>>(), [2, 5, 6, 7]);
             for (n, item) in items.iter().enumerate() {
-                let mut rest = Rows::new(text.as_bytes()).unwrap();
+                let mut rest = rows(text.as_bytes());
                 rest.go_on(&text.as_bytes()[usize::try_from(item.end.bytes).unwrap()..], item.end);
                 let mut after = Vec::new();
                 while let Some(item) = rest.next().unwrap() {
@@ -257,18 +278,28 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_not_utf8_is_rejected_alone() {
-        let text = b"recipient,source\n+1,\xff\n+2,web\n";
-        let mut rows = Rows::new(&text[..]).unwrap();
-        assert_eq!(rows.next().unwrap().unwrap().event.unwrap_err(), "source: is not UTF-8");
-        assert!(rows.next().unwrap().unwrap().event.is_ok());
+    fn a_cell_that_is_not_utf8_or_no_yes_or_no_leaves_the_rest_of_the_row_to_the_gate() {
+        let text =
+            [format!("recipient,legacy,{REST}\n").as_bytes(), b"+1,perhaps,k,o,a,\xff\n+2,0,k,o,a,s\n"]
+                .concat();
+        let mut rows = rows(&text);
+        let item = rows.next().unwrap().unwrap();
+        let event: Value = serde_json::from_slice(&item.event.unwrap()).unwrap();
+        assert_eq!((&event["source"], &event["legacy"]), (&serde_json::json!({}), &Value::from("perhaps")));
+        assert!(serde_json::from_value::<EventAsWritten>(event).is_err(), "no gate takes it");
+        assert_eq!(item.faults.iter().map(|fault| fault.field).collect::<Vec<_>>(), ["source"]);
+        let next = rows.next().unwrap().unwrap();
+        assert!(next.event.is_ok() && next.faults.is_empty());
     }
 
     #[test]
-    fn every_column_fault_is_named() {
-        let why = Rows::new("recipient,phone,recipient\n".as_bytes()).err().unwrap();
-        assert!(why.contains("\"phone\" is unknown; the column \"recipient\" stands twice"), "{why}");
-        assert!(Rows::new("".as_bytes()).is_err());
+    fn a_quotation_mark_that_is_never_closed_does_not_take_in_the_rest_of_the_file() {
+        let rest = "+2,k,o,a,s\n".repeat(1 << 18);
+        let text = format!("recipient,{REST}\n+1,k,o,a,s\n+2,k,o,a,\"s\n{rest}");
+        let mut rows = rows(text.as_bytes());
+        assert_eq!(rows.next().unwrap().unwrap().line, 2);
+        let why = rows.next().unwrap_err().to_string();
+        assert!(why.contains("from line 3 on: a row goes on for more than 1 MiB"), "{why}");
     }
 
     #[test]

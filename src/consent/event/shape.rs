@@ -3,6 +3,8 @@
 use super::{Actor, EventAsWritten, EventId, Kind};
 use crate::consent::blank::is_blank;
 use crate::consent::evidence::Evidence;
+use crate::consent::plan;
+use crate::consent::recipient::Recipient;
 use crate::consent::time::Timestamp;
 
 /// How far ahead of our clock an event may claim to have happened before it is refused.
@@ -15,6 +17,14 @@ pub(super) fn check_arrival(written: &EventAsWritten) -> Vec<String> {
     let by_business = written.actor.is_some_and(|actor| !actor.speaks_for_person());
     let by_another = written.actor.is_some_and(|actor| actor != Actor::Person);
     [
+        (
+            is_unclear(&written.recipient),
+            "recipient: no possible phone number in plain form; write + and the country calling code, then the number without a trunk prefix (+447911123456, not +4407911123456)",
+        ),
+        (
+            written.links.iter().any(|link| is_unclear(link)),
+            "links: one is no possible phone number in plain form; write + and the country calling code, then the number without a trunk prefix",
+        ),
         (blank(&written.source), "source: shows nothing; write the system or page it came from, such as website"),
         (blank(&written.confirms), "confirms: shows nothing; write the id of the pending grant, or leave it out"),
         (
@@ -31,6 +41,14 @@ pub(super) fn check_arrival(written: &EventAsWritten) -> Vec<String> {
     .filter(|(wrong, _)| *wrong)
     .map(|(_, what)| what.to_owned())
     .collect()
+}
+
+/// Whether it is written as a number that nobody can have, or in more than one reading; what is no number at all others tell.
+fn is_unclear(recipient: &str) -> bool {
+    match Recipient::parse(recipient) {
+        Some(Recipient::Phone(number)) => !plan::is_plain(&number),
+        Some(Recipient::UserId(_) | Recipient::Hashed(_)) | None => false,
+    }
 }
 
 /// What a kind asks of an event beyond the fields that all share.

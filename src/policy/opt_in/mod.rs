@@ -39,7 +39,7 @@ pub fn broken(rules: OptInRules, claim: &Claim<'_>) -> Vec<&'static Rule> {
 /// # Errors
 /// Every broken rule, each with the field at fault and the remedy; the offending values are not repeated.
 pub fn admit(tenant: &Tenant, written: &mut EventAsWritten) -> Result<(), Vec<String>> {
-    let problems = match written.kind {
+    let problems = match written.presumed_kind() {
         Some(Kind::Grant) => problems_of_grant(tenant, written),
         Some(Kind::Resume) => problems_of_resume(tenant, written),
         Some(Kind::Revoke | Kind::Inbound | Kind::Link | Kind::Erase) | None => return Ok(()),

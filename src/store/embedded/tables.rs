@@ -1,6 +1,5 @@
 //! The tables of the file, how it is opened, and how a snapshot of it is read.
 
-use std::fs;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
@@ -14,6 +13,7 @@ use redb::{
 use crate::consent::dossier::Dossier;
 use crate::consent::terms::Terms;
 use crate::consent::{RecipientKey, TenantId};
+use crate::store::file;
 use crate::store::naming::{self, Form, Identity, Names, Naming};
 use crate::store::place::Place;
 use crate::store::wordings::{AllNumbers, listed};
@@ -23,6 +23,8 @@ use super::groups::GROUPS;
 use super::notes;
 use super::rewrite;
 use super::row::Row;
+
+pub(super) use file::{begin, prepare, read_failed, write_failed};
 
 pub(super) type Bytes = &'static [u8];
 
@@ -74,9 +76,7 @@ pub(super) fn open(path: &Path, names: &Names) -> Result<(Database, Identity), O
 
 /// How files are opened and made.
 pub(super) fn builder() -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(PAGE_CACHE_BYTES);
-    builder
+    file::builder(PAGE_CACHE_BYTES)
 }
 
 /// Notes that somebody was erased, whose bytes are still in the file.
@@ -92,18 +92,6 @@ enum Made {
     OtherForm(Form),
     OtherKey,
     Randomness(getrandom::Error),
-}
-
-/// Makes the folder, and the file readable by this user alone: it holds personal data.
-pub(super) fn prepare(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }
 
 #[allow(
@@ -261,14 +249,6 @@ pub(super) fn number_wordings(
     Ok(all)
 }
 
-/// Begins a transaction that is on disk when it is committed, and that costs nothing to recover after a crash.
-pub(super) fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(redb::Durability::Immediate)?;
-    transaction.set_quick_repair(true);
-    Ok(transaction)
-}
-
 /// The file as of its last commit.
 pub(super) struct Snapshot {
     pub(super) gate: ReadOnlyTable<Bytes, Bytes>,
@@ -375,12 +355,4 @@ pub(super) fn dossier_of(
     let Some(number) = Row::decode(row).ok_or(StoreError::Unreadable)?.dossier else { return Ok(None) };
     let stored = dossiers.get(number).map_err(read_failed)?.ok_or(StoreError::Unreadable)?;
     Dossier::decode(stored.value()).map(Some).ok_or(StoreError::Unreadable)
-}
-
-pub(super) fn read_failed(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Read(Arc::new(error.into()))
-}
-
-pub(super) fn write_failed(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Write(Arc::new(error.into()))
 }

@@ -141,6 +141,10 @@ impl Writer {
         }
         let transaction = begin(&self.database).map_err(write_failed)?;
         let written = self.fill(&transaction, group)?;
+        if written.is_empty() && self.taught_nothing(group) {
+            // What is told again, as after an outage of whoever tells it, waits for no disk.
+            return transaction.abort().map_err(write_failed);
+        }
         let committed = transaction.commit().map_err(write_failed);
         if let Err(error) = committed {
             self.lose_trust(&error);
@@ -154,6 +158,12 @@ impl Writer {
             self.cleaning.want();
         }
         self.publish(written)
+    }
+
+    /// Whether a group that changed no record changed nothing at all. While no cached record is trusted a commit has to show that the file can be written.
+    fn taught_nothing(&self, group: &[Job]) -> bool {
+        let trusted = matches!(self.front.link.state(), State::Live(_));
+        trusted && group.iter().all(|job| matches!(job, Job::Apply(_)))
     }
 
     /// Does the work of every job within the transaction; returns the gate records that it changes.

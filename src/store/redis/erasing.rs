@@ -132,7 +132,8 @@ impl Writing {
         let Wanted { place, at } = wanted;
         if let Some(recipient) = place.key.recipient() {
             let event = Event::erasure(recipient, *at);
-            let lesson = Lesson { tenant: place.tenant, event, provenance: Provenance::Declared };
+            let lesson =
+                Lesson { tenant: place.tenant, event, provenance: Provenance::Declared, retold: false };
             let outcomes: Vec<Outcome> = self.apply(vec![lesson]).await?;
             debug_assert_eq!(outcomes.len(), 1);
         }

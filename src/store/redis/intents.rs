@@ -18,6 +18,8 @@ const ABANDONED: Duration = Duration::from_secs(10);
 struct Stored {
     tenant: u32,
     observed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retold: bool,
     at_ms: u64,
     event: EventAsWritten,
     /// The event's recipient is to be erased.
@@ -35,6 +37,7 @@ pub(super) fn encode(lesson: &Lesson) -> Vec<u8> {
     let stored = Stored {
         tenant: lesson.tenant.0,
         observed: lesson.provenance == Provenance::Observed,
+        retold: lesson.retold,
         at_ms: now_ms(),
         event: lesson.event.as_written(None),
         erases: false,
@@ -49,6 +52,7 @@ pub(super) fn encode_erasure(wanted: &Wanted) -> Vec<u8> {
     let stored = Stored {
         tenant: wanted.place.tenant.0,
         observed: false,
+        retold: false,
         at_ms: now_ms(),
         event: event.unwrap_or_default(),
         erases: true,
@@ -103,7 +107,8 @@ pub(super) fn decode(bytes: &[u8]) -> Found {
         return Found::AbandonedErasure(Wanted { place, at: event.occurred_at });
     }
     let provenance = if stored.observed { Provenance::Observed } else { Provenance::Declared };
-    Found::Abandoned(Box::new(Lesson { tenant: TenantId(stored.tenant), event, provenance }))
+    let (tenant, retold) = (TenantId(stored.tenant), stored.retold);
+    Found::Abandoned(Box::new(Lesson { tenant, event, provenance, retold }))
 }
 
 fn now_ms() -> u64 {

@@ -216,3 +216,6 @@ impl Sending {
 const LATE: &str = "the provider did not answer within [upstream] response_timeout_ms";
 
 const NO_ANSWER: &str = "the provider closed the connection without an answer";
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use crate::consent::Quality;
+use crate::consent::{E164, Quality};
+use crate::wire::webhook::json::own_number;
 
 /// The fields that are asked for.
-pub const FIELDS: &str = "quality_rating,status,health_status,whatsapp_business_manager_messaging_limit";
+pub const FIELDS: &str =
+    "display_phone_number,quality_rating,status,health_status,whatsapp_business_manager_messaging_limit";
 
 /// What an answer says; absent fields are `None`. Words are the provider's own, in capitals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct NumberHealth {
     pub limit: Option<String>,
     /// `AVAILABLE`, `LIMITED` or `BLOCKED`.
     pub can_send: Option<String>,
+    /// The number itself.
+    pub phone: Option<E164>,
     /// What stands in the way, such as `WABA BLOCKED 141006`.
     pub obstacles: Vec<String>,
 }
@@ -38,6 +42,7 @@ pub fn parse(body: &[u8]) -> Option<NumberHealth> {
         status: word(&answer, "status"),
         limit: limit.into_iter().find_map(|key| word(&answer, key)),
         can_send: status.and_then(|status| word(status, "can_send_message")),
+        phone: own_number(&answer),
         obstacles: status.map(obstacles).unwrap_or_default(),
     })
 }
@@ -84,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_the_rating_and_what_stands_in_the_way() {
-        let answer = br#"{"quality_rating":"YELLOW","status":"CONNECTED","whatsapp_business_manager_messaging_limit":"TIER_2K","id":"106540352242922",
+        let answer = br#"{"display_phone_number":"+1 555-078-3881","quality_rating":"YELLOW","status":"CONNECTED","whatsapp_business_manager_messaging_limit":"TIER_2K","id":"106540352242922",
             "health_status":{"can_send_message":"BLOCKED","entities":[
                 {"entity_type":"PHONE_NUMBER","id":"106540352242922","can_send_message":"AVAILABLE"},
                 {"entity_type":"WABA","id":"102290129340398","can_send_message":"BLOCKED",
@@ -95,6 +100,7 @@ mod tests {
             status: Some("CONNECTED".to_owned()),
             limit: Some("TIER_2K".to_owned()),
             can_send: Some("BLOCKED".to_owned()),
+            phone: E164::parse("+15550783881"),
             obstacles: vec!["WABA BLOCKED 141006".to_owned(), "BUSINESS LIMITED".to_owned()],
         };
         assert_eq!(parse(answer), Some(expected));

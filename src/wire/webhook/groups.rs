@@ -91,7 +91,7 @@ fn joined(item: &Value) -> Vec<GroupNews> {
 }
 
 /// Named by number and ids, or only by what was asked for.
-fn participant(item: &Value) -> Option<Person> {
+pub(in crate::wire) fn participant(item: &Value) -> Option<Person> {
     let input = || text(item, "input");
     let digits = |written: &str| E164::from_digits(written.strip_prefix('+').unwrap_or(written).as_bytes());
     let person = Person {

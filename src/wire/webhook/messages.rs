@@ -30,6 +30,7 @@ pub(super) fn read(sender: &str, value: &Value, reading: &mut Reading) {
         // What is said in a group is said to the group.
         if message.get("group_id").is_some() {
             groups::read_message(sender, message, reading);
+            take(sender, said_to_a_group(message, value), reading);
             continue;
         }
         let notice = match text(message, "type") {
@@ -121,6 +122,14 @@ fn inbound(message: &Value, value: &Value) -> Told {
             pressed: matches!(text(message, "type"), Some("button" | "interactive")),
         }))
     })
+}
+
+/// What is said in a group is said to the business too: it may stop, as any word may. It opens no window but the group's and takes nothing back, since it need
+/// not have been meant for the business.
+fn said_to_a_group(message: &Value, value: &Value) -> Told {
+    let (at, person, what) = inbound(message, value)?;
+    let What::Inbound(inbound) = what else { return None };
+    Some((at, person, What::Inbound(Inbound { opens_window: false, shown: None, ..inbound })))
 }
 
 fn text_at(message: &Value, path: &[&str]) -> Option<String> {

@@ -3,7 +3,7 @@
 //! Owns the JSON of the provider's notifications and their signature. Knows neither consent records nor where a webhook is relayed to. Source: Meta, "Webhooks",
 //! "Create a webhook endpoint", and the references of the fields `messages`, `standby`, `calls` and `user_preferences`.
 
-mod groups;
+pub(in crate::wire) mod groups;
 mod handshake;
 pub(in crate::wire) mod json;
 mod messages;
@@ -22,7 +22,7 @@ pub use news::{AccountEvent, AccountNews, News, NumberEvent, Tiding};
 pub use signature::{HEADER as SIGNATURE_HEADER, Secrets};
 pub use templates::{TemplateNews, TemplateNotice};
 
-use json::{items, text};
+use json::{items, own_number, text};
 
 /// The identities of one person that stand side by side in a notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,6 +126,8 @@ pub struct Reading {
     pub templates: Vec<TemplateNotice>,
     /// The phone number ids that it was told to, each once: their bots get it.
     pub senders: Vec<String>,
+    /// The senders' own numbers, each as it stands beside the phone number id.
+    pub phones: Vec<(String, E164)>,
     /// The accounts that it was told to, each once.
     pub accounts: Vec<String>,
     /// What is told about numbers and accounts.
@@ -171,9 +173,15 @@ pub fn read(body: &[u8]) -> Option<Reading> {
 }
 
 fn read_change(field: &str, value: &Value, reading: &mut Reading) {
-    let sender = value.get("metadata").and_then(|metadata| text(metadata, "phone_number_id"));
+    let Some(metadata) = value.get("metadata") else { return };
+    let sender = text(metadata, "phone_number_id");
     note(&mut reading.senders, sender);
     let Some(sender) = sender else { return };
+    if let Some(phone) = own_number(metadata).map(|phone| (sender.to_owned(), phone))
+        && !reading.phones.contains(&phone)
+    {
+        reading.phones.push(phone);
+    }
     match field {
         "messages" | "standby" => messages::read(sender, value, reading),
         "calls" => messages::read_calls(sender, value, reading),

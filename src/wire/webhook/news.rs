@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::json::{items, phone, text, time};
+use super::json::{items, own_number, text, time};
 use crate::consent::{E164, Timestamp};
 
 /// Something that is told about a number or an account, and not about a person.
@@ -129,7 +129,7 @@ fn number(value: &Value) -> Tiding {
         Some("UNFLAGGED") => NumberEvent::Unflagged,
         Some(_) | None => NumberEvent::Other,
     };
-    Tiding::Number { number: phone(value, "display_phone_number"), event, limit: limit(value) }
+    Tiding::Number { number: own_number(value), event, limit: limit(value) }
 }
 
 /// Named differently over the versions; up to one of them a count, of which -1 is no limit.

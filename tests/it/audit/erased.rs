@@ -23,7 +23,7 @@ fn incoming(mut event: Value) -> Incoming {
     event.as_object_mut().unwrap().remove("tenant");
     let written: EventAsWritten = serde_json::from_value(event).unwrap();
     let event = Event::check(written, Clock::System.now()).unwrap();
-    Incoming { tenant: ACME, event, provenance: Provenance::Declared }
+    Incoming { tenant: ACME, event, provenance: Provenance::Declared, retold: false }
 }
 
 /// Grants that are younger than any erasure so far.

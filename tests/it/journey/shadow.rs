@@ -26,7 +26,7 @@ fn forwarded_with(scene: &Scene, target: &str, body: &Value, decision: &str) -> 
 }
 
 #[test]
-fn readyz_warns_of_shadow_mode_only() {
+fn readyz_warns_of_shadow_mode_and_of_nothing_where_the_senders_number_is_configured() {
     let warnings = |scene: &Scene| scene.gate.admin("GET", "/readyz", "", b"").json()["warnings"].clone();
     let told = warnings(&shadow());
     let told: Vec<&str> = told.as_array().unwrap().iter().filter_map(Value::as_str).collect();

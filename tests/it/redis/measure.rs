@@ -22,7 +22,7 @@ fn incoming(n: u32) -> Incoming {
     written.as_object_mut().unwrap().remove("tenant");
     let written: EventAsWritten = serde_json::from_value(written).unwrap();
     let event = Event::check(written, Clock::System.now()).unwrap();
-    Incoming { tenant: ACME, event, provenance: Provenance::Declared }
+    Incoming { tenant: ACME, event, provenance: Provenance::Declared, retold: false }
 }
 
 fn used_memory(redis: &Redis) -> i64 {

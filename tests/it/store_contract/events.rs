@@ -155,7 +155,7 @@ impl Told {
 
     pub(crate) fn incoming(self) -> Incoming {
         let event = Event::check(self.written, NOW).unwrap();
-        Incoming { tenant: self.tenant, event, provenance: self.provenance }
+        Incoming { tenant: self.tenant, event, provenance: self.provenance, retold: false }
     }
 }
 

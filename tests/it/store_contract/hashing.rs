@@ -69,7 +69,12 @@ pub(super) async fn what_a_hashed_store_exports_it_takes_in_again(bench: &Bench)
     assert_nobody(text.as_bytes(), &[ANN, BOB, ANN_ID], &[]);
     let again = |event: &Event| {
         let event = Event::check(event.as_written(None), NOW).unwrap();
-        Incoming { tenant: ACME, event, provenance: optgate::consent::dossier::Provenance::Declared }
+        Incoming {
+            tenant: ACME,
+            event,
+            provenance: optgate::consent::dossier::Provenance::Declared,
+            retold: false,
+        }
     };
     let told = store.apply(exported.iter().map(again).collect()).await.unwrap();
     assert!(told.iter().all(|outcome| *outcome == Outcome::Ignored("already known")), "{told:?}");
@@ -97,7 +102,7 @@ pub(super) async fn tombstones_of_a_plain_store_are_exported_and_taken_in_again(
         exported.iter().map(|event| Event::check(event.as_written(None), NOW).unwrap()).collect();
     assert_eq!(again, exported);
     let provenance = optgate::consent::dossier::Provenance::Declared;
-    let incoming = |event| Incoming { tenant: ACME, event, provenance };
+    let incoming = |event| Incoming { tenant: ACME, event, provenance, retold: false };
     store.apply(again.into_iter().map(incoming).collect()).await.unwrap();
     apply(&store, [grant(ANN, 1)]).await.unwrap();
     for who in [ANN, BOB] {

@@ -169,3 +169,37 @@ fn a_batch_that_is_refused_leaves_the_confirmation_to_others() {
         assert_eq!(upstream.request_count(), before + 1);
     }
 }
+
+#[test]
+fn a_confirmation_that_did_not_reach_the_provider_may_be_tried_again_and_passes_once() {
+    let redis = Redis::start();
+    for on_redis in [false, true] {
+        // Nobody listens there yet.
+        let addr = crate::support::free_addr();
+        let gate = Gate::to(&format!("http://{addr}"));
+        let gate = if on_redis { gate.redis(&redis.url()) } else { gate };
+        let (gate, webhook) = started(gate);
+        told(webhook, &message(ANN, seconds(0), "STOP"));
+        for _ in 0..3 {
+            let unreached = gate.send(&text(ANN));
+            assert_eq!(unreached.status, 503, "{}", unreached.text());
+        }
+        let listener = std::net::TcpListener::bind(addr).unwrap();
+        let answering = std::thread::spawn(move || answer_one(&listener));
+        let answers: Vec<String> = (0..3).map(|_| decision(&gate, &text(ANN))).collect();
+        assert_eq!(answers, [ALLOWED, REFUSED, REFUSED]);
+        assert!(answering.join().unwrap().starts_with("POST /v23.0/"));
+    }
+}
+
+/// Answers the first request of the first connection as the provider does; returns it.
+fn answer_one(listener: &std::net::TcpListener) -> String {
+    use std::io::{Read, Write};
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut request = vec![0; 16384];
+    let read = stream.read(&mut request).unwrap();
+    let body = r#"{"messages":[{"id":"wamid.A"}]}"#;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length";
+    stream.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    String::from_utf8_lossy(&request[..read]).into_owned()
+}

@@ -157,7 +157,7 @@ fn the_provider_is_asked_with_the_gates_own_token() {
         .collect();
     assert_eq!(asked[0].header("authorization"), Some("Bearer EAASECRET"));
     assert!(
-        asked[0].target().contains("fields=quality_rating,status,health_status"),
+        asked[0].target().contains("fields=display_phone_number,quality_rating,status,health_status"),
         "{}",
         asked[0].target()
     );

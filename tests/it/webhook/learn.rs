@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Scene, change, digits, failed, message, preference, seconds};
 use crate::journey::{ANN, BOB, grant, refusal, template, text};
+use crate::support::gate::GateBuilder;
+use crate::support::redis::Redis;
 
 const MARKETING: &str = "marketing";
 const UTILITY: &str = "utility";
@@ -229,7 +231,8 @@ fn withdrawals_follow_a_person_to_another_number_and_grants_do_not() {
     };
     scene.told(&moved(ANN, BOB));
     let ended = ["consent_revoked", "consent_revoked"];
-    assert_eq!(fares(&scene, BOB), refused(["no_consent", ended[0], ended[1]]));
+    // They have not said no: nothing was agreed for this number.
+    assert_eq!(fares(&scene, BOB), refused(["no_consent"; 3]));
     // Whoever has the old number now has agreed to nothing, and gets an answer to what they write.
     assert_eq!(fares(&scene, ANN)[1..], refused(["", ended[0], ended[1]])[1..]);
     scene.told(&message(ANN, seconds(-3), "Hello, new here"));
@@ -239,9 +242,92 @@ fn withdrawals_follow_a_person_to_another_number_and_grants_do_not() {
     granted["occurred_at"] = json!(Timestamp::from_secs(u64::try_from(seconds(-1)).unwrap()).to_string());
     scene.gate.events(&[granted]);
     assert_eq!(fares(&scene, ANN), refused(["", "", ""]));
-    assert_eq!(fares(&scene, BOB)[1..], refused(["", ended[0], ended[1]])[1..]);
+    assert_eq!(fares(&scene, BOB), refused(["no_consent"; 3]));
     scene.told(&message(ANN, seconds(0), "stop"));
     assert_eq!(fares(&scene, BOB)[2].as_deref(), Some("consent_revoked"));
+}
+
+/// A message under a number and a user id.
+fn shown(person: &str, id: &str, at: i64) -> Value {
+    let mut hello = message(person, at, "Hi");
+    hello["entry"][0]["changes"][0]["value"]["contacts"][0]["user_id"] = json!(id);
+    hello
+}
+
+fn by_id(id: &str) -> Value {
+    let mut send = template(ANN, MARKETING);
+    send.as_object_mut().unwrap().remove("to");
+    send["recipient"] = json!(id);
+    send
+}
+
+#[test]
+fn a_number_that_stands_beside_another_user_id_hands_no_grants_to_it_unless_the_provider_explains_it() {
+    let redis = Redis::start();
+    let hashed = |gate: GateBuilder| gate.set("privacy", "hash_recipients", "true");
+    for scene in [Scene::start(), Scene::on(&redis), Scene::with(hashed)] {
+        let reason = |id: &str| {
+            let response = scene.gate.send(&by_id(id));
+            (response.status, response.header("optgate-decision").unwrap_or_default().to_owned())
+        };
+        let allowed = (200, "allow; basis=consent".to_owned());
+        let denied = |reason: &str| (400, format!("deny; reason={reason}"));
+        scene.told(&shown(ANN, "US.1", seconds(-90)));
+        assert_eq!(reason("US.1"), allowed);
+        // Whoever has the number now.
+        scene.told(&shown(ANN, "US.2", seconds(-80)));
+        scene.told(&shown(ANN, "US.2", seconds(-79)));
+        assert_eq!((reason("US.2"), reason("US.1")), (denied("no_consent"), allowed.clone()));
+        // The id of the one before, made anew.
+        let anew = change(
+            "messages",
+            json!({ "messages": [{ "from": digits(ANN), "id": "wamid.i3", "timestamp": seconds(-70).to_string(), "type": "system",
+                "system": { "type": "user_changed_user_id", "user_id": "US.3", "previous_user_id": "US.1", "body": "changed" } }] }),
+        );
+        scene.told(&anew);
+        scene.told(&shown(ANN, "US.3", seconds(-60)));
+        assert_eq!(reason("US.3"), allowed);
+        // An id that is one number's is not another's too.
+        scene.told(&shown(BOB, "US.3", seconds(-50)));
+        assert_eq!(
+            scene.gate.send(&template(BOB, MARKETING)).header("optgate-decision"),
+            Some("deny; reason=no_consent")
+        );
+        // A withdrawal is shared with all of them.
+        scene.told(&message(ANN, seconds(0), "stop"));
+        for id in ["US.1", "US.2", "US.3"] {
+            assert_eq!(reason(id), denied("consent_revoked"), "{id}");
+        }
+    }
+}
+
+#[test]
+fn giving_a_number_up_ends_nothing_that_was_agreed_for_the_other() {
+    let scene = Scene::start();
+    scene.gate.apply(&[grant(BOB, &[MARKETING, UTILITY])]);
+    scene.told(&shown(ANN, "US.1", seconds(-30)));
+    let given_up = change(
+        "messages",
+        json!({ "messages": [{ "from": digits(ANN), "id": "wamid.g", "timestamp": seconds(-5).to_string(), "type": "system",
+            "system": { "type": "user_changed_number", "wa_id": digits(BOB), "body": "User changed" } }] }),
+    );
+    scene.told(&given_up);
+    assert_eq!(fares(&scene, BOB)[1..], refused(["", "", ""])[1..]);
+    assert_eq!(fares(&scene, ANN)[1..], refused(["", "consent_revoked", "consent_revoked"])[1..]);
+    // The id that the number handed its grants to goes with the number.
+    assert_eq!(scene.gate.send(&by_id("US.1")).status, 400);
+    let receipt = |person: &str| {
+        let target = format!("/v1/tenants/default/recipients/%2B{}/history", digits(person));
+        scene.gate.admin("GET", &target, "application/json", b"").text()
+    };
+    assert!(receipt(ANN).contains("whatsapp:moved") && !receipt(BOB).contains("whatsapp:moved"));
+    // Whoever has it next.
+    scene.told(&shown(ANN, "US.9", seconds(-3)));
+    assert_eq!(scene.gate.send(&by_id("US.9")).header("optgate-decision"), Some("deny; reason=no_consent"));
+    let mut granted = grant(ANN, &[MARKETING]);
+    granted["occurred_at"] = json!(Timestamp::from_secs(u64::try_from(seconds(-1)).unwrap()).to_string());
+    scene.gate.events(&[granted]);
+    assert_eq!(fares(&scene, ANN), refused(["", "consent_revoked", ""]));
 }
 
 #[test]

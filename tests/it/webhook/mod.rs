@@ -8,6 +8,7 @@ mod confirmation;
 mod documented;
 mod learn;
 mod nodes;
+mod numbers;
 mod queue;
 mod relay;
 mod sandbox;
@@ -25,6 +26,7 @@ use crate::journey::{ALL, ANN, grant, templates};
 use crate::support::client::{Response, request};
 use crate::support::free_addr;
 use crate::support::gate::{ACCOUNT, Gate, GateBuilder, SENDER};
+use crate::support::redis::Redis;
 use crate::support::upstream::Upstream;
 
 const SECRET: &str = "an app secret";
@@ -42,8 +44,19 @@ impl Scene {
     /// [`ANN`] has agreed to everything.
     #[track_caller]
     fn start() -> Self {
+        Self::with(|gate| gate)
+    }
+
+    /// The same on a Redis.
+    #[track_caller]
+    fn on(redis: &Redis) -> Self {
+        Self::with(|gate| gate.redis(&redis.url()))
+    }
+
+    #[track_caller]
+    fn with(kind: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
         let (upstream, bot) = (Upstream::start(), Upstream::start());
-        let (gate, webhook) = relaying(Gate::to(&upstream.url()), Some(&bot));
+        let (gate, webhook) = relaying(kind(Gate::to(&upstream.url())), Some(&bot));
         let gate = gate.start();
         gate.apply(&[grant(ANN, &ALL)]);
         gate.put_templates(&templates());

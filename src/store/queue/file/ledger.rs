@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::consent::{Clock, Timestamp};
 use crate::store::StoreError;
+use crate::store::file::{self, read_failed, write_failed};
 
 use super::super::{DeadLetter, Fill, KEPT, LEASE, Parcel, Put};
 use super::{Task, name};
@@ -64,10 +64,8 @@ impl Ledger {
     }
 
     fn read(path: &Path, clock: Clock) -> Result<Self, StoreError> {
-        private(path).map_err(|error| write_failed(redb::Error::Io(error)))?;
-        let mut builder = Database::builder();
-        builder.set_cache_size(PAGE_CACHE_BYTES);
-        let database = builder.create(path).map_err(write_failed)?;
+        file::prepare(path).map_err(|error| write_failed(redb::Error::Io(error)))?;
+        let database = file::builder(PAGE_CACHE_BYTES).create(path).map_err(write_failed)?;
         let mut ledger = Self {
             database,
             clock,
@@ -109,10 +107,7 @@ impl Ledger {
     }
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        let mut write = self.database.begin_write().map_err(write_failed)?;
-        write.set_durability(Durability::Immediate).map_err(write_failed)?;
-        write.set_quick_repair(true);
-        Ok(write)
+        file::begin(&self.database).map_err(write_failed)
     }
 
     /// Does what a group of tasks asks, in one transaction; each is told once that is durable.
@@ -324,24 +319,4 @@ fn after<T: 'static>(
         // Whoever asked may have gone.
         let _ = told.send(committed.and(outcome));
     })
-}
-
-/// Makes the file readable by this user alone.
-fn private(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
-fn read_failed(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Read(Arc::new(error.into()))
-}
-
-fn write_failed(error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Write(Arc::new(error.into()))
 }

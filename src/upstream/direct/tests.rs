@@ -44,7 +44,8 @@ async fn ask(line: &mut Line, method: Method) -> Came {
     let (mut parts, ()) = Request::post("/1/messages").header("host", "x").body(()).unwrap().into_parts();
     parts.method = method;
     let body = Bytes::from_static(b"body");
-    let begun = line.exchange(&parts, Some(&body), Duration::from_secs(20)).await.map_err(|e| e.to_string())?;
+    let begun =
+        line.exchange(&parts, Some(&body), Duration::from_secs(20)).await.map_err(|e| e.to_string())?;
     let Begun { response, mut framing, keeps } = begun;
     let mut read = Vec::new();
     while let Some(bytes) = std::future::poll_fn(|cx| line.poll_body(cx, &mut framing)).await {
@@ -83,7 +84,10 @@ fn a_body_ends_where_its_head_says() {
         ("HTTP/1.1 200 OK\r\n\r\nuntil closed", whole("until closed", false)),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", whole("hi", false)),
         ("HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 2\r\n\r\nhi", whole("hi", false)),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nx: y\r\n\r\n", whole("hi", true)),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n2;a=b\r\nhi\r\n0\r\nx: y\r\n\r\n",
+            whole("hi", true),
+        ),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\ncontent-length: 99\r\n\r\n0\r\n\r\n",
             whole("", true),
@@ -165,7 +169,9 @@ fn what_comes_unasked_ends_a_connection() {
     runtime().block_on(async {
         let mut line = line_to(|mut server| {
             read_request(&mut server);
-            server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\n").unwrap();
+            server
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n\r\n")
+                .unwrap();
             std::thread::sleep(Duration::from_secs(1));
         });
         assert_eq!(ask(&mut line, Method::POST).await, Ok((200, "hi".to_owned(), true)));

@@ -5,8 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::hmac;
-
+use super::mac::MacKey;
 use super::recipient::RecipientKey;
 use super::tenant::TenantId;
 
@@ -71,14 +70,14 @@ impl fmt::Debug for RecipientHash {
 /// Makes the hashes of one store. Cheap to clone; computing one allocates nothing.
 #[derive(Clone)]
 pub struct RecipientHasher {
-    /// Shared, because what is computed ahead of every hash takes a kilobyte.
-    key: Arc<hmac::Key>,
+    /// Shared, because what is computed ahead of every hash takes some space.
+    key: Arc<MacKey>,
 }
 
 impl RecipientHasher {
     /// A hasher under a store's secret.
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self { key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)) }
+        Self { key: Arc::new(MacKey::new(secret)) }
     }
 
     /// The key under which a recipient of a tenant stands as a hash. A hash and the tenant's own record are what they are.
@@ -94,11 +93,8 @@ impl RecipientHasher {
         if let RecipientKey::Hashed(hash) = key {
             return *hash;
         }
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(&tenant.0.to_be_bytes());
-        context.update(key.bytes());
-        let tag = context.sign();
-        RecipientHash::new(tag.as_ref().first_chunk().copied().unwrap_or_default())
+        let tag = self.key.hash([&tenant.0.to_be_bytes(), key.bytes()]);
+        RecipientHash::new(tag.first_chunk().copied().unwrap_or_default())
     }
 }
 
@@ -108,10 +104,8 @@ const FINGERPRINT: &[u8] = b"optgate hash key 1\0";
 impl RecipientHasher {
     /// Tells a tenant's hashes from those under another key, or of a tenant with another number, without telling anything about the key.
     pub fn fingerprint(&self, tenant: TenantId) -> String {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(FINGERPRINT);
-        context.update(&tenant.0.to_be_bytes());
-        hex::encode(context.sign().as_ref().get(..8).unwrap_or_default())
+        let tag = self.key.hash([FINGERPRINT, &tenant.0.to_be_bytes()]);
+        hex::encode(tag.get(..8).unwrap_or_default())
     }
 }
 
@@ -123,6 +117,8 @@ impl fmt::Debug for RecipientHasher {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::hmac;
+
     use super::*;
     use crate::consent::Recipient;
 

@@ -10,6 +10,7 @@ pub mod event;
 pub mod evidence;
 pub mod keyed;
 pub mod lookup;
+pub mod mac;
 pub mod phone;
 pub mod plan;
 pub mod pulse;

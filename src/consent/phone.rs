@@ -37,8 +37,12 @@ impl E164 {
 
     /// The digits, without `+`. For storing, hashing and answering the person's own data, never for logs.
     pub fn digits(&self) -> &str {
-        let digits = self.digits.get(..usize::from(self.len)).unwrap_or_default();
-        std::str::from_utf8(digits).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    /// The same for who does not mind that they are text, which would be looked at once more.
+    pub fn bytes(&self) -> &[u8] {
+        self.digits.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// The number as one word, to be kept where only words fit. No number begins with 0, so none is lost.
@@ -70,8 +74,7 @@ impl E164 {
     /// a Brazilian landline (eight digits from 2 to 5) stays a person of its own. Source: Meta, "Phone numbers", formatting; Anatel resolution 553/2010.
     #[must_use]
     pub fn canonical(&self) -> Self {
-        let digits = self.digits().as_bytes();
-        match digits {
+        match self.bytes() {
             [b'5', b'2', b'1', rest @ ..] if rest.len() == 10 => self.without(2),
             [b'5', b'4', b'9', rest @ ..] if rest.len() == 10 => self.without(2),
             [b'5', b'5', _, _, b'9', b'6'..=b'9', rest @ ..] if rest.len() == 7 => self.without(4),
@@ -81,20 +84,15 @@ impl E164 {
 
     /// This number less the digit at `place`.
     fn without(&self, place: usize) -> Self {
-        let kept: Vec<u8> = self
-            .digits()
-            .bytes()
-            .enumerate()
-            .filter(|(at, _)| *at != place)
-            .map(|(_, digit)| digit)
-            .collect();
+        let kept: Vec<u8> =
+            self.bytes().iter().enumerate().filter(|(at, _)| *at != place).map(|(_, digit)| *digit).collect();
         Self::from_digits(&kept).unwrap_or(*self)
     }
 }
 
 impl PartialEq for E164 {
     fn eq(&self, other: &Self) -> bool {
-        self.digits() == other.digits()
+        self.bytes() == other.bytes()
     }
 }
 
@@ -108,13 +106,13 @@ impl PartialOrd for E164 {
 
 impl Ord for E164 {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.digits().cmp(other.digits())
+        self.bytes().cmp(other.bytes())
     }
 }
 
 impl Hash for E164 {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.digits().hash(state);
+        self.bytes().hash(state);
     }
 }
 

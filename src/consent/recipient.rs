@@ -95,7 +95,7 @@ impl RecipientKey {
     /// The bytes of the key: digits, the user id, `#` and the hash, or `*` for the tenant. The four never meet.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Phone(number) => number.digits().as_bytes(),
+            Self::Phone(number) => number.bytes(),
             Self::UserId(id) => id.danger_str().as_bytes(),
             Self::Hashed(hash) => hash.key_bytes(),
             Self::Tenant => b"*",

@@ -146,47 +146,63 @@ pub(super) fn of(recipient: &Recipient) -> Option<Text<2>> {
 fn of_number(number: &E164) -> Option<Text<2>> {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     let tables = TABLES.get_or_init(Tables::build);
-    let digits = number.digits();
-    if let Some(national) = digits.strip_prefix('1') {
-        return tables.areas.get(first_three(national)?).copied().flatten();
+    let digits = number.bytes();
+    if let Some(national) = digits.strip_prefix(b"1") {
+        return tables.areas.get(first_three(national)?)?.country;
     }
-    let within = WITHIN.iter().find(|(prefix, _)| digits.starts_with(prefix));
-    within.map_or_else(
-        || tables.codes.get(first_three(digits)?).copied().flatten(),
-        |(_, country)| Text::plain(country),
-    )
+    let code = tables.codes.get(first_three(digits)?)?;
+    // Few codes have any, so that nearly no number is compared with them.
+    let within = code.within.iter().find(|(prefix, _)| digits.starts_with(prefix));
+    within.map_or(code.country, |(_, country)| Some(*country))
 }
 
 /// The first three digits as a number.
-fn first_three(digits: &str) -> Option<usize> {
-    digits.get(..3)?.parse().ok()
+fn first_three(digits: &[u8]) -> Option<usize> {
+    let (three, _) = digits.split_first_chunk::<3>()?;
+    Some(three.iter().fold(0, |number, digit| number * 10 + usize::from(digit.wrapping_sub(b'0'))))
+}
+
+/// What begins with three digits.
+#[derive(Clone, Default)]
+struct Code {
+    country: Option<Text<2>>,
+    /// Longer beginnings that belong to smaller countries, in the order of [`WITHIN`].
+    within: Vec<(&'static [u8], Text<2>)>,
 }
 
 /// Countries by the first three digits of a number, and of one within the calling code 1.
 struct Tables {
-    codes: Vec<Option<Text<2>>>,
-    areas: Vec<Option<Text<2>>>,
+    codes: Vec<Code>,
+    areas: Vec<Code>,
 }
 
 impl Tables {
     fn build() -> Self {
-        let mut tables = Self { codes: vec![None; 1000], areas: vec![None; 1000] };
+        let mut tables = Self { codes: vec![Code::default(); 1000], areas: vec![Code::default(); 1000] };
         let mut words = CALLING_CODES.split_ascii_whitespace();
         while let (Some(code), Some(country)) = (words.next(), words.next()) {
-            fill(&mut tables.codes, code, country);
+            fill(&mut tables.codes, code, |entry| entry.country = Text::plain(country));
+        }
+        for (prefix, country) in WITHIN {
+            let three = prefix.get(..3).unwrap_or(prefix);
+            fill(&mut tables.codes, three, |entry| {
+                entry.within.extend(Text::plain(country).map(|country| (prefix.as_bytes(), country)));
+            });
         }
         for (country, areas) in AREA_CODES {
-            areas.split_ascii_whitespace().for_each(|area| fill(&mut tables.areas, area, country));
+            for area in areas.split_ascii_whitespace() {
+                fill(&mut tables.areas, area, |entry| entry.country = Text::plain(country));
+            }
         }
         tables
     }
 }
 
-/// Enters a country under every three digits that begin with a code.
-fn fill(table: &mut [Option<Text<2>>], code: &str, country: &str) {
+/// Changes what stands under every three digits that begin with a code.
+fn fill(table: &mut [Code], code: &str, mut change: impl FnMut(&mut Code)) {
     for (three, entry) in table.iter_mut().enumerate() {
         if format!("{three:03}").starts_with(code) {
-            *entry = Text::plain(country);
+            change(entry);
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct Event {
     /// What was known of customer service windows, for a send that needed to know.
     pub window: Option<WindowKnowledge>,
     /// The message id that the provider answered with; see [`Event::set_message_id`].
-    pub(super) message_id: Option<Redacted<Box<str>>>,
+    pub(super) message_id: Option<Redacted<Arc<str>>>,
     pub(super) outcome: Outcome,
 }
 
@@ -87,8 +87,8 @@ impl Event {
     }
 
     /// Records the provider's message id, which the log holds only hashed; one that is implausibly long is left out.
-    pub fn set_message_id(&mut self, id: &str) {
-        self.message_id = (id.len() <= 512).then(|| Redacted::new(id.into()));
+    pub fn set_message_id(&mut self, id: Redacted<Arc<str>>) {
+        self.message_id = Some(id).filter(|id| id.danger_reveal().len() <= 512);
     }
 }
 
@@ -207,8 +207,12 @@ impl<const N: usize> Text<N> {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        let text = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    /// The text, for who does not mind that it is text.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
 
@@ -250,7 +254,7 @@ mod tests {
         let mut event =
             Event::new(DecisionId::parse("01ARYZ6S410000000000000000").unwrap(), Timestamp::EPOCH);
         event.readings.push(Recipient::parse("+15550000001").unwrap(), None);
-        event.set_message_id("wamid.HBgLMTU1NTAwMDAwMDE");
+        event.set_message_id(Redacted::new("wamid.HBgLMTU1NTAwMDAwMDE".into()));
         let shown = format!("{event:?}");
         assert!(!shown.contains("5550000") && !shown.contains("wamid"), "{shown}");
     }

@@ -47,6 +47,10 @@ impl DecisionId {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    pub(super) fn bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
 }
 
 impl fmt::Display for DecisionId {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::consent::redact::Redacted;
 use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Recipient, Timestamp};
 use crate::policy::{Mode, WindowKnowledge};
 
@@ -70,7 +71,7 @@ fn fill(event: &mut Event) {
     event.revision = Text::plain("0123456789ab");
     event.mode = Some(Mode::Enforce);
     event.window = Some(WindowKnowledge::Learnt);
-    event.set_message_id(MESSAGE_ID);
+    event.set_message_id(Redacted::new(MESSAGE_ID.into()));
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! The record of each send: opened before anybody is looked up, closed with what became of it, whatever happens in between.
 
+use std::sync::Arc;
+
 use futures_util::future::try_join_all;
 
 use super::Worker;
+use crate::consent::redact::Redacted;
 use crate::consent::{Basis, Category};
 use crate::decision_log::{DecisionId, Guard, Outcome, Verdict};
 use crate::judge::{Grounds, Judgement};
@@ -221,7 +224,7 @@ impl Entries {
     }
 
     /// Fills in the provider's message id of the send that stands alone, or at this place of its batch.
-    pub(super) fn answered(&mut self, place: Option<usize>, message_id: &str) {
+    pub(super) fn answered(&mut self, place: Option<usize>, message_id: Redacted<Arc<str>>) {
         let mut entries = std::iter::once(&mut self.first).chain(&mut self.others);
         let entry = entries.find(|entry| entry.operation == place);
         if let Some(guard) = entry.and_then(|entry| entry.guard.as_mut()) {

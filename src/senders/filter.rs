@@ -3,9 +3,8 @@
 //! A provider's id holds the recipient's number, so only bits of a keyed hash of it are kept: about two bytes a message at the volume that the filters
 //! are made for. Beyond that more strangers are taken for messages of ours; one of ours is never taken for a stranger.
 
-use aws_lc_rs::hmac;
-
 use crate::consent::Category;
+use crate::consent::mac::MacKey;
 use crate::store::notes::{BLOCK_BYTES, Block, Filter, MARK_BITS, Mark, SENT_DAYS};
 
 /// The bits that a filter has for each message of a day.
@@ -19,7 +18,7 @@ pub(super) type Judged = Option<Category>;
 
 /// Makes marks.
 pub(super) struct Marker {
-    key: hmac::Key,
+    key: MacKey,
     blocks: u32,
 }
 
@@ -41,12 +40,12 @@ impl IdHash {
 
 impl Marker {
     pub(super) fn new(secret: &[u8; 32], blocks: u32) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret), blocks: blocks.max(1) }
+        Self { key: MacKey::new(secret), blocks: blocks.max(1) }
     }
 
     pub(super) fn hash(&self, id: &str) -> IdHash {
-        let tag = hmac::sign(&self.key, id.as_bytes());
-        let (words, _) = tag.as_ref().as_chunks();
+        let tag = self.key.hash([id.as_bytes()]);
+        let (words, _) = tag.as_chunks();
         let mut words = words.iter().map(|word| u64::from_be_bytes(*word));
         IdHash(std::array::from_fn(|_| words.next().unwrap_or_default()))
     }

@@ -14,12 +14,11 @@ use super::links::Links;
 use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use super::{Inner, polling};
-use crate::consent::redact::Redacted;
 use crate::consent::{Category, Quality, Timestamp};
 use crate::policy::settings::SenderHealth;
 use crate::store::StoreError;
 use crate::store::notes::{Block, Filter, Mark, Notes, SENT_DAYS};
-use crate::wire::cloud::answer::{Taken, taken};
+use crate::wire::cloud::answer::taken;
 
 /// How often the lanes are emptied.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -124,21 +123,9 @@ impl Keeper {
             self.inner.board().open_gap(None, gap);
         }
         let mut kinds = Kinds::default();
-        for Sent { who, category, asked, told } in self.lanes.take() {
-            let (taken, is_send) = match &told {
-                Told::Answer(body) => (taken(body.danger_reveal()), true),
-                Told::Perhaps(body) => (taken(body.danger_reveal()), false),
-                Told::Nothing => (Taken::default(), true),
-            };
-            if !is_send && taken.id.is_none() {
-                continue;
-            }
-            if let Some(asked) = &asked {
-                self.links.learn(asked, &taken);
-            }
-            let known = self.mark(taken.id.as_ref(), category, now);
-            kinds.entry((who, category)).or_default().add(known);
-        }
+        let mut lanes = std::mem::take(&mut self.lanes);
+        lanes.take(|sent| self.take(sent, now, &mut kinds));
+        self.lanes = lanes;
         for ((who, category), Count { sent, unknown }) in kinds {
             let sender = self.sender(who);
             if unknown > 0 {
@@ -154,11 +141,30 @@ impl Keeper {
         }
     }
 
+    /// Takes over what a worker told of one message, or of what may be one.
+    fn take(&mut self, Sent { who, category, asked, told }: Sent, now: Timestamp, kinds: &mut Kinds) {
+        let known = match &told {
+            Told::Message(id) => self.mark(Some(id.danger_reveal()), category, now),
+            Told::Nothing => self.mark(None, category, now),
+            Told::Answer(body) | Told::Perhaps(body) => {
+                let taken = taken(body.danger_reveal());
+                if matches!(told, Told::Perhaps(_)) && taken.id.is_none() {
+                    return;
+                }
+                if let Some(asked) = &asked {
+                    self.links.learn(asked, &taken);
+                }
+                self.mark(taken.id.as_ref().map(|id| id.danger_reveal().as_ref()), category, now)
+            }
+        };
+        kinds.entry((who, category)).or_default().add(known);
+    }
+
     /// Notes that a message was sent; whether that will be known.
-    fn mark(&mut self, id: Option<&Redacted<String>>, category: Option<Category>, now: Timestamp) -> bool {
+    fn mark(&mut self, id: Option<&str>, category: Option<Category>, now: Timestamp) -> bool {
         match (id, &self.marker) {
             (Some(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
-                let hash = marker.hash(id.danger_reveal());
+                let hash = marker.hash(id);
                 self.marks.push(marker.mark(hash, now.as_secs_u32() / DAY_SECONDS, category));
                 true
             }

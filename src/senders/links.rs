@@ -14,7 +14,6 @@ use super::Inner;
 use super::heard::Remembered;
 use super::sent::{Asked, Written};
 use crate::consent::dossier::Provenance;
-use crate::consent::redact::Redacted;
 use crate::consent::{Actor, Event, EventId, Kind, Recipient, RecipientKey, Timestamp};
 use crate::metrics::AnswerLink;
 use crate::store::{Incoming, StoreError};
@@ -68,7 +67,7 @@ impl Links {
     }
 
     /// Takes in what an answer says of whom a send named.
-    pub(super) fn learn(&mut self, asked: &Asked, taken: &Taken) {
+    pub(super) fn learn(&mut self, asked: &Asked, taken: &Taken<'_>) {
         let (Some(id), Some((waiting, _))) = (&taken.id, &self.learner) else { return };
         let Some(others) = others(asked, &taken.contacts) else { return };
         let everybody = std::iter::once(&asked.person).chain(&others).map(Recipient::key);
@@ -77,7 +76,8 @@ impl Links {
             return;
         }
         let (tenant, person) = (asked.tenant, asked.person.clone());
-        let found = Found { tenant, person, others, id: name(id), at: self.inner.clock.now() };
+        let found =
+            Found { tenant, person, others, id: name(id.danger_reveal()), at: self.inner.clock.now() };
         if waiting.try_send(found).is_err() {
             self.told.forget(link);
             self.inner.metrics.answer_links(AnswerLink::Lost, 1);
@@ -111,8 +111,8 @@ fn others(asked: &Asked, contacts: &[Contact]) -> Option<Vec<Recipient>> {
 }
 
 /// A name made from the provider's id of a message, which holds the person's number.
-fn name(id: &Redacted<String>) -> String {
-    let hash = digest::digest(&digest::SHA256, id.danger_reveal().as_bytes());
+fn name(id: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, id.as_bytes());
     format!("a-{}", hex::encode(hash.as_ref().get(..12).unwrap_or_default()))
 }
 

@@ -1,11 +1,10 @@
 //! How workers tell of messages that the provider took: one push into a lane of the worker's own, which nobody waits at and which wakes nobody.
 //!
-//! Answers travel as they came: what they say is read at the other end, where nobody waits for it.
+//! Answers that may tell of people travel as they came: what they say is read at the other end, where nobody waits for it. Of others the id travels.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 
@@ -53,6 +52,8 @@ pub struct Asked {
 /// What the provider said.
 #[derive(Debug)]
 pub enum Told {
+    /// The id of the message that it made, and nothing else: a message id holds its recipient's number.
+    Message(Redacted<Arc<str>>),
     /// Its answer to a send.
     Answer(Redacted<Box<[u8]>>),
     /// Its answer to what may have been no send.
@@ -92,53 +93,66 @@ impl Count {
     }
 }
 
+/// What waits in a worker's lane. On cache lines of its own: its worker touches it with every send.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane {
+    waiting: Mutex<Vec<Sent>>,
+    lost: AtomicBool,
+}
+
+impl Lane {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Sent>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A worker's end of its lane.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    lane: SyncSender<Sent>,
-    lost: Arc<AtomicBool>,
+    lane: Arc<Lane>,
 }
 
 impl Recorder {
-    /// Tells of a message. Never waits: what has no room is lost, and nobody is accused of it.
+    /// Tells of a message. Never waits for more than a swap of two lists: what has no room is lost, and nobody is accused of it.
     pub fn note(&self, sent: Sent) {
-        match self.lane.try_send(sent) {
-            // The other end is gone only when the gate ends.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
-            Err(TrySendError::Full(_)) => self.lost.store(true, Ordering::Relaxed),
+        let mut waiting = self.lane.waiting();
+        if waiting.len() < LANE {
+            waiting.push(sent);
+        } else {
+            self.lane.lost.store(true, Ordering::Relaxed);
         }
     }
 }
 
 /// The other ends.
+#[derive(Default)]
 pub(super) struct Lanes {
-    /// Never contended: it has one owner, and lets that be moved between threads.
-    lanes: Mutex<Vec<Receiver<Sent>>>,
-    lost: Arc<AtomicBool>,
+    lanes: Vec<Arc<Lane>>,
+    /// What a lane is swapped for, so that neither side makes room anew.
+    spare: Vec<Sent>,
 }
 
 /// Makes a lane for each worker.
 pub(super) fn lanes(workers: usize) -> (Vec<Recorder>, Lanes) {
-    let lost = Arc::new(AtomicBool::new(false));
-    let (recorders, lanes) = (0..workers)
-        .map(|_| {
-            let (lane, end) = sync_channel(LANE);
-            (Recorder { lane, lost: Arc::clone(&lost) }, end)
-        })
-        .unzip();
-    (recorders, Lanes { lanes: Mutex::new(lanes), lost })
+    let lanes: Vec<Arc<Lane>> = std::iter::repeat_with(Arc::default).take(workers).collect();
+    let recorders = lanes.iter().map(|lane| Recorder { lane: Arc::clone(lane) }).collect();
+    (recorders, Lanes { lanes, spare: Vec::new() })
 }
 
 impl Lanes {
-    /// Everything that waits now.
-    pub(super) fn take(&self) -> Vec<Sent> {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().flat_map(|lane| lane.try_iter().take(LANE)).collect()
+    /// Hands over everything that waits now.
+    pub(super) fn take(&mut self, mut each: impl FnMut(Sent)) {
+        for lane in &self.lanes {
+            std::mem::swap(&mut *lane.waiting(), &mut self.spare);
+            self.spare.drain(..).for_each(&mut each);
+        }
     }
 
     /// Whether anything was lost since this was last asked.
     pub(super) fn have_lost(&self) -> bool {
-        self.lost.swap(false, Ordering::Relaxed)
+        // Every lane is asked: what one lost must not be told another time.
+        self.lanes.iter().fold(false, |lost, lane| lane.lost.swap(false, Ordering::Relaxed) | lost)
     }
 }
 
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_lost_and_said_to_be() {
-        let (recorders, lanes) = lanes(2);
+        let (recorders, mut lanes) = lanes(2);
         for _ in 0..LANE {
             recorders[0].note(sent());
         }
@@ -160,8 +174,14 @@ mod tests {
         recorders[0].note(sent());
         recorders[1].note(sent());
         assert!(lanes.have_lost() && !lanes.have_lost());
-        assert_eq!(lanes.take().len(), LANE + 1);
+        let mut taken = || {
+            let mut count = 0;
+            lanes.take(|_| count += 1);
+            count
+        };
+        assert_eq!(taken(), LANE + 1);
         recorders[0].note(sent());
-        assert_eq!((lanes.take().len(), lanes.have_lost()), (1, false));
+        assert_eq!((taken(), taken()), (1, 0));
+        assert!(!lanes.have_lost());
     }
 }

@@ -37,7 +37,9 @@ return 1
 ";
 /// How many messages one call brings: look-ups wait behind it for a few hundred microseconds.
 const MARKS_A_CALL: usize = 128;
-const _: () = assert!(MARK_BITS == 8 && BLOCK_BYTES == 64);
+/// How much of a call one takes.
+const MARK_BYTES: usize = 4 + 2 * MARK_BITS;
+const _: () = assert!(MARK_BYTES == 20 && BLOCK_BYTES == 64);
 
 impl Redis {
     pub(in crate::store) async fn note(&self, notes: &Notes) -> Result<(), StoreError> {
@@ -117,8 +119,8 @@ fn calls(notes: &Notes) -> Pipeline {
     for marks in notes.sent.chunk_by(|one, next| one.filter == next.filter) {
         let Some(filter) = marks.first().map(|mark| mark.filter) else { continue };
         for marks in marks.chunks(MARKS_A_CALL) {
-            let packed: Vec<u8> = marks.iter().flat_map(packed).collect();
-            calls.cmd("EVAL").arg(SET).arg(1).arg(keys::sent(filter)).arg(packed);
+            let packed: Vec<[u8; MARK_BYTES]> = marks.iter().map(packed).collect();
+            calls.cmd("EVAL").arg(SET).arg(1).arg(keys::sent(filter)).arg(packed.as_flattened());
         }
         calls.cmd("EXPIRE").arg(keys::sent(filter)).arg(u64::from(SENT_DAYS) * DAY_SECONDS);
     }
@@ -126,8 +128,14 @@ fn calls(notes: &Notes) -> Pipeline {
 }
 
 /// A message as the script reads it.
-fn packed(mark: &Mark) -> impl Iterator<Item = u8> {
-    mark.block.to_be_bytes().into_iter().chain(mark.bits.into_iter().flat_map(u16::to_be_bytes))
+fn packed(mark: &Mark) -> [u8; MARK_BYTES] {
+    let mut packed = [0; MARK_BYTES];
+    let (block, bits) = packed.split_at_mut(4);
+    block.copy_from_slice(&mark.block.to_be_bytes());
+    for (bytes, bit) in bits.as_chunks_mut().0.iter_mut().zip(mark.bits) {
+        *bytes = bit.to_be_bytes();
+    }
+    packed
 }
 
 /// No answer may be an error.

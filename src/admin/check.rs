@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::caller::Caller;
-use super::explain::{self, Fields};
+use super::explain::{self, Fields, Unread};
 use super::openapi::Description;
 use super::problem::{Fault, Problem};
 use super::{Control, body};
@@ -115,7 +115,13 @@ pub(super) async fn post(
 ) -> Result<Json<Verdict>, Problem> {
     let bytes = body::json(request).await?;
     let refuse = |problems| Problem::new(Fault::Invalid, "the check cannot be made").listing(problems);
-    let written: CheckAsWritten = explain::read(&bytes, FIELDS).map_err(|unread| refuse(unread.problems))?;
+    let written = match explain::read::<CheckAsWritten>(&bytes, FIELDS) {
+        Ok(written) => written,
+        Err(Unread { problems, rest }) => {
+            let of_the_rest = rest.as_ref().and_then(|rest| rest.send().err());
+            return Err(refuse(explain::beside(problems, of_the_rest.unwrap_or_default())));
+        }
+    };
     let send = written.send().map_err(refuse)?;
     let tenant = control.judge.tenant_of(&send.sender);
     for name in send.to.iter().chain(&send.recipient) {

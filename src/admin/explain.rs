@@ -88,6 +88,17 @@ pub(super) fn beside(mut problems: Vec<String>, of_the_rest: Vec<String>) -> Vec
     problems
 }
 
+/// What rules ask of an event beside what it needs to be one at all: a field that is missing is told once, and evidence by its fields.
+pub(super) fn once(mut of_rules: Vec<String>, mut of_shape: Vec<String>) -> Vec<String> {
+    let told = |problems: &[String], field: &str| problems.iter().any(|p| fields_of(p).any(|f| f == field));
+    of_rules.retain(|problem| !fields_of(problem).any(|field| told(&of_shape, field)));
+    let parts =
+        |field: &str| of_rules.iter().flat_map(|p| fields_of(p)).any(|f| f != field && contains(field, f));
+    of_shape.retain(|problem| !fields_of(problem).any(parts));
+    of_rules.append(&mut of_shape);
+    of_rules
+}
+
 /// The fields that a problem is about: they stand before its colon.
 fn fields_of(problem: &str) -> impl Iterator<Item = &str> {
     problem.split_once(':').map_or("", |(fields, _)| fields).split(", ")

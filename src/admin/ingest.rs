@@ -174,7 +174,7 @@ impl<'a> Ingest<'a> {
                 }
             }
             (None, Ok(_)) => {}
-            (_, Err(of_shape)) => problems.extend(of_shape),
+            (_, Err(of_shape)) => problems = explain::once(problems, of_shape),
         }
         Err(Rejection { problems, whom: Recipient::parse(&recipient).map(|recipient| (place, recipient)) })
     }

@@ -101,6 +101,49 @@ async fn what_does_not_read_hides_nothing_else_that_is_wrong() {
 }
 
 #[tokio::test]
+async fn what_is_missing_is_told_once() {
+    let plane = plane().await;
+    let fields = |found: &[String]| -> Vec<String> {
+        found.iter().map(|problem| problem.split_once(':').unwrap().0.to_owned()).collect()
+    };
+    let bare = rejected_for(&plane, r#"{"recipient":"+15550000001","kind":"grant"}"#).await;
+    let expected = [
+        "evidence.channel",
+        "evidence.user_action",
+        "evidence.name_and_logo_shown",
+        "evidence.number_confirmed",
+        "evidence.business_named",
+        "evidence.wording",
+        "occurred_at",
+        "actor",
+        "source",
+        "categories",
+    ];
+    assert_eq!(fields(&bare), expected, "{bare:#?}");
+    // By an operator it is no opt-in, which is another fault than none at all.
+    let operator =
+        rejected_for(&plane, r#"{"recipient":"+15550000001","kind":"grant","actor":"operator"}"#).await;
+    assert!(operator.iter().any(|problem| problem.contains("[person_acted]")), "{operator:#?}");
+}
+
+#[tokio::test]
+async fn a_check_is_told_everything_that_is_wrong_with_it() {
+    let plane = plane().await;
+    let reply = plane.call("POST", "/v1/check", ROOT, r#"{"sender":5,"category":"x","template":"a"}"#).await;
+    reply.problem(422);
+    let found: Vec<_> =
+        reply.json["problems"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+    for field in ["sender: takes", "category: takes", "to: missing", "language: template and language"] {
+        assert_eq!(
+            found.iter().filter(|problem| problem.starts_with(field)).count(),
+            1,
+            "{field}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[tokio::test]
 async fn a_number_that_is_none_is_told_beside_everything_else() {
     let plane = plane().await;
     let found = rejected_for(

@@ -183,14 +183,14 @@ fn told_separator(line: &[u8]) -> Option<u8> {
     }
 }
 
-/// What separates the most names that are columns.
+/// What separates the most names that are columns, or the most names at all where none is one.
 pub(super) fn likeliest_separator(line: &[u8]) -> u8 {
-    let mut best = (0, SEPARATORS[0]);
+    let mut best = ((0, 0), SEPARATORS[0]);
     for separator in SEPARATORS {
         let named = cells(line, separator).unwrap_or_default();
         let known = named.iter().filter(|name| field(name).is_some()).count();
-        if known > best.0 {
-            best = (known, separator);
+        if (known, named.len()) > best.0 {
+            best = ((known, named.len()), separator);
         }
     }
     best.1
@@ -310,6 +310,11 @@ mod tests {
                 assert_eq!(header.end, Place { bytes: text.len() as u64 - 3, lines: 1 }, "{name}");
             }
         }
+        let why = read("Telefon;Datum\n").unwrap_err();
+        assert!(
+            why.contains("the column \"Telefon\" is unknown") && why.contains("\"Datum\" is unknown"),
+            "{why}"
+        );
         let quoted = read(&format!("\"Recipient\";\"{}\"\n", REST.replace(',', "\";\""))).unwrap();
         assert_eq!((quoted.separator, quoted.names().len()), (b';', 5));
     }

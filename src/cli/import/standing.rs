@@ -53,8 +53,16 @@ impl Standing {
 
     /// What is settled when an import ends early.
     pub(super) fn so_far(&self) -> String {
-        let how = if self.bookmark.is_some() { "the same command with --resume" } else { "the import again" };
-        let (summary, lines) = (self.tally.summary(), self.through.lines);
+        let (lines, summary) = (self.through.lines, self.tally.summary());
+        let how = match &self.bookmark {
+            Some(bookmark) if lines == 0 => {
+                // Nothing to go on from; and who named the wrong gate names another one next.
+                bookmark.remove();
+                "the import again"
+            }
+            Some(_) => "the same command with --resume",
+            None => "the import again",
+        };
         format!(
             "settled until line {lines}: {summary}; run {how}: what is stored already is not stored twice"
         )

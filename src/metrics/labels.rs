@@ -79,6 +79,8 @@ label! {
         Unreadable = "unreadable",
         /// It is longer than webhooks are.
         TooLarge = "too_large",
+        /// It is great, and so are many others that are held: nothing was learnt; the provider repeats it.
+        NoRoom = "no_room",
         /// The store could not keep what it tells; the provider repeats it.
         NotStored = "not_stored",
         /// Learnt, but the queue has no room; the provider repeats it.

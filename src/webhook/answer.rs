@@ -29,6 +29,9 @@ pub(super) fn of(outcome: WebhookOutcome) -> Response<Answer> {
         WebhookOutcome::QueueFull => {
             (StatusCode::SERVICE_UNAVAILABLE, "the queue is full; send it again later")
         }
+        WebhookOutcome::NoRoom => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many great webhooks at once; send it again later")
+        }
         WebhookOutcome::BotFailed => (StatusCode::BAD_GATEWAY, "the bot did not take it; send it again"),
     };
     plain(status, Bytes::from_static(text.as_bytes()))

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer};
@@ -17,8 +16,6 @@ use crate::metrics::WebhookOutcome;
 use crate::store::queue::Put;
 use crate::wire::webhook::{self, Handshake, Reading, SIGNATURE_HEADER};
 
-/// Meta: "payloads can be up to 3 MB"; its megabytes may be of either kind.
-const MAX_BODY: usize = 3 << 20;
 /// How long the provider may take over a body.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,10 +42,11 @@ pub async fn handle(relay: Rc<Relay>, request: Request<Incoming>) -> Response<An
 }
 
 async fn deliver(relay: &Relay, parts: &Parts, body: Incoming) -> WebhookOutcome {
-    let body = match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(cause)) if cause.is::<http_body_util::LengthLimitError>() => return WebhookOutcome::TooLarge,
-        Ok(Err(_)) | Err(_) => return WebhookOutcome::Unreadable,
+    // Held until it is handed on.
+    let (body, _held) = match tokio::time::timeout(BODY_PATIENCE, relay.room.read(body)).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(outcome)) => return outcome,
+        Err(_elapsed) => return WebhookOutcome::Unreadable,
     };
     if !is_genuine(relay, parts, &body) {
         return WebhookOutcome::Forged;

@@ -8,6 +8,7 @@ mod forward;
 mod handler;
 mod learn;
 mod queue;
+mod room;
 mod templates;
 
 use std::cell::Cell;
@@ -59,6 +60,8 @@ pub struct Relay {
     clock: Clock,
     /// Where webhooks wait for their bots, if they do.
     queue: Option<Queue>,
+    /// What is held of bodies.
+    room: room::Room,
     /// Something was queued here.
     queued: Notify,
     /// When a failure to deliver from the queue was last logged.
@@ -98,6 +101,7 @@ impl Relay {
             metrics,
             clock,
             queue,
+            room: room::Room::default(),
             queued: Notify::new(),
             complained: Cell::new(None),
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Response, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::Worker;
 use super::answer::Answer;
@@ -132,6 +132,7 @@ pub(super) fn request(
     parts.uri = target.map(http::Uri::from).unwrap_or_default();
     let body = match body {
         Waiting::Read(body) => Outgoing::judged(body),
+        Waiting::Unread(body) if body.is_end_stream() => Outgoing::judged(Bytes::new()),
         Waiting::Unread(body) => Outgoing::streamed(body, None),
     };
     (parts, body)

@@ -65,7 +65,7 @@ impl KeyedHash {
 /// More than nearly every line has.
 const LINE: usize = 1024;
 
-/// Writes lines. By hand, because every decision gets one: a tenth of what a general serializer takes.
+/// Writes lines. By hand, because every decision gets one: less than a third of what a general serializer takes.
 pub(super) struct Lines {
     hash: KeyedHash,
     /// The last second that was written, and how, without its `Z`.

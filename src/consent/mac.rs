@@ -1,6 +1,7 @@
 //! HMAC-SHA-256 of short texts under a key that stays: several for every send.
 //!
-//! By `hmac` and `sha2` instead of aws-lc, which hashes the text itself as fast but copies and wipes a kilobyte of context for each: three times the whole.
+//! By `hmac` and `sha2` instead of aws-lc, which hashes a long text as fast but copies and wipes a kilobyte of context for each: twice the time for a number
+//! or a message id, on a processor that has instructions for SHA-256.
 //! Knows nothing of what is hashed.
 
 use std::fmt;

@@ -27,7 +27,7 @@ pub struct Event {
     /// The strictest category.
     pub category: Option<Category>,
     /// Name and language; see [`Event::set_template`].
-    pub(super) template: Option<Box<str>>,
+    pub(super) template: Option<Template>,
     /// Whether the template stood in the catalogue; `None` without a template.
     pub listed: Option<bool>,
     /// How it was decided; see also [`Event::decided`].
@@ -83,12 +83,44 @@ impl Event {
     pub fn set_template(&mut self, name: &str, language: &str) {
         let short = name.len() <= 512 && language.len() <= 16;
         let known = short && is_plain(name) && is_plain(language);
-        self.template = known.then(|| [name, "/", language].concat().into());
+        self.template = known.then(|| Template::of(name, language));
     }
 
     /// Records the provider's message id, which the log holds only hashed; one that is implausibly long is left out.
     pub fn set_message_id(&mut self, id: Redacted<Arc<str>>) {
         self.message_id = Some(id).filter(|id| id.danger_reveal().len() <= 512);
+    }
+}
+
+/// A template as `name/language`, nearly always without an allocation.
+#[derive(Clone, Debug)]
+pub(super) enum Template {
+    Short([u8; Self::SHORT], u8),
+    Long(Box<str>),
+}
+
+impl Template {
+    const SHORT: usize = 62;
+
+    fn of(name: &str, language: &str) -> Self {
+        Self::short(name, language).unwrap_or_else(|| Self::Long([name, "/", language].concat().into()))
+    }
+
+    fn short(name: &str, language: &str) -> Option<Self> {
+        let mut bytes = [0; Self::SHORT];
+        let (before, after) = bytes.split_at_mut_checked(name.len())?;
+        let (slash, after) = after.split_first_mut()?;
+        after.get_mut(..language.len())?.copy_from_slice(language.as_bytes());
+        before.copy_from_slice(name.as_bytes());
+        *slash = b'/';
+        Some(Self::Short(bytes, u8::try_from(name.len() + 1 + language.len()).ok()?))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, len) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
+        }
     }
 }
 
@@ -222,9 +254,20 @@ impl<const N: usize> fmt::Debug for Text<N> {
     }
 }
 
+/// Which bytes plain text has.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let (mut rest, mut byte) = (plain.as_mut_slice(), 0_u8);
+    while let Some((entry, others)) = rest.split_first_mut() {
+        *entry = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    plain
+};
+
 fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':'))
+    !text.is_empty() && text.bytes().all(|b| PLAIN.get(usize::from(b)).copied().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -244,9 +287,25 @@ mod tests {
         let mut event =
             Event::new(DecisionId::parse("01ARYZ6S410000000000000000").unwrap(), Timestamp::EPOCH);
         event.set_template("order_update", "en_US");
-        assert_eq!(event.template.as_deref(), Some("order_update/en_US"));
+        let kept = |event: &Event| event.template.as_ref().map(|template| template.bytes().to_vec());
+        assert_eq!(kept(&event).as_deref(), Some(&b"order_update/en_US"[..]));
         event.set_template("Hello Ann, your code is 1234", "en_US");
-        assert_eq!(event.template, None);
+        assert_eq!(kept(&event), None);
+        for length in [1, 55, 56, 57, 58, 512] {
+            let name = "n".repeat(length);
+            event.set_template(&name, "en_US");
+            assert_eq!(kept(&event), Some(format!("{name}/en_US").into_bytes()), "{length}");
+        }
+        event.set_template(&"n".repeat(513), "en_US");
+        assert_eq!(kept(&event), None);
+    }
+
+    #[test]
+    fn plain_text_is_letters_digits_and_four_signs() {
+        for byte in 0..=u8::MAX {
+            let expected = byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+            assert_eq!(PLAIN[usize::from(byte)], expected, "{byte}");
+        }
     }
 
     #[test]

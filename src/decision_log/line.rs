@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::country;
-use super::event::{Event, Reading, Text, Verdict};
+use super::event::{Event, Reading, Template, Text, Verdict};
 use crate::consent::mac::MacKey;
 use crate::consent::{Basis, DenyReason, GateRecord, Lookup, Recipient, RecipientKey, Timestamp};
 use crate::policy::WindowKnowledge;
@@ -65,7 +65,7 @@ impl KeyedHash {
 /// More than nearly every line has.
 const LINE: usize = 1024;
 
-/// Writes lines. By hand, because every decision gets one: a tenth of what a general serializer takes.
+/// Writes lines. By hand, because every decision gets one: less than a third of what a general serializer takes.
 pub(super) struct Lines {
     hash: KeyedHash,
     /// The last second that was written, and how, without its `Z`.
@@ -95,7 +95,7 @@ impl Lines {
         each(event, out, |reading, out| hex(self.hash.tag(reading.recipient.key().bytes()), out));
         name(b",\"country\":", country.as_ref().map(Text::bytes), out);
         name(b",\"category\":", event.category.map(|category| category.name().as_bytes()), out);
-        name(b",\"template\":", event.template.as_deref().map(str::as_bytes), out);
+        name(b",\"template\":", event.template.as_ref().map(Template::bytes), out);
         name(b",\"category_source\":", event.category.map(|_| category_source(event.listed)), out);
         name(b",\"decision\":", decision, out);
         name(b",\"reason\":", reason.map(|reason| reason.name().as_bytes()), out);

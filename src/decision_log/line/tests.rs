@@ -81,7 +81,7 @@ fn serialized(event: &Event, tenants: &[String], hash: &KeyedHash) -> String {
         recipient_hash: one_or_list(event, |reading| json!(hash.recipient(&reading.recipient))),
         country: first.and_then(|first| Some(country::of(&first.recipient)?.as_str().to_owned())),
         category: event.category.map(Category::name),
-        template: event.template.as_deref(),
+        template: event.template.as_ref().map(|template| std::str::from_utf8(template.bytes()).unwrap()),
         category_source: event.category.map(|_| source()),
         decision,
         reason: reason.map(DenyReason::name),

@@ -191,7 +191,7 @@ impl Judge {
             // While one of several people was looked up, another may have said no; by now all of them are cached.
             let waited = decided.answers.took;
             let confirming = confirming.after(decided.confirmation);
-            decided = self.decide(who, &identified, &classified, confirming).await;
+            decided = Box::pin(self.decide(who, &identified, &classified, confirming)).await;
             decided.answers.took += waited;
             decided.answers.source = Source::Store;
         }
@@ -243,7 +243,8 @@ impl Judge {
         let mut decision = decide(&policy, &facts);
         let mut confirmation = facts.confirmation;
         if let (Some(tenant), Some(confirmed)) = (tenant, confirmed(&policy, &facts, &decision))
-            && self.may_confirm(tenant, identified, &answers, confirming).await
+            // Boxed, as everything here that nearly no send needs: each of them would carry its room.
+            && Box::pin(self.may_confirm(tenant, identified, &answers, confirming)).await
         {
             (decision, confirmation) = (confirmed, Confirmation::Reserved);
         }

@@ -67,9 +67,9 @@ async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<An
     let sent = Instant::now();
     worker.metrics.observe_decision(sent - started);
     // Judging fifty operations takes as long as fifty lookups, in which somebody may have said no.
-    let again = if entries.are_several() { entries.still_permitted(worker).await } else { Ok(()) };
+    let again = if entries.are_several() { Box::pin(entries.still_permitted(worker)).await } else { Ok(()) };
     entries.leave();
-    let still_cleared = async || entries.still_permitted(worker).await;
+    let still_cleared = async || Box::pin(entries.still_permitted(worker)).await;
     let answer = match again {
         Err(denial) => Err(Failure::Overruled(denial)),
         Ok(()) => match worker.upstream.forward(clearance, request, still_cleared).await {

@@ -34,17 +34,22 @@ pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<
     // It moves from stage to stage, and on with the forward.
     let parts = Box::new(parts);
     let journey = Journey { started: Instant::now(), tenants: worker.judge.tenants(), worker };
+    // Everything but the way of a single send is boxed: the future of a request is as large as its largest way, and is moved.
     // ② recognize, as far as the head tells
     match journey.worker.recognizing(&journey.tenants, |context| recognize::head(&parts, context)) {
         Head::Passthrough(passage, target) => {
-            passthrough::pass(journey.worker, parts, body, Passing::freely(passage, target)).await
+            let passing = Passing::freely(passage, target);
+            Box::pin(passthrough::pass(journey.worker, parts, body, passing)).await
         }
         Head::Watched(passage, watch, target) => {
-            passthrough::pass(journey.worker, parts, body, Passing::watched(passage, watch, target)).await
+            let passing = Passing::watched(passage, watch, target);
+            Box::pin(passthrough::pass(journey.worker, parts, body, passing)).await
         }
         Head::Inspect(inspect) => journey.inspect(parts, body, inspect).await,
-        Head::Steering(edge) => journey.steer(parts, Waiting::Unread(body), edge).await,
-        Head::Unreadable(unreadable) => journey.unreadable(parts, Waiting::Unread(body), unreadable).await,
+        Head::Steering(edge) => Box::pin(journey.steer(parts, Waiting::Unread(body), edge)).await,
+        Head::Unreadable(unreadable) => {
+            Box::pin(journey.unreadable(parts, Waiting::Unread(body), unreadable)).await
+        }
     }
 }
 
@@ -67,7 +72,7 @@ impl Journey {
     async fn inspect(self, parts: Box<Parts>, body: Incoming, inspect: Inspect) -> Response<Answer> {
         let body = match buffer::read(&self.worker, body).await {
             Ok(body) => body,
-            Err(unread) => return self.unread(unread, inspect.dialect(), parts.version).await,
+            Err(unread) => return Box::pin(self.unread(unread, inspect.dialect(), parts.version)).await,
         };
         let target = inspect.target().cloned();
         // ② recognize, by the body
@@ -79,16 +84,17 @@ impl Journey {
                 self.settle(verdict, (parts, body, target), inspect.dialect()).await
             }
             Recognized::Batch(sends) => {
-                let verdict = self.judge_all(&sends).await;
+                let verdict = Box::pin(self.judge_all(&sends)).await;
                 drop(sends);
                 self.settle(verdict, (parts, body, target), inspect.dialect()).await
             }
             Recognized::Passthrough(passage) => {
-                passthrough::pass_read(self.worker, parts, body, Passing::freely(passage, target)).await
+                let passing = Passing::freely(passage, target);
+                Box::pin(passthrough::pass_read(self.worker, parts, body, passing)).await
             }
-            Recognized::Steering(edge) => self.steer(parts, Waiting::Read(body), edge).await,
+            Recognized::Steering(edge) => Box::pin(self.steer(parts, Waiting::Read(body), edge)).await,
             Recognized::Unreadable(unreadable) => {
-                self.unreadable(parts, Waiting::Read(body), unreadable).await
+                Box::pin(self.unreadable(parts, Waiting::Read(body), unreadable)).await
             }
         }
     }

@@ -162,16 +162,16 @@ pub struct Arriving {
 
 /// The connection that a body comes over, until its last byte. Dropped before, it is closed: its answer was not read to the end.
 enum Over {
-    Link { body: Incoming, link: Option<Link> },
-    Line { framing: Framing, keeps: bool, line: Option<Line> },
+    Link { body: Box<Incoming>, link: Option<Box<Link>> },
+    Line { framing: Framing, keeps: bool, line: Option<Box<Line>> },
 }
 
 impl Arriving {
-    pub(super) fn over_link(body: Incoming, link: Link, home: Rc<Inner>) -> Self {
-        Self { over: Over::Link { body, link: Some(link) }, home }.released_if_over()
+    pub(super) fn over_link(body: Incoming, link: Box<Link>, home: Rc<Inner>) -> Self {
+        Self { over: Over::Link { body: Box::new(body), link: Some(link) }, home }.released_if_over()
     }
 
-    pub(super) fn over_line(framing: Framing, keeps: bool, line: Line, home: Rc<Inner>) -> Self {
+    pub(super) fn over_line(framing: Framing, keeps: bool, line: Box<Line>, home: Rc<Inner>) -> Self {
         Self { over: Over::Line { framing, keeps, line: Some(line) }, home }.released_if_over()
     }
 
@@ -205,7 +205,7 @@ impl Over {
                 if let Some(link) = link {
                     link.drive(cx);
                 }
-                let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
+                let frame = std::task::ready!(Pin::new(&mut **body).poll_frame(cx));
                 Poll::Ready(frame.map(|frame| frame.map_err(io::Error::other)))
             }
             Self::Line { line: None, .. } => Poll::Ready(None),

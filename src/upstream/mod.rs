@@ -70,9 +70,9 @@ pub struct Upstream {
 struct Inner {
     settings: Settings,
     /// For requests that were read whole.
-    lines: pool::Idle<Line>,
+    lines: pool::Idle<Box<Line>>,
     /// For those that stream.
-    links: pool::Idle<Link>,
+    links: pool::Idle<Box<Link>>,
 }
 
 impl Upstream {
@@ -161,8 +161,11 @@ impl Upstream {
     }
 
     /// Opening a connection takes as long as the provider likes, and somebody may say no meanwhile: the clearance is asked for again before anything is written.
-    async fn open_line(&self, still_cleared: &impl AsyncFn() -> Result<(), Denial>) -> Result<Line, Failure> {
-        let line = Line::new(self.in_time(connect::open(&self.inner.settings)).await?);
+    async fn open_line(
+        &self,
+        still_cleared: &impl AsyncFn() -> Result<(), Denial>,
+    ) -> Result<Box<Line>, Failure> {
+        let line = Box::new(Line::new(self.in_time(connect::open(&self.inner.settings)).await?));
         match still_cleared().await {
             Ok(()) => Ok(line),
             Err(denial) => {
@@ -173,8 +176,11 @@ impl Upstream {
     }
 
     /// As [`open_line`](Self::open_line).
-    async fn open_link(&self, still_cleared: &impl AsyncFn() -> Result<(), Denial>) -> Result<Link, Failure> {
-        let link = self.in_time(connect::link(&self.inner.settings)).await?;
+    async fn open_link(
+        &self,
+        still_cleared: &impl AsyncFn() -> Result<(), Denial>,
+    ) -> Result<Box<Link>, Failure> {
+        let link = Box::new(self.in_time(connect::link(&self.inner.settings)).await?);
         match still_cleared().await {
             Ok(()) => Ok(link),
             Err(denial) => {

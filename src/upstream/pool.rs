@@ -10,6 +10,13 @@ pub(super) trait Waits {
     fn is_ready(&mut self) -> bool;
 }
 
+/// Boxed, a connection moves from the pool to its answer as a pointer.
+impl<C: Waits> Waits for Box<C> {
+    fn is_ready(&mut self) -> bool {
+        (**self).is_ready()
+    }
+}
+
 /// A worker's unused connections; the one used last goes first, so that the others can grow old and close.
 ///
 /// Nobody drives a connection while it waits: that the provider closed it is seen when it is taken, or when the pool is swept.

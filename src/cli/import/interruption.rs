@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,19 +34,24 @@ impl fmt::Display for Interruption {
     }
 }
 
-/// Tells when the command is to stop, from a thread of its own. Where the system refuses that, signals end the command as they always do.
+/// Tells when the command is to stop, from a thread of its own; returns when signals are listened to. Where the system refuses that, signals end the
+/// command as they always do.
 pub(super) fn watch(tell: impl FnOnce(Interruption) + Send + 'static) {
+    let (ready, listening) = mpsc::channel();
     let _ = thread::Builder::new().name("import-signals".to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
-        let interruption = runtime.block_on(first())?;
+        let interruption = runtime.block_on(first(ready))?;
         tell(interruption);
         Some(())
     });
+    // Nobody listens if the other end is gone.
+    let _ = listening.recv();
 }
 
-async fn first() -> Option<Interruption> {
+async fn first(ready: Sender<()>) -> Option<Interruption> {
     let mut interrupt = signal(SignalKind::interrupt()).ok()?;
     let mut terminate = signal(SignalKind::terminate()).ok()?;
+    let _ = ready.send(());
     tokio::select! {
         got = interrupt.recv() => got.map(|()| Interruption::Interrupt),
         got = terminate.recv() => got.map(|()| Interruption::Terminate),

@@ -18,7 +18,7 @@ mod tally;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -77,10 +77,18 @@ pub(super) fn run(args: &ImportArgs, global: &Global) -> Result<ExitCode, Failur
         through: settled.through,
         bookmark,
     };
+    let (to, occurrences) = mpsc::channel();
+    let interrupted = to.clone();
+    interruption::watch(move |interruption| {
+        // Where the import has ended nobody needs to know.
+        let _ = interrupted.send(Occurrence::Interrupted(interruption));
+    });
     // Before anything is sent: whatever ends this import, the next one can go on.
     standing.keep_place();
     let standing = Arc::new(Mutex::new(standing));
-    let occurrence = send_all(way, source, (args.chunk, &standing))?;
+    let died = || Failure::Input(args.file.display().to_string(), io::Error::other("the import died"));
+    send_all(way, source, (args.chunk, &standing), to)?;
+    let occurrence = occurrences.recv().map_err(|_| died())?;
     // What is settled meanwhile waits, so that what is told and what is kept is the same.
     let standing = lock(&standing);
     standing.progress.end();
@@ -98,27 +106,21 @@ fn lock(standing: &Mutex<Standing>) -> MutexGuard<'_, Standing> {
     standing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sends everything, on a thread of its own, until it is sent or something comes in between.
+/// Sends everything, on a thread of its own, and tells when it has.
 fn send_all(
     way: Way,
     source: Source,
     (events, standing): (u64, &Arc<Mutex<Standing>>),
-) -> Result<Occurrence, Failure> {
-    let (to, occurrences) = mpsc::channel();
-    let interrupted = to.clone();
-    interruption::watch(move |interruption| {
-        // Where the import has ended nobody needs to know.
-        let _ = interrupted.send(Occurrence::Interrupted(interruption));
-    });
+    ended: Sender<Occurrence>,
+) -> Result<(), Failure> {
     let (name, standing) = (way.file.clone(), Arc::clone(standing));
     thread::Builder::new()
         .name("import-sender".to_owned())
         .spawn(move || {
-            let _ = to.send(Occurrence::Ended(way.send_all(source, events, &standing)));
+            let _ = ended.send(Occurrence::Ended(way.send_all(source, events, &standing)));
         })
-        .map_err(|cause| Failure::Input(name.clone(), cause))?;
-    let died = || Failure::Input(name, io::Error::other("the import died"));
-    occurrences.recv().map_err(|_| died())
+        .map_err(|cause| Failure::Input(name, cause))?;
+    Ok(())
 }
 
 /// Only rows have columns.

@@ -76,9 +76,12 @@ fn every_place_where_a_button_says_stop_is_read() {
 }
 
 #[test]
-fn what_is_said_in_a_group_or_by_a_contact_of_another_number_is_nobodys_here() {
+fn what_is_said_in_a_group_opens_no_window_and_a_contact_of_another_number_is_nobody_here() {
     let in_group = r#""messages":[{"from":"16505551234","group_id":"G","id":"w","timestamp":"1","type":"text","text":{"body":"stop"}}]"#;
-    assert!(notices("messages", in_group).is_empty());
+    let heard = notices("messages", in_group);
+    assert_eq!((heard.len(), &heard[0].person), (1, &person("16505551234", "", "")));
+    // A stop is a stop wherever it is said.
+    assert!(matches!(&heard[0].what, What::Inbound(said) if !said.opens_window && said.texts == ["stop"]));
     let other = r#""contacts":[{"wa_id":"16505559999","user_id":"US.9"}],"messages":[{"from":"16505551234","id":"w","timestamp":"1","type":"text"}]"#;
     assert_eq!(notices("messages", other)[0].person, person("16505551234", "", ""));
 }

@@ -402,7 +402,11 @@ impl<S: Wire> Connection<S> {
         match answer.then {
             Then::KeepAlive => {}
             Then::Close => self.stream.shutdown().await?,
-            Then::Reset => SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO))?,
+            Then::Reset => {
+                // On another processor the reset could overtake the answer, also on the loopback device.
+                sleep(Duration::from_millis(2)).await;
+                SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO))?;
+            }
             // Reading on would notice the peer's end; a hanging server notices nothing.
             Then::Hang => std::future::pending().await,
         }

@@ -39,6 +39,7 @@ mod recipients;
 mod reloading;
 mod repeats;
 mod route;
+mod scope;
 mod senders;
 mod status;
 mod tally;

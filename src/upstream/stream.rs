@@ -1,9 +1,11 @@
 //! The socket under a connection to the provider, with TLS or without.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -15,6 +17,28 @@ pub(super) enum Stream {
     Plain(TcpStream),
     /// In TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether nothing has come that nobody has read, the end of the stream included. Asks the system: what the runtime knows may be a moment old.
+    pub(super) fn is_silent(&mut self) -> bool {
+        let socket = match self {
+            Self::Plain(socket) => &*socket,
+            Self::Tls(socket) => socket.get_ref().0,
+        };
+        let mut one = [MaybeUninit::uninit()];
+        let peeked = SockRef::from(socket).peek(&mut one);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) && !self.has_read_ahead()
+    }
+
+    /// Whether TLS holds something that was decrypted already.
+    fn has_read_ahead(&mut self) -> bool {
+        let Self::Tls(socket) = self else { return false };
+        let mut one = [0; 1];
+        // Nobody is to be woken: whoever uses the connection waits on it again.
+        let cx = &mut Context::from_waker(Waker::noop());
+        Pin::new(socket).poll_read(cx, &mut ReadBuf::new(&mut one)).is_ready()
+    }
 }
 
 impl AsyncRead for Stream {

@@ -2,7 +2,8 @@
 
 #![allow(
     deprecated,
-    reason = "ring, which stands in for aws-lc-rs here, deprecates its comparison in constant time"
+    unused_imports,
+    reason = "ring, which stands in for aws-lc-rs here, deprecates its comparison in constant time; not all that is offered is used here"
 )]
 
 extern crate self as optgate;
@@ -16,6 +17,9 @@ pub mod policy;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
 
+/// All that a configuration needs to know of the admin API.
+#[path = "../../src/admin/scope.rs"]
+pub mod admin;
 /// All that a configuration needs to know of it.
 #[path = "../../src/upstream/token.rs"]
 pub mod upstream;

@@ -9,13 +9,13 @@ mod request;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Method, Response};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::pool::Waits;
 use super::stream::Stream;
@@ -73,7 +73,7 @@ impl Line {
         request::write_head(&mut self.head, parts, body.map_or(0, Bytes::len));
         self.patience.restart();
         let body = body.map_or(&[][..], |body| body);
-        let mut sending = Sending { written: 0, flushed: false, broken: None };
+        let mut sending = Sending { written: 0, flushed: false, broken: None, answered: None };
         let begun =
             std::future::poll_fn(|cx| self.poll_exchange(cx, (body, &mut sending), (&parts.method, longest)));
         let begun = begun.await;
@@ -92,18 +92,24 @@ impl Line {
         if !sending.is_over() {
             self.poll_send(cx, body, sending);
         }
-        // A provider may answer before it has read everything, and even then close.
-        match self.poll_head(cx, method) {
-            Poll::Ready(Ok(mut begun)) => {
-                begun.keeps &= sending.flushed;
-                Poll::Ready(Ok(begun))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(sending.broken.take().unwrap_or(error))),
-            Poll::Pending => {
-                let late = || io::Error::new(io::ErrorKind::TimedOut, LATE);
-                self.patience.poll_exhausted(cx, longest).map(|()| Err(late()))
+        if sending.answered.is_none() {
+            match self.poll_head(cx, method) {
+                Poll::Ready(Ok(begun)) => sending.answered = Some(begun),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(sending.broken.take().unwrap_or(error))),
+                Poll::Pending => {}
             }
         }
+        // A provider may answer before it has read everything. One that takes the request may still need the rest of it.
+        let over = sending.is_over();
+        if let Some(mut begun) =
+            sending.answered.take_if(|begun| over || !begun.response.status().is_success())
+        {
+            begun.keeps &= sending.flushed;
+            return Poll::Ready(Ok(begun));
+        }
+        ready!(self.patience.poll_exhausted(cx, longest));
+        let late = || io::Error::new(io::ErrorKind::TimedOut, LATE);
+        Poll::Ready(sending.answered.take().map(|begun| Begun { keeps: false, ..begun }).ok_or_else(late))
     }
 
     /// Writes on as far as it goes. What breaks is kept: there may be an answer all the same.
@@ -192,11 +198,7 @@ impl Line {
 impl Waits for Line {
     /// An unused connection on which something comes was closed, or speaks out of turn.
     fn is_ready(&mut self) -> bool {
-        let mut probe = [0; 1];
-        // Nobody is to be woken: whoever uses the connection waits on it again.
-        let cx = &mut Context::from_waker(Waker::noop());
-        self.read.is_empty()
-            && Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut probe)).is_pending()
+        self.read.is_empty() && self.stream.is_silent()
     }
 }
 
@@ -205,6 +207,8 @@ struct Sending {
     written: usize,
     flushed: bool,
     broken: Option<io::Error>,
+    /// An answer that came meanwhile.
+    answered: Option<Begun>,
 }
 
 impl Sending {

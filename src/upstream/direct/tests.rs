@@ -211,6 +211,25 @@ fn an_answer_that_comes_before_the_end_of_the_request_is_heard() {
 }
 
 #[test]
+fn the_rest_of_a_request_that_is_taken_early_is_written() {
+    runtime().block_on(async {
+        let mut line = line_to(|mut server| {
+            server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").unwrap();
+            let (mut read, mut buffer) = (0, vec![0; 1 << 16]);
+            while read < (8 << 20) {
+                read += server.read(&mut buffer).unwrap();
+            }
+            server.write_all(b"hi").unwrap();
+        });
+        let (parts, ()) = Request::post("/").body(()).unwrap().into_parts();
+        let body = Bytes::from(vec![b'x'; 8 << 20]);
+        let mut begun = line.exchange(&parts, Some(&body), Duration::from_secs(20)).await.unwrap();
+        let read = std::future::poll_fn(|cx| line.poll_body(cx, &mut begun.framing)).await;
+        assert_eq!((&read.unwrap().unwrap()[..], begun.keeps), (&b"hi"[..], true));
+    });
+}
+
+#[test]
 fn a_long_body_arrives_whole() {
     runtime().block_on(async {
         let (told, lengths) = std::sync::mpsc::channel();

@@ -143,6 +143,7 @@ impl<'a> Request<'a, '_> {
         let id = Segments::of(self.inspect.path(self.parts)).at(0);
         let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
         match found {
+            _ if found.sends => Err(unrecognized(TELLING)),
             _ if sends && !found.steers => self.send(Surface::Messages),
             _ if self.is_batch(found) && !self.hides(id) => batch::read(self),
             _ => self.write(found),

@@ -14,6 +14,8 @@ pub(super) struct File {
     /// Whether it is declared as text, whose lines may be parameters to somebody.
     of_text: bool,
     start: Vec<u8>,
+    /// Whether a mark of UTF-16 stood before it.
+    marked: bool,
     begun: bool,
     /// The name of a field, where one is on its way.
     name: Option<FieldName>,
@@ -26,7 +28,14 @@ impl File {
     const START: usize = 16;
 
     pub(super) fn new(of_text: bool) -> Self {
-        Self { of_text, start: Vec::new(), begun: false, name: Some(FieldName::default()), keys: None }
+        Self {
+            of_text,
+            start: Vec::new(),
+            marked: false,
+            begun: false,
+            name: Some(FieldName::default()),
+            keys: None,
+        }
     }
 
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), Unreadable> {
@@ -47,8 +56,10 @@ impl File {
     fn start<'c>(&mut self, chunk: &'c [u8]) -> Result<&'c [u8], Unreadable> {
         for (at, byte) in chunk.iter().enumerate() {
             self.start.push(*byte);
-            // Space at the start says nothing, however long it is.
-            if scan::without_space(&self.start).is_empty() {
+            // Space and marks at the start say nothing, however long they are.
+            let (rest, marked) = bare(&self.start);
+            if rest.is_empty() {
+                self.marked |= marked;
                 self.start.clear();
             }
             if self.start.len() == Self::START {
@@ -61,7 +72,7 @@ impl File {
 
     fn begin(&mut self) -> Result<(), Unreadable> {
         self.begun = true;
-        match Beginning::of(&self.start) {
+        match Beginning::of(&self.start, self.marked) {
             Beginning::Request => {
                 Err(unrecognized("the upload looks like a request of its own; upload pdf, jpeg, png or mp4"))
             }
@@ -101,11 +112,8 @@ enum Beginning {
 }
 
 impl Beginning {
-    fn of(start: &[u8]) -> Self {
-        let bare = [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]
-            .iter()
-            .find_map(|mark| start.strip_prefix(*mark))
-            .unwrap_or(start);
+    fn of(start: &[u8], marked: bool) -> Self {
+        let (bare, marks) = bare(start);
         if is_wide(bare) {
             return Self::Request;
         }
@@ -119,7 +127,23 @@ impl Beginning {
             [b'{' | b'[' | b'"' | b'/' | b'\'', ..] if is_text() => Self::Request,
             // Comments and stray commas are skipped before a document by the loosest.
             [b'{' | b'[' | b'"' | b'/' | b'\'' | b'#' | b',' | b';' | b']' | b'}', ..] => Self::Perhaps,
+            _ if marked || marks => Self::Perhaps,
             _ => Self::File,
+        }
+    }
+}
+
+/// What follows all space and marks of UTF-8 and UTF-16, and whether one of UTF-16 was among them.
+fn bare(start: &[u8]) -> (&[u8], bool) {
+    let (mut rest, mut wide) = (start, false);
+    loop {
+        let text = scan::without_space(rest);
+        let narrow = text.strip_prefix(b"\xef\xbb\xbf");
+        let marked = text.strip_prefix(b"\xff\xfe").or_else(|| text.strip_prefix(b"\xfe\xff"));
+        wide |= marked.is_some();
+        match narrow.or(marked) {
+            Some(after) => rest = after,
+            None => return (text, wide),
         }
     }
 }

@@ -149,6 +149,9 @@ impl Keys {
             (_, 0) => return self.name.is_batch(),
             (Escaped::Backslash, b'u') => self.escape = Escaped::Code(0, 4),
             (Escaped::Backslash, b'x') => self.escape = Escaped::Code(0, 2),
+            (Escaped::Backslash, b'U') => self.escape = Escaped::Code(0, 8),
+            (Escaped::Code(0, 4), b'{') => self.escape = Escaped::Code(0, u8::MAX),
+            (Escaped::Code(value, 9..), b'}') => self.code(value, 0),
             // These stand for control characters, which a name does not hold.
             (Escaped::Backslash, b'b' | b'f' | b'n' | b'r' | b't') => self.escape = Escaped::None,
             (Escaped::Code(value, digits), _) if byte.is_ascii_hexdigit() => {
@@ -174,7 +177,7 @@ impl Keys {
 
     /// Within a document, any of these may be the end of a key.
     fn plain(&mut self, byte: u8) -> bool {
-        if matches!(byte, b'"' | b'\'' | b'`' | b':' | b'=' | b'>' | b'[' | b']') {
+        if matches!(byte, b'"' | b'\'' | b'`' | b':' | b'=' | b'>' | b'[' | b']' | b'/') {
             return std::mem::take(&mut self.name).is_batch();
         }
         self.name.decoded(byte);
@@ -236,6 +239,10 @@ mod tests {
             b"{\"ba\xff\xfetch\":",
             b"{\"BATCH[0]\":",
             b"{\"%batch\":",
+            b"#\n{batch/*x*/:[",
+            b"{batch//x\n:",
+            b"{\"\\U00000062atch\":",
+            b"{\"\\u{62}atch\":",
             b"{\"%ba%tch%\", \"%batch \":",
             b"{\0\"\0b\0a\0t\0c\0h\0\"\0:\0",
             b"\0{\0\"\0b\0a\0t\0c\0h\0\"",

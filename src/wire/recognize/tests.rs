@@ -558,6 +558,17 @@ fn uploads_stream_and_are_watched() {
         (b"--\x83\n; name=\"batch\"\r\n\r\n[{}]", "unrecognized_send"),
         (b"{\xff\xd8 the rest of a file", "watched upload"),
         (b"{\xff {\"batch\":[{\"method\":\"POST\"}]}", "unrecognized_send"),
+        (&[&b"\xef\xbb\xbf"[..], &[b' '; 99], b"{\"a\":\"=\",\"batch\":[{}]}"].concat(), "unrecognized_send"),
+        (
+            &[&b" \xff\xfe"[..], &[b'\n'; 13], b"\xef\xbb\xbf {\"a\":\"=\",\"batch\":[{}]}"].concat(),
+            "unrecognized_send",
+        ),
+        (
+            &[&b"\xff\xfe"[..], &b"\x28\x20".repeat(9), b"{\0\"\0b\0a\0t\0c\0h\0\"\0:\0"].concat(),
+            "unrecognized_send",
+        ),
+        (&[&b"\xef\xbb\xbf"[..], &[b' '; 14], b"--BB"].concat(), "unrecognized_send"),
+        (b"\xef\xbb\xbf a file", "watched upload"),
         (&[&b"a=1&"[..], &[b'+'; 99], b"batch=[]"].concat(), "unrecognized_send"),
         (&[&b"a=1&"[..], "%20".repeat(99).as_bytes(), b"%62atch=[]"].concat(), "unrecognized_send"),
         (&[&b"a=1&batch["[..], &[b'x'; 99], b"]=[]"].concat(), "unrecognized_send"),

@@ -60,6 +60,7 @@ fn steering_is_seen_behind_every_way_to_name_its_node() {
 #[test]
 fn messages_inside_of_others_are_refused() {
     let nested = r#"{"messages":[{"messaging_product":"whatsapp","to":"1","text":{}}]}"#;
+    assert_eq!(at("POST", "/v23.0/106540352242922", JSON, nested.as_bytes()), "unrecognized_send");
     for (target, body, expected) in [
         ("/1/bulk_messages", nested, "unrecognized_send"),
         (

@@ -22,17 +22,20 @@ pub(super) enum Stream {
 impl Stream {
     /// Whether nothing has come that nobody has read, the end of the stream included. Asks the system: what the runtime knows may be a moment old.
     pub(super) fn is_silent(&mut self) -> bool {
+        // First, as it takes in what concerns TLS alone, such as the tickets of a session.
+        if self.says_something_in_tls() {
+            return false;
+        }
         let socket = match self {
             Self::Plain(socket) => &*socket,
             Self::Tls(socket) => socket.get_ref().0,
         };
-        let mut one = [MaybeUninit::uninit()];
-        let peeked = SockRef::from(socket).peek(&mut one);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) && !self.has_read_ahead()
+        let peeked = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Whether TLS holds something that was decrypted already.
-    fn has_read_ahead(&mut self) -> bool {
+    /// Whether something came in TLS, or its end.
+    fn says_something_in_tls(&mut self) -> bool {
         let Self::Tls(socket) = self else { return false };
         let mut one = [0; 1];
         // Nobody is to be woken: whoever uses the connection waits on it again.

@@ -8,7 +8,7 @@ use memchr::memchr;
 use crate::net::guard::trim;
 
 /// Most requests have no more fields.
-const FIELDS: usize = 16;
+const FIELDS: usize = 12;
 
 /// Reads a whole head that the guard has found beyond doubt. `None` if it cannot be handed on from here: it asks for a head alone, or for a target that is no
 /// URI. Names and values are no copies of the bytes where that can be helped.

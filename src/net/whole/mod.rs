@@ -36,6 +36,9 @@ const BRIEF: Duration = Duration::from_millis(5);
 /// How much is read at once.
 const READ_BYTES: usize = 4 * 1024;
 
+/// What is as short as this is copied behind its head: that costs less than a second piece costs the kernel (0.03 us against 0.23 us here).
+const COPIED: usize = 2 * 1024;
+
 /// A longer head of an answer is not kept for the next to be written over.
 const KEPT_HEAD: usize = 4 * 1024;
 
@@ -247,9 +250,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
                     poll_fn(|cx| answer::poll_piece(body.as_mut(), cx)).await
                 }
             };
-            let piece = piece.transpose()?;
+            let piece = match piece.transpose() {
+                Ok(piece) => piece,
+                Err(broken) => {
+                    // What came before it is the caller's all the same.
+                    let _told = self.write(&mut [IoSlice::new(&out)]).await;
+                    return Err(broken);
+                }
+            };
             let tail = length.take(piece.as_ref().map(Bytes::len), &mut out)?;
             let piece = piece.unwrap_or_default();
+            if out.len() + piece.len() <= COPIED {
+                out.extend_from_slice(&piece);
+                out.extend_from_slice(tail);
+                continue;
+            }
             self.write(&mut [IoSlice::new(&out), IoSlice::new(&piece), IoSlice::new(tail)]).await?;
             out.clear();
         }
@@ -281,7 +296,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match Pin::new(&mut self.io).poll_write_vectored(cx, pieces) {
+        let io = Pin::new(&mut self.io);
+        let written = match pieces {
+            [piece] => io.poll_write(cx, piece),
+            pieces => io.poll_write_vectored(cx, pieces),
+        };
+        match written {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             // An answer that the caller does not take must not be held for it forever.
             Poll::Pending => {

@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn writing_to(sink: Sink, queue: usize, on_full: OnFull, folder: TempDir) -> Self {
-        let metrics = Metrics::new(&["acme".to_owned()], 2);
+        let metrics = Metrics::new(&["acme".to_owned()]);
         let settings =
             Settings { sink, queue, on_full, recent: RECENT_DEFAULT, keep: None, hash_key: Some([7; 32]) };
         let log = DecisionLog::open(settings, metrics.clone()).unwrap();

@@ -130,7 +130,11 @@ fn cargo_compiles_through_the_script() {
     }
     fs::copy(repository(".cargo/config.toml"), folder.path().join(".cargo/config.toml")).unwrap();
     satisfied(Command::new("cp").arg("-pr").arg(repository("deploy/pgo")).arg(folder.path().join("deploy")));
-    fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\n").unwrap();
+    fs::write(
+        folder.path().join("Cargo.toml"),
+        "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+    )
+    .unwrap();
     fs::write(folder.path().join("src/main.rs"), "fn main() {}\n").unwrap();
     for (flag, with_profile) in [("--release", compiler_is_the_profiles()), ("-v", false)] {
         let built = built(&cargo, folder.path(), flag);

@@ -63,8 +63,9 @@ pub struct Contact {
 fn text_after<'a>(body: &'a [u8], something: &Finder<'_>) -> Option<(&'a str, &'a [u8])> {
     let text = body.get(something.find(body)? + something.needle().len()..)?;
     let (text, rest) = text.split_at_checked(memchr::memchr(b'"', text)?)?;
-    // Counted instead of looked for: many bytes at a time are sooner looked at than one after another until the first.
-    let plain = text.iter().filter(|byte| byte.is_ascii_graphic() && **byte != b'\\').count() == text.len();
+    // Not ended at the first that is odd: many bytes at a time are sooner looked at than one after another.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    let plain = text.iter().fold(true, |all, byte| all & is_plain(*byte));
     let text = std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())?;
     Some((text, rest.get(1..)?))
 }

@@ -95,7 +95,7 @@ async fn assemble(folder: &std::path::Path) -> (ConsentStore, Catalogue, Arc<Ten
         pulse: Pulse::default(),
     };
     let tenants = Arc::new(Tenants::new(vec![Tenant::named("acme")], vec![sender]));
-    let metrics = Metrics::new(&["acme".to_owned()], 1);
+    let metrics = Metrics::new(&["acme".to_owned()]);
     let ground = senders::Ground {
         store: store.clone(),
         metrics,

@@ -144,7 +144,7 @@ pub async fn run(
     let workers = assemble::worker_count(&config);
     let tenants = Arc::new(config.tenants.clone());
     let names: Vec<String> = tenants.all().iter().map(|t| t.name.clone()).collect();
-    let metrics = Metrics::new(&names, workers);
+    let metrics = Metrics::new(&names);
     let log = DecisionLog::open(assemble::decision_log(&config, hash_key), metrics.clone()).map_err(|e| {
         AppError::Files("[decision_log] file or [decisions] dir could not be opened for writing", e)
     })?;
@@ -224,7 +224,7 @@ pub async fn run(
             judge: judge.clone(),
             upstream: upstream.clone(),
             log: log.worker().map_err(AppError::System)?,
-            metrics: metrics.worker(index),
+            metrics: metrics.worker(),
             recorder,
             drain: drain.clone(),
             sentry,

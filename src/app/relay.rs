@@ -1,13 +1,9 @@
 //! The relay's thread: one runtime, one listener, connections to the bots.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
@@ -52,14 +48,15 @@ async fn accept(seat: Seat) -> io::Result<()> {
         .run(drain, move |accepted| {
             let (relay, drain) = (Rc::clone(&relay), connections.clone());
             tokio::task::spawn_local(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let relay = Rc::clone(&relay);
-                    async move { Ok::<_, Infallible>(webhook::handle(relay, request).await) }
-                });
-                if let Ending::Broken(cause) =
-                    serve_connection(accepted.stream, service, connection, drain).await
-                {
-                    tracing::debug!(error = %cause, "a connection to the webhook relay broke");
+                let service = move |request| webhook::handle(Rc::clone(&relay), request);
+                match serve_connection(accepted.stream, service, connection, drain).await {
+                    Ending::Closed | Ending::Silent | Ending::Cut | Ending::Refused(_) => {}
+                    Ending::Broken(cause) => {
+                        tracing::debug!(error = %cause, "a connection to the webhook relay broke");
+                    }
+                    Ending::BrokenOff(cause) => {
+                        tracing::debug!(error = %cause, "an answer of the webhook relay broke off");
+                    }
                 }
                 drop(accepted.slot);
             });

@@ -5,9 +5,6 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
@@ -109,16 +106,14 @@ async fn accept(seat: Seat) -> io::Result<()> {
 /// Serves one connection to its end.
 async fn serve(worker: Rc<Worker>, accepted: Accepted, settings: ConnectionSettings, drain: Drain) {
     let Accepted { stream, slot, .. } = accepted;
-    let service = service_fn(move |request: Request<Incoming>| {
-        let worker = Rc::clone(&worker);
-        async move { Ok::<_, std::convert::Infallible>(proxy::handle(worker, request).await) }
-    });
+    let service = move |request| proxy::handle(Rc::clone(&worker), request);
     match serve_connection(stream, service, settings, drain).await {
         Ending::Closed | Ending::Silent | Ending::Cut => {}
         Ending::Refused(fault) => {
             tracing::info!(framing.fault = fault.as_str(), "a connection broke a rule of framing");
         }
         Ending::Broken(cause) => tracing::debug!(error = %cause, "a connection broke"),
+        Ending::BrokenOff(cause) => tracing::debug!(error = %cause, "an answer broke off"),
     }
     drop(slot);
 }

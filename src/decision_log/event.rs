@@ -6,9 +6,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::id::DecisionId;
-use crate::consent::redact::Redacted;
 use crate::consent::{Basis, Category, DenyReason, Lookup, Recipient, Timestamp};
 use crate::policy::{Decision, Mode, Policy, WindowKnowledge};
+use crate::wire::cloud::answer::MessageId;
 
 /// One decision.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Event {
     /// What was known of customer service windows, for a send that needed to know.
     pub window: Option<WindowKnowledge>,
     /// The message id that the provider answered with; see [`Event::set_message_id`].
-    pub(super) message_id: Option<Redacted<Arc<str>>>,
+    pub(super) message_id: Option<MessageId>,
     pub(super) outcome: Outcome,
 }
 
@@ -87,8 +87,8 @@ impl Event {
     }
 
     /// Records the provider's message id, which the log holds only hashed; one that is implausibly long is left out.
-    pub fn set_message_id(&mut self, id: Redacted<Arc<str>>) {
-        self.message_id = Some(id).filter(|id| id.danger_reveal().len() <= 512);
+    pub fn set_message_id(&mut self, id: MessageId) {
+        self.message_id = Some(id).filter(|id| id.danger_bytes().len() <= 512);
     }
 }
 
@@ -313,7 +313,7 @@ mod tests {
         let mut event =
             Event::new(DecisionId::parse("01ARYZ6S410000000000000000").unwrap(), Timestamp::EPOCH);
         event.readings.push(Recipient::parse("+15550000001").unwrap(), None);
-        event.set_message_id(Redacted::new("wamid.HBgLMTU1NTAwMDAwMDE".into()));
+        event.set_message_id(MessageId::of("wamid.HBgLMTU1NTAwMDAwMDE"));
         let shown = format!("{event:?}");
         assert!(!shown.contains("5550000") && !shown.contains("wamid"), "{shown}");
     }

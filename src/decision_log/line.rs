@@ -112,8 +112,7 @@ impl Lines {
         out.extend_from_slice(b",\"upstream_status\":");
         number(event.outcome.status().map(u32::from), out);
         out.extend_from_slice(b",\"message_id\":");
-        let message_id = event.message_id.as_ref().map(|id| id.danger_reveal().as_bytes());
-        hex(message_id.and_then(|id| self.hash.tag(id)), out);
+        hex(event.message_id.as_ref().and_then(|id| self.hash.tag(id.danger_bytes())), out);
         out.extend_from_slice(b"}\n");
     }
 

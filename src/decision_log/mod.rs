@@ -2,7 +2,7 @@
 //!
 //! A send first reserves a slot in its worker's queue; the [`Guard`] that it gets fills the event as the stages speak and enqueues it
 //! whatever becomes of the send: dropped unfinished, it records `aborted`. Hashing, formatting and writing happen on one thread of their own.
-//! Lines of one worker stand in the order in which its decisions ended; lines of different workers may be a few milliseconds out of order.
+//! Lines of one worker stand in the order in which its decisions ended; lines of different workers may be some milliseconds out of order.
 //!
 //! | field | holds |
 //! |---|---|
@@ -133,7 +133,7 @@ impl DecisionLog {
         self.shared.ask_reopen();
     }
 
-    /// The line of a recent decision; `None` once it is older than those kept, or before it is written (a few milliseconds after it ended).
+    /// The line of a recent decision; `None` once it is older than those kept, or before it is written (some 20 milliseconds after it ended).
     pub fn recent(&self, id: &DecisionId) -> Option<String> {
         self.shared.recent().find("id", id.as_str())
     }

@@ -1,6 +1,7 @@
 //! The last decisions, kept in memory so that one can be looked up by its id.
 //!
-//! Keeps what was written as it was written, chunk by chunk, and searches it when somebody asks: recording costs one copy, and asking is rare.
+//! Keeps what was written as it was written, chunk by chunk, and searches it when somebody asks: recording costs one copy, and asking is rare. The newest chunk takes the
+//! place of the oldest where that fits: memory that is asked for anew has to be given by the system page by page.
 
 use std::collections::VecDeque;
 
@@ -15,36 +16,46 @@ pub(super) struct Recent {
     chunks: VecDeque<Chunk>,
     keep: usize,
     lines: usize,
+    /// What the chunks take.
     bytes: usize,
+    /// What the chunk that went last was kept in.
+    spare: Vec<u8>,
 }
 
 /// Lines that were written together.
 #[derive(Debug)]
 struct Chunk {
-    text: Box<[u8]>,
+    text: Vec<u8>,
     lines: usize,
 }
 
 impl Recent {
     /// Keeps at least this many lines, unless they take too much memory, and at most one chunk more.
     pub(super) fn keeping(keep: usize) -> Self {
-        Self { chunks: VecDeque::new(), keep, lines: 0, bytes: 0 }
+        Self { chunks: VecDeque::new(), keep, lines: 0, bytes: 0, spare: Vec::new() }
     }
 
     pub(super) fn push(&mut self, text: &[u8], lines: usize) {
         if self.keep == 0 {
             return;
         }
+        let mut kept = std::mem::take(&mut self.spare);
+        let room = text.len()..=text.len().saturating_mul(2);
+        if !room.contains(&kept.capacity()) {
+            kept = Vec::with_capacity(text.len());
+        }
+        kept.extend_from_slice(text);
         self.lines += lines;
-        self.bytes += text.len();
-        self.chunks.push_back(Chunk { text: text.into(), lines });
+        self.bytes += kept.capacity();
+        self.chunks.push_back(Chunk { text: kept, lines });
         while let Some(oldest) = self.chunks.front() {
             if self.lines - oldest.lines < self.keep && self.bytes <= MAX_BYTES {
                 return;
             }
             self.lines -= oldest.lines;
-            self.bytes -= oldest.text.len();
-            self.chunks.pop_front();
+            self.bytes -= oldest.text.capacity();
+            self.spare = self.chunks.pop_front().map(|oldest| oldest.text).unwrap_or_default();
+            self.spare.clear();
         }
     }
 
@@ -95,6 +106,21 @@ mod tests {
             recent.push(line(n).as_bytes(), 1);
         }
         assert!(recent.chunks.len() == 10 && find(&recent, 989).is_none() && find(&recent, 990).is_some());
+    }
+
+    #[test]
+    fn a_chunk_that_takes_the_place_of_another_holds_its_own_lines_alone() {
+        let mut recent = Recent::keeping(5);
+        for n in 0..1000 {
+            let lines: Vec<String> = (0..=n % 7).map(|m| line(10 * n + m)).collect();
+            recent.push(lines.concat().as_bytes(), lines.len());
+            for m in 0..=n % 7 {
+                assert_eq!(find(&recent, 10 * n + m).unwrap(), line(10 * n + m).trim_end());
+            }
+        }
+        let lines_in = |chunk: &Chunk| memchr::memchr_iter(b'\n', &chunk.text).count();
+        assert!(recent.chunks.iter().all(|chunk| lines_in(chunk) == chunk.lines) && recent.lines < 5 + 7);
+        assert_eq!(recent.bytes, recent.chunks.iter().map(|chunk| chunk.text.capacity()).sum::<usize>());
     }
 
     #[test]

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::consent::redact::Redacted;
 use crate::consent::{Basis, Category, DenyReason, GateRecord, Lookup, Recipient, Timestamp};
 use crate::policy::{Mode, WindowKnowledge};
+use crate::wire::cloud::answer::MessageId;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_123);
 const SOON: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ impl Fixture {
     }
 
     fn writing_to(sink: Sink, queue: usize, on_full: OnFull, folder: TempDir) -> Self {
-        let metrics = Metrics::new(&["acme".to_owned()], 2);
+        let metrics = Metrics::new(&["acme".to_owned()]);
         let settings =
             Settings { sink, queue, on_full, recent: RECENT_DEFAULT, keep: None, hash_key: Some([7; 32]) };
         let log = DecisionLog::open(settings, metrics.clone()).unwrap();
@@ -71,7 +71,7 @@ fn fill(event: &mut Event) {
     event.revision = Text::plain("0123456789ab");
     event.mode = Some(Mode::Enforce);
     event.window = Some(WindowKnowledge::Learnt);
-    event.set_message_id(Redacted::new(MESSAGE_ID.into()));
+    event.set_message_id(MessageId::of(MESSAGE_ID));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The numbers of one worker, on cache lines that no other worker touches.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::Histogram;
 use super::labels::{
@@ -10,6 +10,11 @@ use super::shelves::Shelves;
 use crate::consent::Category;
 use crate::consent::lookup::Source;
 use crate::policy::Mode;
+
+/// Adds to a number to which no other thread writes, modulo 2^64: without the lock on its cache line that an atomic addition takes.
+pub(super) fn add(number: &AtomicU64, more: u64) {
+    number.store(number.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+}
 
 /// One worker's numbers. Aligned to two cache lines, because processors fetch lines in pairs.
 #[derive(Debug)]

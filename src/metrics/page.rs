@@ -267,13 +267,14 @@ fn decided(hub: &Hub, tenants: usize) -> impl Iterator<Item = (DecisionLabels, u
 
 /// A counter summed over all workers.
 fn total(hub: &Hub, counter: impl Fn(&Cells) -> Option<&AtomicU64>) -> u64 {
-    let counts = hub.workers.iter().filter_map(|cells| counter(cells));
+    let workers = hub.workers();
+    let counts = workers.iter().filter_map(|cells| counter(cells));
     counts.fold(0, |sum, count| sum.wrapping_add(count.load(Ordering::Relaxed)))
 }
 
 /// A histogram summed over all workers.
 fn summed(hub: &Hub, histogram: impl Fn(&Cells) -> Option<&Histogram>) -> Summed {
-    Summed::of(hub.workers.iter().filter_map(|cells| histogram(cells)))
+    Summed::of(hub.workers().iter().filter_map(|cells| histogram(cells)))
 }
 
 pub(super) fn counter<const N: usize>(

@@ -31,8 +31,8 @@ fn senders(metrics: &Metrics) {
 
 #[test]
 fn the_page_is_as_documented() {
-    let metrics = Metrics::new(&["acme".to_owned(), "globex \"west\"".to_owned()], 2);
-    let [one, two] = [metrics.worker(0), metrics.worker(1)];
+    let metrics = Metrics::new(&["acme".to_owned(), "globex \"west\"".to_owned()]);
+    let [one, two] = [metrics.worker(), metrics.worker()];
     for worker in [&one, &two] {
         worker.request(Kind::Send);
         worker.decision(labels(Some(0), Outcome::Allow(Basis::Consent)));
@@ -64,9 +64,9 @@ fn the_page_is_as_documented() {
 
 #[test]
 fn a_histogram_counts_up_to_infinity_in_every_series() {
-    let metrics = Metrics::new(&[], 1);
-    metrics.worker(0).observe_lookup(Source::Cache, Duration::from_nanos(900));
-    metrics.worker(0).observe_lookup(Source::Cache, Duration::from_secs(60));
+    let metrics = Metrics::new(&[]);
+    metrics.worker().observe_lookup(Source::Cache, Duration::from_nanos(900));
+    metrics.worker().observe_lookup(Source::Cache, Duration::from_secs(60));
     let page = metrics.render();
     for line in [
         "optgate_lookup_seconds_bucket{le=\"0.000001\",source=\"cache\"} 1",
@@ -79,11 +79,11 @@ fn a_histogram_counts_up_to_infinity_in_every_series() {
 }
 
 #[test]
-fn counters_add_up_over_threads_even_where_workers_share_cells() {
-    let metrics = Metrics::new(&["acme".to_owned()], 2);
+fn counters_add_up_over_threads() {
+    let metrics = Metrics::new(&["acme".to_owned()]);
     std::thread::scope(|scope| {
-        for index in 0..5 {
-            let worker = metrics.worker(index);
+        for _ in 0..5 {
+            let worker = metrics.worker();
             scope.spawn(move || (0..10_000).for_each(|_| worker.request(Kind::Send)));
         }
     });
@@ -92,13 +92,13 @@ fn counters_add_up_over_threads_even_where_workers_share_cells() {
 
 #[test]
 fn every_combination_of_labels_has_a_cell_of_its_own() {
-    let metrics = Metrics::new(&["acme".to_owned()], 1);
+    let metrics = Metrics::new(&["acme".to_owned()]);
     let mut count = 0;
     for tenant in [Some(0), None] {
         for category in Category::ALL.into_iter().map(Some).chain([None]) {
             for mode in Mode::ALL {
                 for outcome in Outcome::all() {
-                    metrics.worker(0).decision(DecisionLabels { tenant, category, outcome, mode });
+                    metrics.worker().decision(DecisionLabels { tenant, category, outcome, mode });
                     count += 1;
                 }
             }
@@ -111,17 +111,17 @@ fn every_combination_of_labels_has_a_cell_of_its_own() {
 
 #[test]
 fn a_tenant_that_a_reload_brings_is_counted_under_its_name() {
-    let metrics = Metrics::new(&["acme".to_owned()], 1);
-    metrics.worker(0).decision(labels(Some(1), Outcome::Allow(Basis::Consent)));
+    let metrics = Metrics::new(&["acme".to_owned()]);
+    metrics.worker().decision(labels(Some(1), Outcome::Allow(Basis::Consent)));
     metrics.set_tenants(vec!["acme".to_owned(), "globex".to_owned()]);
-    metrics.worker(0).decision(labels(Some(1), Outcome::Allow(Basis::Consent)));
+    metrics.worker().decision(labels(Some(1), Outcome::Allow(Basis::Consent)));
     let line = "optgate_decisions_total{tenant=\"globex\",category=\"marketing\",decision=\"allow\",reason=\"consent\",mode=\"enforce\"} 2\n";
     assert!(metrics.render().contains(line), "{}", metrics.render());
 }
 
 #[test]
 fn the_page_shows_the_process() {
-    let page = Metrics::new(&[], 1).render();
+    let page = Metrics::new(&[]).render();
     for name in ["process_start_time_seconds 1", "process_resident_memory_bytes "] {
         assert!(page.lines().any(|line| line.starts_with(name)), "{page}");
     }

@@ -4,8 +4,10 @@
 //! on the current `LocalSet`.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, pending};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{Either, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
@@ -23,7 +25,9 @@ use tokio::time::{Instant, sleep_until};
 use super::Drain;
 use super::guard::{FramingFault, GuardPatience, GuardedIo};
 use super::h2_check::check_h2;
+use super::inbound::Inbound;
 use super::preface::{Protocol, Replayed, sniff};
+use super::whole::{self, Served};
 
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 const HTTP2_HEAD_BYTES: u32 = 16 * 1024;
@@ -65,6 +69,8 @@ pub enum Ending {
     Cut,
     /// The connection or the protocol broke.
     Broken(hyper::Error),
+    /// An answer could not be written to its end.
+    BrokenOff(io::Error),
 }
 
 /// Serves a connection until it ends. The service only ever sees requests with one possible reading.
@@ -76,17 +82,16 @@ pub enum Ending {
 ///
 /// # Cancel safety
 /// Dropping the future cuts the connection.
-pub async fn serve_connection<IO, S, B>(
+pub async fn serve_connection<IO, F, A, B>(
     io: IO,
-    service: S,
+    service: F,
     settings: ConnectionSettings,
     mut drain: Drain,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + 'static,
-    S::Future: 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    F: Fn(Request<Inbound>) -> A + 'static,
+    A: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -96,34 +101,30 @@ where
         sniffed = sniff(io, settings.first_bytes) => sniffed,
         () = drain.started(), if !late => return Ending::Closed,
     };
-    match sniffed {
-        None => Ending::Silent,
+    let io = match sniffed {
+        None => return Ending::Silent,
+        Some((Protocol::Http2, io)) => return Box::pin(serve_http2(io, service, settings, drain)).await,
+        Some((Protocol::Http1, io)) if late => GuardedIo::new(io, settings.patience),
         Some((Protocol::Http1, io)) => {
-            let io = GuardedIo::new(io, settings.patience);
-            serve_http1(io, service, Lateness { late, drain }).await
+            match whole::serve(io, &service, settings.patience, &mut drain).await {
+                Served::Ended(ending) => return ending,
+                Served::Continues(io) => io,
+            }
         }
-        Some((Protocol::Http2, io)) => serve_http2(io, service, settings, drain).await,
-    }
+    };
+    // Boxed: of those whose requests arrive whole nobody needs it.
+    Box::pin(serve_http1(io, service, drain)).await
 }
 
-/// A connection's drain, and whether it had begun before the connection.
-struct Lateness {
-    late: bool,
-    drain: Drain,
-}
-
-async fn serve_http1<IO, S, B>(
-    io: GuardedIo<IO>,
-    service: S,
-    Lateness { late, mut drain }: Lateness,
-) -> Ending
+async fn serve_http1<IO, F, A, B>(io: GuardedIo<IO>, service: F, mut drain: Drain) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    F: Fn(Request<Inbound>) -> A + 'static,
+    A: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let late = drain.is_draining();
     let fault = io.fault();
     let connection = http1::Builder::new()
         .keep_alive(!late)
@@ -133,7 +134,7 @@ where
         .max_buf_size(HTTP1_BUFFER_BYTES)
         // The guard keeps time, for less than a boxed timer per request.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(io), service_fn(move |request| answered(service(arriving(request)))));
     let ending = if late {
         until_cut(connection, &mut drain).await
     } else {
@@ -146,17 +147,25 @@ where
     }
 }
 
-async fn serve_http2<IO, S, B>(
+/// As hyper hands it on, its body is on its way.
+fn arriving(request: Request<Incoming>) -> Request<Inbound> {
+    request.map(Inbound::Unread)
+}
+
+async fn answered<B>(answer: impl Future<Output = Response<B>>) -> Result<Response<B>, Infallible> {
+    Ok(answer.await)
+}
+
+async fn serve_http2<IO, F, A, B>(
     io: Replayed<IO>,
-    service: S,
+    service: F,
     settings: ConnectionSettings,
     mut drain: Drain,
 ) -> Ending
 where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + 'static,
-    S::Future: 'static,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    F: Fn(Request<Inbound>) -> A + 'static,
+    A: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -165,13 +174,13 @@ where
     let checked = service_fn(move |request: Request<Incoming>| {
         seen.set(Instant::now());
         let (head, body) = request.into_parts();
-        let answer = check_h2(&head).map(|()| service.call(Request::from_parts(head, body)));
-        async move {
+        let answer = check_h2(&head).map(|()| service(arriving(Request::from_parts(head, body))));
+        answered(async move {
             match answer {
-                Ok(answer) => answer.await.map(|response| response.map(Either::Left)),
-                Err(_) => Ok(bare_refusal().map(Either::Right)),
+                Ok(answer) => answer.await.map(Either::Left),
+                Err(_) => bare_refusal().map(Either::Right),
             }
-        }
+        })
     });
     let connection = http2::Builder::new(LocalExec)
         .timer(TokioTimer::new())

@@ -6,7 +6,7 @@ use hyper::body::{Body, Incoming};
 
 use super::Worker;
 use super::budget::Held;
-use crate::net::within;
+use crate::net::{Inbound, within};
 
 /// Why a body was not read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,11 @@ pub(super) enum Unread {
 }
 
 /// Reads a body whole. One that arrives in one piece is not copied.
-pub(super) async fn read(worker: &Worker, body: Incoming) -> Result<Bytes, Unread> {
+pub(super) async fn read(worker: &Worker, body: Inbound) -> Result<Bytes, Unread> {
+    let body = match body {
+        Inbound::Read(body) => return hold(worker, body),
+        Inbound::Unread(body) => body,
+    };
     let announced = body.size_hint().lower();
     if announced > worker.settings.max_send_body as u64 {
         return Err(Unread::TooLarge);
@@ -32,6 +36,25 @@ pub(super) async fn read(worker: &Worker, body: Incoming) -> Result<Bytes, Unrea
     let fits = usize::try_from(announced).is_ok_and(|announced| worker.budget.hold(announced).is_some());
     let held = worker.budget.hold(0).filter(|_| fits).ok_or(Unread::NoRoom)?;
     read_within(worker, body, held).await
+}
+
+/// What was read before anybody asked for it, within the budget; what was not stays as it is.
+pub(super) fn held(worker: &Worker, body: Inbound) -> Result<Inbound, Unread> {
+    match body {
+        Inbound::Read(body) => hold(worker, body).map(Inbound::Read),
+        Inbound::Unread(_) => Ok(body),
+    }
+}
+
+fn hold(worker: &Worker, body: Bytes) -> Result<Bytes, Unread> {
+    if body.len() > worker.settings.max_send_body {
+        return Err(Unread::TooLarge);
+    }
+    if body.is_empty() {
+        return Ok(body);
+    }
+    let held = worker.budget.hold(body.len()).ok_or(Unread::NoRoom)?;
+    Ok(held.around(body))
 }
 
 /// The same within a part of the budget that is held already, as far as it goes.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Response, header};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 
 use super::Worker;
 use super::answer::Answer;
@@ -19,7 +19,7 @@ use super::taken;
 use crate::consent::Basis;
 use crate::decision_log::Outcome;
 use crate::metrics::{Kind, StatusClass, UpstreamFailure};
-use crate::net::within;
+use crate::net::{Inbound, within};
 use crate::policy::Clearance;
 use crate::upstream::{Arriving, Failure, Outgoing, headers};
 use crate::wire::recognize::Target;
@@ -30,14 +30,6 @@ const SHORT_ANSWER: usize = 4 * 1024;
 
 /// The same for the answer to a batch, which holds one of each of its fifty operations.
 const SHORT_BATCH_ANSWER: usize = 64 * 1024;
-
-/// A body that has not been forwarded yet.
-pub(super) enum Waiting {
-    /// Still on its way from the caller.
-    Unread(Incoming),
-    /// Read whole.
-    Read(Bytes),
-}
 
 /// A request with the authority to forward it.
 pub(super) struct Cleared {
@@ -52,11 +44,11 @@ pub(super) struct Cleared {
 ///
 /// # Cancel safety
 /// Dropped, the forward goes on: the permit is spent.
-pub(super) async fn forward(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
+pub(super) async fn forward(worker: Rc<Worker>, cleared: Cleared, body: Inbound) -> Response<Answer> {
     Detached::new(run(worker, cleared, body)).await
 }
 
-async fn run(worker: Rc<Worker>, cleared: Cleared, body: Waiting) -> Response<Answer> {
+async fn run(worker: Rc<Worker>, cleared: Cleared, body: Inbound) -> Response<Answer> {
     let worker = &*worker;
     let Cleared { clearance, mut entries, mut parts, target, started } = cleared;
     let id = entries.id();
@@ -125,15 +117,15 @@ pub(super) fn request(
     worker: &Worker,
     mut parts: Box<Parts>,
     target: Option<Target>,
-    body: Waiting,
+    body: Inbound,
 ) -> (Box<Parts>, Outgoing) {
     headers::prepare_request(&mut parts.headers, worker.upstream.origin().authority());
     let target = target.or_else(|| parts.uri.path_and_query().cloned());
     parts.uri = target.map(http::Uri::from).unwrap_or_default();
     let body = match body {
-        Waiting::Read(body) => Outgoing::judged(body),
-        Waiting::Unread(body) if body.is_end_stream() => Outgoing::judged(Bytes::new()),
-        Waiting::Unread(body) => Outgoing::streamed(body, None),
+        Inbound::Read(body) => Outgoing::judged(body),
+        Inbound::Unread(body) if body.is_end_stream() => Outgoing::judged(Bytes::new()),
+        Inbound::Unread(body) => Outgoing::streamed(body, None),
     };
     (parts, body)
 }

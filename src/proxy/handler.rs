@@ -7,18 +7,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
 
 use super::Worker;
 use super::answer::Answer;
 use super::buffer::{self, Unread};
 use super::deny::Refused;
-use super::forward::{self, Cleared, Waiting};
+use super::forward::{self, Cleared};
 use super::ledger::{Entries, Entry};
 use super::passthrough::{self, Passing};
 use super::rest;
 use crate::consent::DenyReason;
 use crate::consent::tenant::Tenants;
+use crate::net::Inbound;
 use crate::policy::{Clearance, Decision, Denial, Permit, decide_steering, refuse};
 use crate::wire::Send;
 use crate::wire::recognize::{self, Head, Inspect, Recognized, Target, Unreadable};
@@ -28,7 +28,7 @@ use crate::wire::refusal::{Cause, Dialect};
 ///
 /// # Cancel safety
 /// Dropped before a send is cleared, nothing was forwarded and the record says `aborted`; dropped later, the forward goes on by itself and is recorded.
-pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Answer> {
+pub async fn handle(worker: Rc<Worker>, request: Request<Inbound>) -> Response<Answer> {
     let _in_flight = worker.metrics.in_flight();
     let (parts, body) = request.into_parts();
     // It moves from stage to stage, and on with the forward.
@@ -46,10 +46,14 @@ pub async fn handle(worker: Rc<Worker>, request: Request<Incoming>) -> Response<
             Box::pin(passthrough::pass(journey.worker, parts, body, passing)).await
         }
         Head::Inspect(inspect) => journey.inspect(parts, body, inspect).await,
-        Head::Steering(edge) => Box::pin(journey.steer(parts, Waiting::Unread(body), edge)).await,
-        Head::Unreadable(unreadable) => {
-            Box::pin(journey.unreadable(parts, Waiting::Unread(body), unreadable)).await
-        }
+        Head::Steering(edge) => match buffer::held(&journey.worker, body) {
+            Ok(body) => Box::pin(journey.steer(parts, body, edge)).await,
+            Err(unread) => Box::pin(journey.unread(unread, Dialect::Cloud, parts.version)).await,
+        },
+        Head::Unreadable(unreadable) => match buffer::held(&journey.worker, body) {
+            Ok(body) => Box::pin(journey.unreadable(parts, body, unreadable)).await,
+            Err(unread) => Box::pin(journey.unread(unread, unreadable.dialect, parts.version)).await,
+        },
     }
 }
 
@@ -69,7 +73,7 @@ struct Verdict {
 
 impl Journey {
     /// Reads the body and goes on by what it turns out to be.
-    async fn inspect(self, parts: Box<Parts>, body: Incoming, inspect: Inspect) -> Response<Answer> {
+    async fn inspect(self, parts: Box<Parts>, body: Inbound, inspect: Inspect) -> Response<Answer> {
         let body = match buffer::read(&self.worker, body).await {
             Ok(body) => body,
             Err(unread) => return Box::pin(self.unread(unread, inspect.dialect(), parts.version)).await,
@@ -92,9 +96,9 @@ impl Journey {
                 let passing = Passing::freely(passage, target);
                 Box::pin(passthrough::pass_read(self.worker, parts, body, passing)).await
             }
-            Recognized::Steering(edge) => Box::pin(self.steer(parts, Waiting::Read(body), edge)).await,
+            Recognized::Steering(edge) => Box::pin(self.steer(parts, Inbound::Read(body), edge)).await,
             Recognized::Unreadable(unreadable) => {
-                Box::pin(self.unreadable(parts, Waiting::Read(body), unreadable)).await
+                Box::pin(self.unreadable(parts, Inbound::Read(body), unreadable)).await
             }
         }
     }
@@ -167,7 +171,7 @@ impl Journey {
         match ruling {
             Ok(clearance) => {
                 let cleared = Cleared { clearance, entries, parts, target, started: self.started };
-                forward::forward(self.worker, cleared, Waiting::Read(body)).await
+                forward::forward(self.worker, cleared, Inbound::Read(body)).await
             }
             Err(denial) => {
                 // Boxed: nearly nobody needs it.
@@ -178,14 +182,14 @@ impl Journey {
     }
 
     /// A write that could move webhooks away or make the provider send by itself.
-    async fn steer(self, parts: Box<Parts>, body: Waiting, edge: &'static str) -> Response<Answer> {
+    async fn steer(self, parts: Box<Parts>, body: Inbound, edge: &'static str) -> Response<Answer> {
         let decision = decide_steering(&self.worker.judge.policy(), edge);
         let cause = Cause::Denied(DenyReason::SteeringWrite);
         self.unjudged((parts, body), decision, Dialect::Cloud, cause).await
     }
 
     /// A request that could be a send and cannot be read with certainty.
-    async fn unreadable(self, parts: Box<Parts>, body: Waiting, unreadable: Unreadable) -> Response<Answer> {
+    async fn unreadable(self, parts: Box<Parts>, body: Inbound, unreadable: Unreadable) -> Response<Answer> {
         let Unreadable { reason, why, operation, dialect, cause } = unreadable;
         let denial = Denial { reason, why: Some(why), operation };
         let decision = refuse(&self.worker.judge.policy(), denial);
@@ -195,7 +199,7 @@ impl Journey {
     /// ⑦ and ⑧ for a request that was decided without looking anybody up.
     async fn unjudged(
         self,
-        (parts, body): (Box<Parts>, Waiting),
+        (parts, body): (Box<Parts>, Inbound),
         decision: Decision,
         dialect: Dialect,
         cause: Cause,
@@ -220,7 +224,7 @@ impl Journey {
     async fn let_pass(
         self,
         parts: Box<Parts>,
-        body: Waiting,
+        body: Inbound,
         entry: Entry,
         permit: Permit,
     ) -> Response<Answer> {

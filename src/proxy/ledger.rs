@@ -1,31 +1,31 @@
 //! The record of each send: opened before anybody is looked up, closed with what became of it, whatever happens in between.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use futures_util::future::try_join_all;
 
 use super::Worker;
-use crate::consent::redact::Redacted;
 use crate::consent::{Basis, Category};
 use crate::decision_log::{DecisionId, Guard, Outcome, Verdict};
 use crate::judge::{Grounds, Judgement};
-use crate::metrics::{self, DecisionLabels, Kind, WorkerMetrics};
+use crate::metrics::{self, DecisionLabels, Kind};
 use crate::policy::{Decision, Denial};
 use crate::senders::{Asked, Who, Written};
 use crate::wire::Send;
+use crate::wire::cloud::answer::MessageId;
 
 /// The record of one send.
 pub(super) struct Entry {
     id: DecisionId,
     /// `None` if the log was full: such a send is refused.
     guard: Option<Guard>,
-    metrics: WorkerMetrics,
+    worker: Rc<Worker>,
     category: Option<Category>,
     allowed: Option<Allowed>,
     grounds: Option<Grounds>,
     labels: Option<DecisionLabels>,
     who: Who,
-    asked: Option<Asked>,
+    written: Option<Written>,
     /// Which operation of a batch it is.
     operation: Option<usize>,
     decided: bool,
@@ -42,7 +42,7 @@ pub(super) enum Allowed {
 
 impl Entry {
     /// Takes a place in the log, waiting for one as long as the settings say.
-    pub(super) async fn open(worker: &Worker) -> Self {
+    pub(super) async fn open(worker: &Rc<Worker>) -> Self {
         let reserved = worker.log.reserve(worker.judge.now(), worker.settings.log_patience).await;
         let (id, guard) = match reserved {
             Ok(guard) => (guard.id(), Some(guard)),
@@ -51,13 +51,13 @@ impl Entry {
         Self {
             id,
             guard,
-            metrics: worker.metrics.clone(),
+            worker: Rc::clone(worker),
             category: None,
             allowed: None,
             grounds: None,
             labels: None,
             who: Who::Nobody,
-            asked: None,
+            written: None,
             operation: None,
             decided: false,
         }
@@ -83,7 +83,7 @@ impl Entry {
             at: _,
             grounds,
         } = judgement;
-        self.asked = grounds.as_ref().and_then(|grounds| asked(send, grounds));
+        self.written = written(send);
         self.operation = send.operation;
         self.grounds = grounds;
         self.who = match (sender, tenant) {
@@ -93,7 +93,7 @@ impl Entry {
         };
         self.category = Some(classified.headline);
         if let Some((source, took)) = lookup {
-            self.metrics.observe_lookup(source, took);
+            self.worker.metrics.observe_lookup(source, took);
         }
         self.count(&decision, tenant, policy.mode());
         if let Some(guard) = &mut self.guard {
@@ -137,7 +137,7 @@ impl Entry {
             Decision::Allow(permit) => {
                 let basis = permit.basis();
                 if let (Basis::FailOpen, Some(category)) = (basis, self.category) {
-                    self.metrics.fail_open(category);
+                    self.worker.metrics.fail_open(category);
                 }
                 self.allowed = Some(match permit.would_deny() {
                     Some(denial) => Allowed::WouldDeny(denial.reason),
@@ -150,7 +150,13 @@ impl Entry {
         self.decided = true;
         let labels = DecisionLabels { tenant, category: self.category, outcome, mode };
         self.labels = Some(labels);
-        self.metrics.decision(labels);
+        self.worker.metrics.decision(labels);
+    }
+
+    /// Whom the send names, unless it could mean several.
+    fn asked(&self) -> Option<Box<Asked>> {
+        let (tenant, person) = self.grounds.as_ref()?.only_person()?;
+        Some(Box::new(Asked { tenant, person: person.clone(), written: self.written? }))
     }
 
     fn finish(mut self, outcome: Outcome) {
@@ -161,21 +167,19 @@ impl Entry {
     }
 }
 
-/// Whom a send names, unless it names somebody twice or could mean several.
-fn asked(send: &Send<'_>, grounds: &Grounds) -> Option<Asked> {
-    let written = match (&send.to, &send.recipient) {
-        (Some(written), None) | (None, Some(written)) => Written::of(written),
-        _ => return None,
-    };
-    let (tenant, person) = grounds.only_person()?;
-    Some(Asked { tenant, person: person.clone(), written })
+/// How a send names whom it goes to, unless it names somebody twice.
+fn written(send: &Send<'_>) -> Option<Written> {
+    match (&send.to, &send.recipient) {
+        (Some(written), None) | (None, Some(written)) => Some(Written::of(written)),
+        _ => None,
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         // The guard records `aborted` by itself.
         if self.guard.is_some() && !self.decided {
-            self.metrics.aborted();
+            self.worker.metrics.aborted();
         }
     }
 }
@@ -224,7 +228,7 @@ impl Entries {
     }
 
     /// Fills in the provider's message id of the send that stands alone, or at this place of its batch.
-    pub(super) fn answered(&mut self, place: Option<usize>, message_id: Redacted<Arc<str>>) {
+    pub(super) fn answered(&mut self, place: Option<usize>, message_id: MessageId) {
         let mut entries = std::iter::once(&mut self.first).chain(&mut self.others);
         let entry = entries.find(|entry| entry.operation == place);
         if let Some(guard) = entry.and_then(|entry| entry.guard.as_mut()) {
@@ -238,9 +242,9 @@ impl Entries {
     }
 
     /// Whom a send names: the only one, or the one that stands at a place of a batch.
-    pub(super) fn asked(&self, place: Option<usize>) -> Option<Asked> {
+    pub(super) fn asked(&self, place: Option<usize>) -> Option<Box<Asked>> {
         let mut entries = std::iter::once(&self.first).chain(&self.others);
-        entries.find(|entry| entry.operation == place)?.asked.clone()
+        entries.find(|entry| entry.operation == place)?.asked()
     }
 
     /// Whether the request was judged as a send.
@@ -277,6 +281,7 @@ impl Entries {
         let entry = self.others.last_mut().unwrap_or(&mut self.first);
         if let Some(labels) = entry.labels {
             entry
+                .worker
                 .metrics
                 .decision(DecisionLabels { outcome: metrics::Outcome::Deny(denial.reason), ..labels });
         }

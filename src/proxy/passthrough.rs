@@ -15,9 +15,10 @@ use super::answer::Answer;
 use super::budget::Held;
 use super::buffer;
 use super::deny::Refused;
-use super::forward::{self, Waiting, failed};
+use super::forward::{self, failed};
 use super::ledger::{Entries, Entry};
 use crate::metrics::{Kind, StatusClass, UpstreamFailure};
+use crate::net::Inbound;
 use crate::policy::{Clearance, Decision, Denial, Mode};
 use crate::upstream::body::{Inspect, Refused as RefusedBody};
 use crate::upstream::{Failure, Outgoing, headers};
@@ -82,7 +83,7 @@ impl Inspect for Streaming {
 pub(super) async fn pass(
     worker: Rc<Worker>,
     parts: Box<Parts>,
-    body: Incoming,
+    body: Inbound,
     passing: Passing,
 ) -> Response<Answer> {
     let enforced = worker.judge.policy().mode() == Mode::Enforce;
@@ -93,7 +94,7 @@ pub(super) async fn pass(
         Some(_) | None => {
             let clearance = Clearance::passthrough(passing.passage);
             worker.metrics.request(Kind::Passthrough);
-            let request = forward::request(&worker, parts, passing.target, Waiting::Unread(body));
+            let request = forward::request(&worker, parts, passing.target, body);
             answered(&worker, send(&worker, clearance, request).await)
         }
     }
@@ -108,30 +109,40 @@ pub(super) async fn pass_read(
 ) -> Response<Answer> {
     let clearance = Clearance::passthrough(passing.passage);
     worker.metrics.request(Kind::Passthrough);
-    let request = forward::request(&worker, parts, passing.target, Waiting::Read(body));
+    let request = forward::request(&worker, parts, passing.target, Inbound::Read(body));
     answered(&worker, send(&worker, clearance, request).await)
 }
 
 async fn pass_watched(
     worker: Rc<Worker>,
-    (parts, body): (Box<Parts>, Incoming),
+    (parts, body): (Box<Parts>, Inbound),
     (passage, target): (Passage, Option<Target>),
     mut watch: Watch,
 ) -> Response<Answer> {
     let sender = sender_of(&parts).map(str::to_owned);
-    if let Some(held) = hold_if_short(&worker, &body) {
-        let Ok(body) = buffer::read_within(&worker, body, held).await else {
+    let body = match body {
+        Inbound::Read(body) => Ok(body),
+        Inbound::Unread(body) => match hold_if_short(&worker, &body) {
+            Some(held) => buffer::read_within(&worker, body, held).await.map_err(|_| None),
+            None => Err(Some(body)),
+        },
+    };
+    let body = match body {
+        Ok(body) => {
+            return match watch.feed(&body).and_then(|()| watch.finish()) {
+                Ok(()) => pass_read(worker, parts, body, Passing::freely(passage, target)).await,
+                Err(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
+            };
+        }
+        Err(None) => {
             let broken = Unreadable::request("the body ended before its end");
             return refuse(&worker, sender.as_deref(), broken).await;
-        };
-        return match watch.feed(&body).and_then(|()| watch.finish()) {
-            Ok(()) => pass_read(worker, parts, body, Passing::freely(passage, target)).await,
-            Err(unreadable) => refuse(&worker, sender.as_deref(), unreadable).await,
-        };
-    }
+        }
+        Err(Some(streaming)) => streaming,
+    };
     let found = Found::default();
     let streaming = Streaming { watch: Some(watch), found: Rc::clone(&found) };
-    let mut request = forward::request(&worker, parts, target, Waiting::Unread(body));
+    let mut request = forward::request(&worker, parts, target, Inbound::Unread(body));
     if let Outgoing::Streamed { watch, .. } = &mut request.1 {
         *watch = Some(Box::new(streaming));
     }

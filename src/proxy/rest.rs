@@ -10,7 +10,7 @@ use hyper::body::{Body, Incoming};
 
 use super::Worker;
 use super::answer::Answer;
-use super::forward::Waiting;
+use crate::net::Inbound;
 
 /// How long it may take to come. A caller that writes the head alone gets its answer then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,9 +24,9 @@ pub(super) async fn read(
     worker: &Worker,
     refusal: Response<Answer>,
     parts: &Parts,
-    body: Waiting,
+    body: Inbound,
 ) -> Response<Answer> {
-    let Waiting::Unread(body) = body else { return refusal };
+    let Inbound::Unread(body) = body else { return refusal };
     if body.is_end_stream() || parts.version == Version::HTTP_2 {
         return refusal;
     }

@@ -43,8 +43,8 @@ impl Marker {
         Self { key: MacKey::new(secret), blocks: blocks.max(1) }
     }
 
-    pub(super) fn hash(&self, id: &str) -> IdHash {
-        let tag = self.key.hash([id.as_bytes()]);
+    pub(super) fn hash(&self, id: &[u8]) -> IdHash {
+        let tag = self.key.hash([id]);
         let (words, _) = tag.as_chunks();
         let mut words = words.iter().map(|word| u64::from_be_bytes(*word));
         IdHash(std::array::from_fn(|_| words.next().unwrap_or_default()))
@@ -107,11 +107,11 @@ mod tests {
         let mut stored: HashMap<u32, Block> = HashMap::new();
         let category = |n: u64| Category::ALL[usize::try_from(n).unwrap() % Category::ALL.len()];
         for n in 0..PER_DAY {
-            let mark = marker.mark(marker.hash(&id(n)), 3, Some(category(n)));
+            let mark = marker.mark(marker.hash(id(n).as_bytes()), 3, Some(category(n)));
             mark.set_in(stored.entry(mark.block).or_insert([0; BLOCK_BYTES]));
         }
         let judged = |n: u64| {
-            let hash = marker.hash(&id(n));
+            let hash = marker.hash(id(n).as_bytes());
             stored.get(&marker.mark(hash, 3, None).block).map_or(vec![], |block| marker.judged(hash, block))
         };
         let mut certain = 0;
@@ -130,9 +130,9 @@ mod tests {
     #[test]
     fn another_key_makes_other_marks_and_the_size_follows_the_volume() {
         let [one, other] = [1, 2].map(|byte| Marker::new(&[byte; 32], 1000));
-        assert_ne!(one.mark(one.hash("a"), 1, None), other.mark(other.hash("a"), 1, None));
+        assert_ne!(one.mark(one.hash(b"a"), 1, None), other.mark(other.hash(b"a"), 1, None));
         assert_eq!([0, 1, 32, 33, 1_000_000].map(blocks), [0, 1, 1, 2, 31_250]);
-        let places: Vec<_> = one.places(one.hash("a"), 20).map(|(filter, _)| filter.day).collect();
+        let places: Vec<_> = one.places(one.hash(b"a"), 20).map(|(filter, _)| filter.day).collect();
         assert_eq!(places, [20, 19, 18, 17, 16, 15, 14, 13]);
     }
 }

@@ -144,7 +144,7 @@ impl Keeper {
     /// Takes over what a worker told of one message, or of what may be one.
     fn take(&mut self, Sent { who, category, asked, told }: Sent, now: Timestamp, kinds: &mut Kinds) {
         let known = match &told {
-            Told::Message(id) => self.mark(Some(id.danger_reveal()), category, now),
+            Told::Message(id) => self.mark(Some(id.danger_bytes()), category, now),
             Told::Nothing => self.mark(None, category, now),
             Told::Answer(body) | Told::Perhaps(body) => {
                 let taken = taken(body.danger_reveal());
@@ -154,14 +154,14 @@ impl Keeper {
                 if let Some(asked) = &asked {
                     self.links.learn(asked, &taken);
                 }
-                self.mark(taken.id.as_ref().map(|id| id.danger_reveal().as_ref()), category, now)
+                self.mark(taken.id.as_ref().map(|id| id.danger_reveal().as_bytes()), category, now)
             }
         };
         kinds.entry((who, category)).or_default().add(known);
     }
 
     /// Notes that a message was sent; whether that will be known.
-    fn mark(&mut self, id: Option<&str>, category: Option<Category>, now: Timestamp) -> bool {
+    fn mark(&mut self, id: Option<&[u8]>, category: Option<Category>, now: Timestamp) -> bool {
         match (id, &self.marker) {
             (Some(id), Some(marker)) if self.marks.len() < MAX_MARKS => {
                 let hash = marker.hash(id);
@@ -216,7 +216,7 @@ impl Keeper {
     /// Counts a status, and lets it wait until every node has told what it sent.
     async fn hear(&mut self, heard: Heard) {
         let Some(marker) = &self.marker else { return self.inner.metrics.statuses_dropped(1) };
-        let hash = marker.hash(heard.id.danger_reveal());
+        let hash = marker.hash(heard.id.danger_reveal().as_bytes());
         let [first, ..] = hash.words();
         if !self.remembered.is_new(first ^ (heard.stage as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
             return;

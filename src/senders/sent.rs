@@ -10,6 +10,7 @@ use ahash::RandomState;
 
 use crate::consent::redact::Redacted;
 use crate::consent::{Category, Recipient};
+use crate::wire::cloud::answer::MessageId;
 
 /// How many messages may wait in a lane: as many as a worker sends between two looks, many times over.
 const LANE: usize = 8192;
@@ -53,7 +54,7 @@ pub struct Asked {
 #[derive(Debug)]
 pub enum Told {
     /// The id of the message that it made, and nothing else: a message id holds its recipient's number.
-    Message(Redacted<Arc<str>>),
+    Message(MessageId),
     /// Its answer to a send.
     Answer(Redacted<Box<[u8]>>),
     /// Its answer to what may have been no send.
@@ -70,7 +71,7 @@ pub struct Sent {
     /// As what it was judged.
     pub category: Option<Category>,
     /// Whom it names.
-    pub asked: Option<Asked>,
+    pub asked: Option<Box<Asked>>,
     /// What the provider said.
     pub told: Told,
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 
 use super::answer::{self, Answer};
 use super::forward::of_the_webhook;
 use super::queue::pack;
 use super::{Relay, learn, templates};
 use crate::metrics::WebhookOutcome;
+use crate::net::Inbound;
 use crate::store::queue::Put;
 use crate::wire::webhook::{self, Handshake, Reading, SIGNATURE_HEADER};
 
@@ -23,7 +23,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Cancel safety
 /// What was learnt stays learnt; the bot may have been called or not. The provider delivers again what was not answered.
-pub async fn handle(relay: Rc<Relay>, request: Request<Incoming>) -> Response<Answer> {
+pub async fn handle(relay: Rc<Relay>, request: Request<Inbound>) -> Response<Answer> {
     let (parts, body) = request.into_parts();
     match parts.method {
         Method::GET => {
@@ -41,7 +41,7 @@ pub async fn handle(relay: Rc<Relay>, request: Request<Incoming>) -> Response<An
     }
 }
 
-async fn deliver(relay: &Relay, parts: &Parts, body: Incoming) -> WebhookOutcome {
+async fn deliver(relay: &Relay, parts: &Parts, body: Inbound) -> WebhookOutcome {
     // Held until it is handed on.
     let (body, _held) = match tokio::time::timeout(BODY_PATIENCE, relay.room.read(body)).await {
         Ok(Ok(read)) => read,

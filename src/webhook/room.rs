@@ -7,9 +7,10 @@ use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use crate::metrics::WebhookOutcome;
+use crate::net::Inbound;
 
 /// Meta: "payloads can be up to 3 MB"; its megabytes may be of either kind.
 const MAX_BODY: usize = 3 << 20;
@@ -36,7 +37,7 @@ impl Room {
     ///
     /// # Errors
     /// What becomes of a webhook whose body cannot be had whole.
-    pub(super) async fn read(&self, body: Incoming) -> Result<(Bytes, Held<'_>), WebhookOutcome> {
+    pub(super) async fn read(&self, body: Inbound) -> Result<(Bytes, Held<'_>), WebhookOutcome> {
         self.read_any(body).await
     }
 

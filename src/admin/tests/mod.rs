@@ -100,7 +100,7 @@ impl Plane {
         let catalogue = Catalogue::new(store.clone(), clock.clone(), crate::templates::Settings::default());
         catalogue.load().await.unwrap();
         let policy = Policy::new(PolicySettings::default());
-        let metrics = Metrics::new(&names, 1);
+        let metrics = Metrics::new(&names);
         let ground = senders::Ground {
             store: store.clone(),
             metrics: metrics.clone(),

@@ -14,7 +14,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), metrics: Metrics::new(&[], 1) }
+        Self { folder: tempfile::tempdir().unwrap(), metrics: Metrics::new(&[]) }
     }
 
     fn keep(&self, time: Duration, max_bytes: u64) -> Keep {

@@ -1,16 +1,16 @@
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
-use redact::Redacted;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::event::Outcome;
 use super::super::id::DecisionId;
 use super::*;
+use crate::consent::Category;
 use crate::consent::record::{Slot, State};
-use crate::consent::{Category, redact};
 use crate::policy::Mode;
+use crate::wire::cloud::answer::MessageId;
 
 /// The fields of a line in their order, as a general serializer writes them.
 #[derive(Serialize)]
@@ -102,7 +102,7 @@ fn serialized(event: &Event, tenants: &[String], hash: &KeyedHash) -> String {
         window: window_of(event),
         outcome: event.outcome.name(),
         upstream_status: event.outcome.status(),
-        message_id: event.message_id.as_ref().and_then(|id| hash.message_id(id.danger_reveal())),
+        message_id: event.message_id.as_ref().and_then(|id| hash.short(id.danger_bytes())),
     };
     serde_json::to_string(&plain).unwrap() + "\n"
 }
@@ -204,7 +204,7 @@ fn event() -> impl Strategy<Value = Event> {
         event.revision = revision.and_then(|revision| Text::plain(&revision));
         (event.mode, event.window, event.outcome) = (mode, window, outcome);
         if let Some(id) = message_id {
-            event.set_message_id(Redacted::new(id.into()));
+            event.set_message_id(MessageId::of(&id));
         }
         event
     })

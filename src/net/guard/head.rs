@@ -15,7 +15,7 @@ const MAX_FIELDS: usize = 100;
 
 /// How the body that follows a head is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::net) enum Framing {
     /// By its length, zero when the head names none.
     Sized(u64),
     /// By chunks.
@@ -24,7 +24,7 @@ pub(super) enum Framing {
 
 /// The part of one head that has been read so far.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(in crate::net) struct Head {
     scanned: usize,
     line_start: usize,
     version: Option<Version>,
@@ -32,6 +32,7 @@ pub(super) struct Head {
     has_host: bool,
     length: Option<u64>,
     chunked: bool,
+    special: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ enum Version {
 impl Head {
     /// Reads on in `bytes`, which begin where the head begins; at its end says how many bytes it has and how
     /// the body is framed.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, Fault> {
+    pub(in crate::net) fn read(&mut self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, Fault> {
         // Something that is no HTTP at all (a TLS hello, a blank line) need not wait for a line end.
         if bytes.first().is_some_and(|first| !first.is_ascii_uppercase()) {
             return Err(Fault::RequestLine);
@@ -63,6 +64,11 @@ impl Head {
         self.scanned = bytes.len();
         check_size(self.scanned)?;
         Ok(None)
+    }
+
+    /// Whether it asks for nothing but an answer: HTTP/1.1, no expectation, and a connection that goes on.
+    pub(in crate::net) fn is_plain(&self) -> bool {
+        !self.special && self.version == Some(Version::Http11)
     }
 
     fn framing(&self) -> Result<Framing, Fault> {
@@ -109,10 +115,16 @@ impl Head {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             4 if is("host") => self.host(value),
-            6 if is("expect") => rules::expect(value),
+            6 if is("expect") => {
+                self.special = true;
+                rules::expect(value)
+            }
             7 if is("upgrade") => Err(Fault::Upgrade),
             7 if is("trailer") => Err(Fault::Trailer),
-            10 if is("connection") => rules::connection(value),
+            10 if is("connection") => {
+                self.special |= !value.eq_ignore_ascii_case(b"keep-alive");
+                rules::connection(value)
+            }
             14 if is("http2-settings") => Err(Fault::Upgrade),
             14 if is("content-length") => self.content_length(value),
             17 if is("transfer-encoding") => self.transfer_encoding(value),

@@ -76,6 +76,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedIo<S> {
         }
     }
 
+    /// Guards the rest of a stream, which begins with bytes that were read already and with a wait that has begun.
+    pub(in crate::net) fn resumed(
+        io: S,
+        limits: GuardPatience,
+        (held, patience): (BytesMut, Patience),
+    ) -> Self {
+        let mut this = Self { held, patience, ..Self::new(io, limits) };
+        let reading = this.look();
+        this.note_progress(reading.passed > 0);
+        this
+    }
+
     /// Where the fault will stand that ends this connection, for whoever outlives the stream.
     pub fn fault(&self) -> Arc<OnceLock<FramingFault>> {
         Arc::clone(&self.fault)
@@ -110,15 +122,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedIo<S> {
         if ready!(pin!(self.io.read_buf(&mut self.held)).poll(cx))? == 0 {
             return Poll::Ready(Ok(None));
         }
+        let reading = self.look();
+        // More bytes of the same head do not prolong its deadline, or a byte a second would hold us for hours.
+        self.note_progress(reading.passed > 0);
+        Poll::Ready(Ok(Some(0)))
+    }
+
+    /// Reads in what is held, as far as it goes.
+    fn look(&mut self) -> Reading {
         let reading = self.messages.read(&self.held);
         self.ready = reading.passed;
         if reading.fault.is_some() {
             self.held.truncate(reading.passed);
         }
         self.poison_if_faulty(&reading);
-        // More bytes of the same head do not prolong its deadline, or a byte a second would hold us for hours.
-        self.note_progress(reading.passed > 0);
-        Poll::Ready(Ok(Some(0)))
+        reading
     }
 
     fn poison_if_faulty(&mut self, reading: &Reading) {

@@ -38,4 +38,6 @@ pub(super) mod rules;
 mod tests;
 
 pub use fault::FramingFault;
+pub(super) use head::{Framing, Head};
 pub use io::{GuardPatience, GuardedIo};
+pub(super) use rules::trim;

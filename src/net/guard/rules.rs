@@ -67,7 +67,7 @@ fn holds(bytes: &[u8], kind: impl Fn(u8) -> bool) -> bool {
 }
 
 /// Strips the optional white space around a field value.
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+pub(in crate::net) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

@@ -6,9 +6,9 @@ mod http2;
 mod listener;
 mod reference;
 mod tls;
+mod whole;
 
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -17,13 +17,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Either, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-use super::{Accepted, ConnectionSettings, Drain, DrainTrigger, Ending, Listener, bind, serve_connection};
+use super::{
+    Accepted, ConnectionSettings, Drain, DrainTrigger, Ending, Inbound, Listener, bind, serve_connection,
+};
 
 /// A request that reached the service whole, or whose body broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +53,11 @@ impl Record {
 
 /// Echoes: `/stream` while it arrives, `/slow` after a moment, `/deaf` without reading, anything else once it is
 /// whole.
-async fn echo(
-    record: Record,
-    request: Request<Incoming>,
-) -> Result<Response<Either<Full<Bytes>, Incoming>>, Infallible> {
+async fn echo(record: Record, request: Request<Inbound>) -> Response<Either<Full<Bytes>, Inbound>> {
     let (head, body) = request.into_parts();
     match head.uri.path() {
-        "/stream" => return Ok(Response::new(Either::Right(body))),
-        "/deaf" => return Ok(Response::new(Either::Left(Full::from("deaf")))),
+        "/stream" => return Response::new(Either::Right(body)),
+        "/deaf" => return Response::new(Either::Left(Full::from("deaf"))),
         "/slow" => tokio::time::sleep(Duration::from_millis(400)).await,
         _ => {}
     }
@@ -74,17 +71,17 @@ async fn echo(
     if body.is_none() {
         *response.status_mut() = http::StatusCode::BAD_REQUEST;
     }
-    Ok(response)
+    response
 }
 
 async fn serve<IO>(io: IO, record: Record, settings: ConnectionSettings, drain: Drain)
 where
     IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
 {
-    let service = service_fn({
+    let service = {
         let record = record.clone();
         move |request| echo(record.clone(), request)
-    });
+    };
     let ending = serve_connection(io, service, settings, drain).await;
     record.endings.borrow_mut().push(ending);
 }

@@ -30,6 +30,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How much is read at once.
 const READ_BYTES: usize = 4 * 1024;
 
+/// A body that is as short as this with its head is copied behind it: that costs less than a second piece costs the kernel (0.03 us against 0.23 us here).
+const COPIED: usize = 2 * 1024;
+
 /// A longer head is not kept for the next request to be written over.
 const KEPT_HEAD: usize = 16 * 1024;
 
@@ -72,7 +75,14 @@ impl Line {
     ) -> io::Result<Begun> {
         request::write_head(&mut self.head, parts, body.map_or(0, Bytes::len));
         self.patience.restart();
-        let body = body.map_or(&[][..], |body| body);
+        let body = match body {
+            Some(body) if self.head.len() + body.len() > COPIED => &body[..],
+            Some(body) => {
+                self.head.extend_from_slice(body);
+                &[]
+            }
+            None => &[],
+        };
         let mut sending = Sending { written: 0, flushed: false, broken: None, answered: None };
         let begun =
             std::future::poll_fn(|cx| self.poll_exchange(cx, (body, &mut sending), (&parts.method, longest)));
@@ -131,10 +141,12 @@ impl Line {
         while sending.written < head.len() + body.len() {
             let head_left = head.get(sending.written..).unwrap_or_default();
             let body_left = body.get(sending.written.saturating_sub(head.len())..).unwrap_or_default();
-            let both = [IoSlice::new(head_left), IoSlice::new(body_left)];
-            let left = if head_left.is_empty() { both.get(1..) } else { both.get(..) };
-            let written =
-                ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, left.unwrap_or_default()))?;
+            let stream = Pin::new(&mut self.stream);
+            let written = match (head_left, body_left) {
+                (only, []) | ([], only) => stream.poll_write(cx, only),
+                (head, body) => stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(body)]),
+            };
+            let written = ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

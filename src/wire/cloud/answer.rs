@@ -1,6 +1,7 @@
 //! What the provider answered to a send. Source: Meta, "Send messages", successful response.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -30,6 +31,79 @@ struct Message<'a> {
 static MESSAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""messages":[{"id":""#));
 /// And how whom it went to does. Made once, because making a finder takes ten times as long as finding with it.
 static CONTACT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""contacts":[{"input":""#));
+
+/// The provider's id of a message, kept nearly always without an allocation. It holds the recipient's number in base64, so `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct MessageId(Id);
+
+#[derive(Clone)]
+enum Id {
+    Short([u8; Id::SHORT], u8),
+    Long(Box<str>),
+}
+
+impl Id {
+    /// Ids have some 60 to 80 characters.
+    const SHORT: usize = 94;
+}
+
+impl MessageId {
+    /// The id that reads so.
+    pub fn of(text: &str) -> Self {
+        let mut bytes = [0; Id::SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                Self(Id::Short(bytes, length))
+            }
+            _ => Self(Id::Long(text.into())),
+        }
+    }
+
+    /// The id itself. Named so that a reviewer can search for every place that looks.
+    pub fn danger_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Id::Short(bytes, length) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Id::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What an answer tells without being read whole.
+#[derive(Debug, Default)]
+pub struct Glance<'a> {
+    /// The provider's id of the message.
+    pub id: Option<Redacted<Cow<'a, str>>>,
+    /// Whether it tells nothing else, as nearly every answer does; `false` says only that it has to be read.
+    pub only_id: bool,
+}
+
+/// What can be seen at once.
+pub fn glance(body: &[u8]) -> Glance<'_> {
+    if let Some(id) = echoing(body) {
+        return Glance { id: Some(Redacted::new(Cow::Borrowed(id))), only_id: true };
+    }
+    let id = message_id(body);
+    let only_id = id.is_some() && only_echoes(body);
+    Glance { id, only_id }
+}
+
+/// The id in an answer that is written as the provider writes nearly all of them, and repeats the number of its recipient: compared from its beginning, because
+/// looking for the places takes several times as long.
+fn echoing(body: &[u8]) -> Option<&str> {
+    let input = body.strip_prefix(br#"{"messaging_product":"whatsapp","contacts":[{"input":""#)?;
+    let input = input.strip_prefix(b"+").unwrap_or(input);
+    let (number, rest) = input.split_at_checked(input.iter().position(|byte| !byte.is_ascii_digit())?)?;
+    let repeated = rest.strip_prefix(br#"","wa_id":""#)?.strip_prefix(number)?;
+    let id = repeated.strip_prefix(br#""}],"messages":[{"id":""#)?;
+    plain(id.get(..memchr::memchr(b'"', id)?)?)
+}
 
 /// The id of the message or call that the provider made of a send. It holds the recipient's number in base64.
 pub fn message_id(body: &[u8]) -> Option<Redacted<Cow<'_, str>>> {
@@ -63,15 +137,19 @@ pub struct Contact {
 fn text_after<'a>(body: &'a [u8], something: &Finder<'_>) -> Option<(&'a str, &'a [u8])> {
     let text = body.get(something.find(body)? + something.needle().len()..)?;
     let (text, rest) = text.split_at_checked(memchr::memchr(b'"', text)?)?;
+    Some((plain(text)?, rest.get(1..)?))
+}
+
+/// A text in which nothing is escaped.
+fn plain(text: &[u8]) -> Option<&str> {
     // Not ended at the first that is odd: many bytes at a time are sooner looked at than one after another.
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     let plain = text.iter().fold(true, |all, byte| all & is_plain(*byte));
-    let text = std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())?;
-    Some((text, rest.get(1..)?))
+    std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())
 }
 
-/// Whether an answer tells nothing of its only recipient but the number that the send named, as nearly every one does. `false` says only that it has to be read.
-pub fn only_echoes(body: &[u8]) -> bool {
+/// Whether an answer tells nothing of its only recipient but the number that the send named. `false` says only that it has to be read.
+fn only_echoes(body: &[u8]) -> bool {
     let Some((input, rest)) = text_after(body, &CONTACT) else { return false };
     let number = input.strip_prefix('+').unwrap_or(input);
     let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
@@ -81,8 +159,8 @@ pub fn only_echoes(body: &[u8]) -> bool {
 
 /// Reads an answer whole, or as much of it as can be read.
 pub fn taken(body: &[u8]) -> Taken<'_> {
-    let id = message_id(body);
-    if id.is_some() && only_echoes(body) {
+    let Glance { id, only_id } = glance(body);
+    if only_id {
         return Taken { id, contacts: Vec::new() };
     }
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -151,7 +229,9 @@ mod tests {
             );
             let Taken { id, contacts } = taken(body.as_bytes());
             assert_eq!(id.unwrap().danger_reveal(), "wamid.A");
-            (contacts.len(), only_echoes(body.as_bytes()))
+            let Glance { id, only_id } = glance(body.as_bytes());
+            assert_eq!(id.unwrap().danger_reveal(), "wamid.A");
+            (contacts.len(), only_id)
         };
         for repeated in [
             r#"{"input":"+15550000001","wa_id":"15550000001"}"#,
@@ -175,6 +255,37 @@ mod tests {
         let spaced =
             br#"{"messages": [{"message_status":"\"messages\":[{\"id\":\"no\"","id":"wamid.\u0041"}]}"#;
         assert_eq!(message_id(spaced).unwrap().danger_reveal(), "wamid.A");
+    }
+
+    #[test]
+    fn an_answer_in_the_usual_shape_says_the_same_as_one_that_is_looked_through() {
+        let usual = r#"{"messaging_product":"whatsapp","contacts":[{"input":"+15550000001","wa_id":"15550000001"}],"messages":[{"id":"wamid.A","message_status":"accepted"}]}"#;
+        assert_eq!(echoing(usual.as_bytes()), Some("wamid.A"));
+        // Whatever is cut off or put in another's place: never another id, and never taken for an echo where it is none.
+        for at in 0..usual.len() {
+            for other in ["", "\"", "\\", "7", "+", "\u{e9}", " "] {
+                let (before, after) = usual.split_at(at);
+                for body in [before.to_owned() + other, format!("{before}{other}{}", &after[1..])] {
+                    let body = body.as_bytes();
+                    let id = message_id(body).map(|id| id.danger_reveal().to_string());
+                    if let Some(echoed) = echoing(body) {
+                        assert_eq!((Some(echoed), only_echoes(body)), (id.as_deref(), true), "{at} {other}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_id_of_any_length_is_kept_whole_and_not_shown() {
+        for length in [0, 1, 93, 94, 95, 255, 256, 600] {
+            let text = "w".repeat(length);
+            let id = MessageId::of(&text);
+            assert!(
+                id.clone().danger_bytes() == text.as_bytes() && !format!("{id:?}").contains('w'),
+                "{length}"
+            );
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ async fn a_status_without_a_body_tells_none() {
 async fn one_connection_takes_requests_that_arrive_whole_in_parts_and_by_chunks() {
     let chunked =
         "POST /3 HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nthird\r\n0\r\n\r\n";
-    let (second, long) = (post("/2", "second"), post("/4", &"x".repeat(40_000)));
+    let (second, long) = (post("/2", "second"), post("/4", &"x".repeat(70_000)));
     with_stand(async |stand: Stand| {
         let split = second.len() - 3;
         let pieces = [
@@ -227,7 +227,7 @@ async fn one_connection_takes_requests_that_arrive_whole_in_parts_and_by_chunks(
         let answer = stand.exchange(&pieces).await;
         assert_eq!(statuses(&answer), ["200"; 5], "{answer}");
         let bodies = stand.record.bodies();
-        assert_eq!(bodies.iter().map(Vec::len).collect::<Vec<_>>(), [5, 6, 5, 40_000, 4]);
+        assert_eq!(bodies.iter().map(Vec::len).collect::<Vec<_>>(), [5, 6, 5, 70_000, 4]);
     })
     .await;
 }

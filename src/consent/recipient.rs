@@ -15,9 +15,10 @@ pub struct UserId(Arc<str>);
 impl UserId {
     /// Reads `CC.` and 1 to 128 ASCII letters or digits, `CC` being two capital letters; a parent id carries `ENT.` in between.
     pub fn parse(text: &str) -> Option<Self> {
-        let (country, rest) = text.split_once('.')?;
+        let (country, rest) = text.split_at_checked(2)?;
+        let rest = rest.strip_prefix('.')?;
         let id = rest.strip_prefix("ENT.").unwrap_or(rest);
-        let country_ok = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+        let country_ok = country.bytes().all(|b| b.is_ascii_uppercase());
         let id_ok = (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
         (country_ok && id_ok).then(|| Self(text.into()))
     }

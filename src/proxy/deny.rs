@@ -1,10 +1,10 @@
 //! Refusing: the answer that the caller's own software understands, and its record.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::Response;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 
 use super::Worker;
 use super::answer::Answer;
@@ -51,15 +51,17 @@ impl Refused {
 
 /// An answer in the provider's envelope, with the decision's header fields.
 pub(super) fn respond(rendered: Rendered, id: &DecisionId, decision: HeaderValue) -> Response<Answer> {
-    let mut response = Response::new(Answer::whole(rendered.body));
-    *response.status_mut() = rendered.status;
-    let headers = response.headers_mut();
+    // Made large enough at once for what is put in here.
+    let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=UTF-8"));
     if let Some(seconds) = rendered.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     headers.insert(super::DECISION, decision);
     headers.insert(super::DECISION_ID, id_value(id));
+    let mut response = Response::new(Answer::whole(rendered.body));
+    *response.status_mut() = rendered.status;
+    *response.headers_mut() = headers;
     response
 }
 
@@ -70,6 +72,12 @@ pub(super) fn id_value(id: &DecisionId) -> HeaderValue {
 }
 
 fn deny_value(reason: DenyReason) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(["deny; reason=", reason.name()].concat()))
-        .unwrap_or(HeaderValue::from_static("deny"))
+    DENIALS.get(reason.index()).cloned().unwrap_or(HeaderValue::from_static("deny"))
 }
+
+/// One for each reason. They live as long as the program, so that no two workers count how often the same one is in use.
+static DENIALS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
+    let value =
+        |reason: &DenyReason| HeaderValue::from_static(format!("deny; reason={}", reason.name()).leak());
+    DenyReason::ALL.iter().map(value).collect()
+});

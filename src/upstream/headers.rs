@@ -5,7 +5,12 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// Makes a caller's header fields the provider's: hop-by-hop and forwarding fields are dropped, `Host` is the provider's own.
 pub fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue) {
     strip(headers, |name| is_hop_by_hop(name) || is_not_for_the_provider(name));
-    headers.insert(header::HOST, host.clone());
+    // Nearly always it is there, once; inserting would make room for it all the same.
+    let once = headers.keys_len() == headers.len();
+    match headers.get_mut(header::HOST).filter(|_| once) {
+        Some(value) => *value = host.clone(),
+        None => drop(headers.insert(header::HOST, host.clone())),
+    }
 }
 
 /// Asks for an answer that is not compressed: what a send came to is read here too, and a few hundred bytes gain nothing by it.
@@ -117,6 +122,22 @@ mod tests {
         left.sort_unstable();
         assert_eq!(left, ["authorization", "content-type", "host", "x-fb-trace"]);
         assert_eq!(headers[header::HOST], "graph.facebook.com");
+    }
+
+    #[test]
+    fn the_provider_sees_its_own_host_once_whatever_the_caller_wrote() {
+        for hosts in [&[][..], &["gate.example"], &["gate.example", "other.example"]] {
+            let mut headers = HeaderMap::with_capacity(0);
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_static(host));
+            }
+            headers.append("x-a", HeaderValue::from_static("1"));
+            headers.append("x-a", HeaderValue::from_static("2"));
+            prepare_request(&mut headers, &HeaderValue::from_static("graph.facebook.com"));
+            let left: Vec<_> = headers.get_all(header::HOST).iter().collect();
+            assert_eq!(left, ["graph.facebook.com"], "{hosts:?}");
+            assert_eq!(headers.get_all("x-a").iter().count(), 2);
+        }
     }
 
     #[test]

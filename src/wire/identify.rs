@@ -152,7 +152,7 @@ impl Written {
         if !starts_well || !ends_well {
             return Err(NOT_A_NUMBER);
         }
-        if rest.contains("(0)") {
+        if rest.as_bytes().contains(&b'(') && rest.contains("(0)") {
             return Err(TRUNK_ZERO);
         }
         let mut written = Self { plus, digits: [0; E164::MAX_DIGITS + 1], count: 0 };

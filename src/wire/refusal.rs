@@ -3,8 +3,6 @@
 //! Meta asks clients to act on `error.code`; the codes below are known, permanent per recipient and in no SDK's retry set, except where a retry is wanted
 //! and safe. The status is 400, because 403 is read by clients as a token problem. Sources: Meta, "Error codes" and "Handling errors".
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -66,7 +64,7 @@ pub struct Rendered {
     pub code: u32,
 }
 
-/// What a cause is to a caller: code, status, and texts.
+/// What a cause is to a caller: code, status, and texts, in which nothing has to be escaped in JSON.
 struct Row {
     code: u32,
     status: StatusCode,
@@ -106,7 +104,7 @@ fn graph(refusal: &Refusal<'_>, row: &Row, body: &mut Vec<u8>) {
     body.extend_from_slice(br#"{"error":{"message":"(#"#);
     number(row.code, body);
     body.extend_from_slice(b") ");
-    json_text::push(row.what, body);
+    body.extend_from_slice(row.what.as_bytes());
     body.extend_from_slice(br#"","type":"OAuthException","code":"#);
     number(row.code, body);
     body.extend_from_slice(br#","error_data":{"messaging_product":"whatsapp","details":""#);
@@ -130,24 +128,23 @@ fn details(refusal: &Refusal<'_>, row: &Row, body: &mut Vec<u8>) {
     body.extend_from_slice(b"optgate: ");
     if let Some(operation) = refusal.operation {
         body.extend_from_slice(b"operation ");
-        number(operation, body);
+        json_text::push_number(operation, body);
         body.extend_from_slice(b" of the batch: ");
     }
-    json_text::push(row.reason, body);
+    body.extend_from_slice(row.reason.as_bytes());
     body.extend_from_slice(b": ");
-    json_text::push(row.what, body);
+    body.extend_from_slice(row.what.as_bytes());
     if let Some(why) = refusal.why {
         body.extend_from_slice(b" (");
         json_text::push(why, body);
         body.push(b')');
     }
     body.extend_from_slice(b". ");
-    json_text::push(row.remedy, body);
+    body.extend_from_slice(row.remedy.as_bytes());
 }
 
-fn number(number: impl std::fmt::Display, body: &mut Vec<u8>) {
-    // Writing to memory does not fail.
-    drop(write!(body, "{number}"));
+fn number(code: u32, body: &mut Vec<u8>) {
+    json_text::push_number(usize::try_from(code).unwrap_or(usize::MAX), body);
 }
 
 /// A reason in words.
@@ -367,6 +364,20 @@ mod tests {
                 let details = error["error_data"]["details"].as_str().unwrap();
                 assert!(details.contains(reason.name()) && details.contains("operation 3"), "{details}");
                 assert_eq!(error["is_transient"], rendered.status.is_server_error());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_the_texts_of_the_table_has_to_be_escaped() {
+        let reasons = DenyReason::ALL.iter().map(|reason| Cause::Denied(*reason));
+        let others = [Cause::TooLarge, Cause::Encoded, Cause::UpstreamNotReached, Cause::OutcomeUnknown];
+        for cause in reasons.chain(others) {
+            for category in Category::ALL.into_iter().map(Some).chain([None]) {
+                let Row { reason, what, remedy, .. } = row(cause, category);
+                for text in [reason, what, remedy] {
+                    assert_eq!(serde_json::to_string(text).unwrap(), format!("\"{text}\""));
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
 //! The head of a request, as it is written.
 
-use std::io::Write as _;
-
 use http::Method;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
+
+use crate::wire::json_text;
 
 /// Writes the head of a request with a body of so many bytes, over what stands there.
 ///
@@ -25,8 +25,9 @@ pub(super) fn write_head(head: &mut Vec<u8>, parts: &Parts, length: usize) {
     }
     // A method that has a meaning for content says that there is none (RFC 9110, section 8.6).
     if length > 0 || [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) {
-        // Into a vector: it cannot fail.
-        let _written = write!(head, "content-length: {length}\r\n");
+        head.extend_from_slice(b"content-length: ");
+        json_text::push_number(length, head);
+        head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
 }

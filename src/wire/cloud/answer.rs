@@ -142,8 +142,9 @@ fn text_after<'a>(body: &'a [u8], something: &Finder<'_>) -> Option<(&'a str, &'
 
 /// A text in which nothing is escaped.
 fn plain(text: &[u8]) -> Option<&str> {
-    // Counted instead of looked for: many bytes at a time are sooner looked at than one after another until the first.
-    let plain = text.iter().filter(|byte| byte.is_ascii_graphic() && **byte != b'\\').count() == text.len();
+    // Not ended at the first that is odd: many bytes at a time are sooner looked at than one after another.
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    let plain = text.iter().fold(true, |all, byte| all & is_plain(*byte));
     std::str::from_utf8(text).ok().filter(|text| plain && !text.is_empty())
 }
 

@@ -228,6 +228,10 @@ fn named(segment: &str) -> Option<&'static Edge> {
 
 /// `messages.json` and the like: a lenient router could cut the suffix.
 fn nearly(segment: &str) -> Option<&'static Edge> {
+    // No edge is a number, and every send has one in its path.
+    if is_number(segment) {
+        return None;
+    }
     let stem =
         segment.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).find(|stem| !stem.is_empty());
     stem.and_then(named)

@@ -61,10 +61,14 @@ struct Place<'p> {
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
     let plain = canonical(parts)?;
     let place = place(&plain, parts, context)?;
-    if parts.headers.keys().any(|name| is_odd(name.as_str())) {
-        return Err(unreadable(FIELD));
+    let mut cookies = false;
+    for name in parts.headers.keys() {
+        if is_odd(name.as_str()) {
+            return Err(unreadable(FIELD));
+        }
+        cookies |= *name == COOKIE_HEADER;
     }
-    if has_judged_cookie(&parts.headers, place.edge) {
+    if cookies && has_judged_cookie(&parts.headers, place.edge) {
         return Err(unreadable(COOKIE));
     }
     let target = respelled(&place, parts.uri.query())?;
@@ -167,11 +171,11 @@ fn has_judged_cookie(headers: &HeaderMap, edge: &Edge) -> bool {
 
 /// Whether a server could take the header for one that frames the request or names its target.
 fn is_odd(name: &str) -> bool {
-    let framing = name.contains('_') && FRAMING.iter().any(|known| is_same(name, known));
-    framing || (name.starts_with('x') && TARGETS.iter().any(|known| is_same(name, known)))
+    let framing = FRAMING.iter().any(|known| is_same(name, known) && name != *known);
+    framing || TARGETS.iter().any(|known| is_same(name, known))
 }
 
-/// CGI, and so PHP, reads `_` and `-` alike.
+/// CGI, and so PHP, reads `_` and `-` alike. Most names differ in their length already.
 fn is_same(name: &str, known: &str) -> bool {
     name.len() == known.len()
         && name.bytes().zip(known.bytes()).all(|(a, b)| a == b || (a == b'_' && b == b'-'))
@@ -179,8 +183,7 @@ fn is_same(name: &str, known: &str) -> bool {
 
 /// The values of every header that could name another method.
 fn overrides(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
-    let is_override =
-        |name: &str| name.starts_with(['x', 'm', 'h']) && OVERRIDES.iter().any(|known| is_same(name, known));
+    let is_override = |name: &str| OVERRIDES.iter().any(|known| is_same(name, known));
     headers.iter().filter(move |(name, _)| is_override(name.as_str())).map(|(_, value)| value)
 }
 

@@ -22,7 +22,7 @@ const NOT_STRICT: &str = "the body is not one strict JSON object in UTF-8 (no by
 pub(super) fn read<'a>(body: &'a [u8], fields: &mut Fields<'a>) -> Result<(), &'static str> {
     let mut fault = None;
     match Plain::of(body) {
-        Some(plain) if !may_ask_to_call(body) => {
+        Some(plain) if !plain.has_q() || !may_ask_to_call(body) => {
             let top_level = TopLevel { fields, fault: &mut fault, callless: true };
             plain.whole(Object(top_level)).map_err(drop)
         }

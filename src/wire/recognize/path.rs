@@ -23,7 +23,7 @@ impl<'p> Segments<'p> {
 
     /// Splits a canonical path.
     pub(super) fn of(path: &'p str) -> Self {
-        let mut rest = path.split('/').filter(|segment| !segment.is_empty()).peekable();
+        let mut rest = between_slashes(path).peekable();
         let version = rest.next_if(|segment| is_version(segment));
         let mut parts = [""; Self::MAX];
         let mut len = 0;
@@ -43,6 +43,26 @@ impl<'p> Segments<'p> {
     pub(super) fn iter(&self) -> impl Iterator<Item = &'p str> {
         self.parts.into_iter().take(self.len)
     }
+}
+
+/// Every segment that is not empty. One byte after another: a search takes longer to begin than most of them are long.
+fn between_slashes(mut rest: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        loop {
+            let end = rest.bytes().position(|byte| byte == b'/');
+            let (segment, after) = match end {
+                Some(end) => (rest.get(..end)?, rest.get(end + 1..)?),
+                None => (rest, ""),
+            };
+            if segment.is_empty() && end.is_none() {
+                return None;
+            }
+            rest = after;
+            if !segment.is_empty() {
+                return Some(segment);
+            }
+        }
+    })
 }
 
 /// `v23.0`, `V1`: any number, because an unknown version is served by a known one. Source: Meta, "Graph API versioning".
@@ -65,10 +85,17 @@ pub(super) fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
 
 /// Whether a path can travel as it stands.
 fn is_canonical(path: &str) -> bool {
-    path == "/"
-        || path.strip_prefix('/').is_some_and(|rest| {
-            rest.split('/').all(|segment| segment.bytes().all(is_plain) && !is_odd_segment(segment))
-        })
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    // As `is_odd_segment` has it: no segment is empty, and none ends in a dot.
+    let may_end = |last: u8| last != b'/' && last != b'.';
+    let mut last = b'/';
+    for byte in rest.bytes() {
+        if byte == b'/' && !may_end(last) || byte != b'/' && !is_plain(byte) {
+            return false;
+        }
+        last = byte;
+    }
+    may_end(last) || rest.is_empty()
 }
 
 /// Empty, a dot segment, or one whose last dot a lenient reader would drop.
@@ -78,7 +105,11 @@ fn is_odd_segment(segment: &str) -> bool {
 
 /// A character of a segment that needs no escape and means nothing to any reader (RFC 3986 `pchar` without `%` and `;`).
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+    matches!(
+        byte,
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~'
+            | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
+    )
 }
 
 fn respell(path: &str) -> Result<String, &'static str> {
@@ -177,6 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn what_travels_as_it_stands_is_what_would_be_written_again() {
+        let letters = [b'/', b'.', b'a', b'%', b';', b' ', 0xc3];
+        let mut paths = vec![Vec::new()];
+        for _ in 0..5 {
+            let longer = |path: &Vec<u8>| letters.map(|letter| [path.as_slice(), &[letter]].concat());
+            let longer: Vec<_> = paths.iter().flat_map(longer).collect();
+            paths.extend(longer);
+        }
+        let mut canonical = 0;
+        for path in paths.iter().filter_map(|path| std::str::from_utf8(path).ok()) {
+            let rewritten = path.starts_with('/') && respell(path).as_deref() == Ok(path);
+            assert_eq!(is_canonical(path), rewritten, "{path}");
+            canonical += usize::from(rewritten);
+        }
+        assert!(canonical > 10, "{canonical}");
+    }
+
+    #[test]
     fn what_readers_disagree_about_is_refused() {
         for path in [
             "/1/./messages",
@@ -216,6 +265,13 @@ mod tests {
             assert_eq!((segments.version, segments.at(0)), (version, first), "{path}");
         }
         assert!(Segments::of("/a/b/c/d/e").more && !Segments::of("/a/b/c/d").more);
+        for path in ["", "/", "///", "/a", "a/", "//a//b/", "/a/b/c/d///e", "/v1"] {
+            let segments = Segments::of(path);
+            let expected: Vec<&str> = path.split('/').filter(|s| !s.is_empty() && !is_version(s)).collect();
+            let kept: Vec<&str> = segments.iter().collect();
+            assert_eq!(kept, expected[..expected.len().min(4)], "{path}");
+            assert_eq!(segments.more, expected.len() > 4, "{path}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct Plain<'de> {
     text: &'de str,
     /// Whether it has line breaks or tabs, which no text may hold.
     spread: bool,
+    /// Whether it has the rarest letter of what some look for in it.
+    has_q: bool,
 }
 
 /// What is wrong with a document; who reads it knows what to say.
@@ -25,12 +27,17 @@ pub(super) struct Fault;
 impl<'de> Plain<'de> {
     /// A document in which nothing is escaped and nothing can be nested deeper than serde_json goes; `None` for any other.
     pub(super) fn of(body: &'de [u8]) -> Option<Self> {
-        let nested = memchr::memchr2_iter(b'{', b'[', body).count();
-        if nested >= DEEPEST || memchr::memchr(b'\\', body).is_some() {
+        let bytes = Bytes::of(body);
+        if bytes.opening >= DEEPEST || bytes.escapes {
             return None;
         }
-        let spread = body.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ';
-        std::str::from_utf8(body).ok().map(|text| Self { text, spread })
+        let text = std::str::from_utf8(body).ok()?;
+        Some(Self { text, spread: bytes.least < b' ', has_q: bytes.has_q })
+    }
+
+    /// Whether there is a `q` or a `Q` in it.
+    pub(super) fn has_q(self) -> bool {
+        self.has_q
     }
 
     /// Runs a seed over the whole document.
@@ -39,6 +46,66 @@ impl<'de> Plain<'de> {
         let value = seed.deserialize(&mut reader)?;
         if reader.peek().is_err() { Ok(value) } else { Err(Fault) }
     }
+}
+
+/// What the bytes of a document tell, in one pass.
+struct Bytes {
+    least: u8,
+    opening: usize,
+    escapes: bool,
+    has_q: bool,
+}
+
+impl Bytes {
+    fn of(body: &[u8]) -> Self {
+        let mut found = Self { least: u8::MAX, opening: 0, escapes: false, has_q: false };
+        // Few enough at a time that a byte can count them, so that many are looked at together.
+        let (pieces, rest) = body.as_chunks::<64>();
+        for piece in pieces {
+            found.look(piece);
+        }
+        found.look(rest);
+        found
+    }
+
+    #[inline]
+    fn look(&mut self, piece: &[u8]) {
+        // In ASCII, one bit tells `[` from `{` and `Q` from `q`.
+        const FOLD: u8 = 0x20;
+        let (mut least, mut opening, mut escapes, mut has_q) = (u8::MAX, 0_u8, false, false);
+        for byte in piece {
+            least = least.min(*byte);
+            opening = opening.wrapping_add(u8::from(byte | FOLD == b'{'));
+            escapes |= *byte == b'\\';
+            has_q |= byte | FOLD == b'q';
+        }
+        self.least = self.least.min(least);
+        self.opening += usize::from(opening);
+        self.escapes |= escapes;
+        self.has_q |= has_q;
+    }
+}
+
+/// Where the next quote stands. Most texts are names and words, for which a search takes longer to begin than to end.
+#[inline]
+fn quote(text: &[u8]) -> Option<usize> {
+    const WORDS: usize = 3;
+    let (words, _) = text.as_chunks::<8>();
+    for (at, word) in words.iter().take(WORDS).enumerate() {
+        let marks = quotes(u64::from_le_bytes(*word));
+        if marks != 0 {
+            return Some(at * 8 + (marks.trailing_zeros() / 8) as usize);
+        }
+    }
+    let passed = words.len().min(WORDS) * 8;
+    memchr::memchr(b'"', text.get(passed..)?).map(|more| passed + more)
+}
+
+/// Marks the first byte of eight that is a quote; above it, others may be marked as well.
+#[inline]
+fn quotes(word: u64) -> u64 {
+    let differs = word ^ u64::from_le_bytes([b'"'; 8]);
+    differs.wrapping_sub(u64::from_le_bytes([1; 8])) & !differs & u64::from_le_bytes([0x80; 8])
 }
 
 impl fmt::Display for Fault {
@@ -104,7 +171,7 @@ impl<'de> Reader<'de> {
         self.expect(b'"')?;
         let begin = self.at;
         let rest = self.text.as_bytes().get(begin..).ok_or(Fault)?;
-        let length = memchr::memchr(b'"', rest).ok_or(Fault)?;
+        let length = quote(rest).ok_or(Fault)?;
         let odd = self.spread && rest.iter().take(length).any(|byte| *byte < b' ');
         self.at = begin + length + 1;
         if odd { Err(Fault) } else { Ok((begin, begin + length)) }
@@ -313,6 +380,45 @@ mod tests {
         let passed = plain.whole(std::marker::PhantomData::<IgnoredAny>).is_ok();
         assert_eq!(passed, looked.is_some(), "{}", String::from_utf8_lossy(body));
         looked.is_some()
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_quote_is_found_wherever_it_stands(bytes in proptest::collection::vec("[\"!#\u{a2}]", 0..60)) {
+            let text = bytes.concat();
+            prop_assert_eq!(quote(text.as_bytes()), text.find('"'), "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_quote_is_told_from_every_other_byte_at_every_place() {
+        for at in 0..40 {
+            for byte in 0..=u8::MAX {
+                let mut text = [byte; 41];
+                text[at] = b'"';
+                assert_eq!(quote(&text), Some(if byte == b'"' { 0 } else { at }), "{byte} {at}");
+            }
+        }
+        assert_eq!((quote(b""), quote(&[b'#'; 23]), quote(&[b'!'; 24])), (None, None, None));
+    }
+
+    #[test]
+    fn what_the_bytes_tell_is_told_of_all_of_them() {
+        for length in [1, 63, 64, 65, 127, 128, 300] {
+            for at in [0, length / 2, length - 1] {
+                let found = |byte: u8| {
+                    let mut text = vec![b'z'; length];
+                    text[at] = byte;
+                    let Bytes { least, opening, escapes, has_q } = Bytes::of(&text);
+                    (least.min(b'z') == byte.min(b'z'), opening, escapes, has_q)
+                };
+                assert_eq!(found(b'z'), (true, 0, false, false));
+                assert_eq!((found(b'['), found(b'{')), ((true, 1, false, false), (true, 1, false, false)));
+                assert_eq!((found(b'\\'), found(9)), ((true, 0, true, false), (true, 0, false, false)));
+                assert_eq!((found(b'q'), found(b'Q')), ((true, 0, false, true), (true, 0, false, true)));
+            }
+            assert_eq!(Bytes::of(&vec![b'['; length]).opening, length);
+        }
     }
 
     #[test]

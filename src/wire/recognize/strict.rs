@@ -59,7 +59,7 @@ pub(super) fn fail<E: Error>(fault: &mut Option<&'static str>, why: &'static str
 
 /// The judged name that this one is, another one, or a fault if it is nearly a judged one.
 pub(super) fn judged<'n>(name: &'n str, judged: &[&'static str]) -> Result<&'n str, &'static str> {
-    if judged.contains(&name) || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+    if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') || judged.contains(&name) {
         return Ok(name);
     }
     let letters =

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::Inner;
 use super::direct::{Framing, Line};
 use super::link::Link;
+use crate::net::Patience;
 
 /// Where a request body stands, so that a slow caller is not taken for a silent provider.
 #[derive(Clone, Debug, Default)]
@@ -154,10 +155,15 @@ fn pass(
     Ok(data.map(Frame::data))
 }
 
+const STALLED: &str = "the provider's answer stalled for [upstream] response_timeout_ms";
+
 /// An answer's body on its way to the caller; its connection goes back to the pool with the last byte.
+///
+/// One that stalls for as long as an answer may be waited for is given up: whoever waits for it may be gone, which is noticed only when it is written to.
 pub struct Arriving {
     over: Over,
     home: Rc<Inner>,
+    patience: Patience,
 }
 
 /// The connection that a body comes over, until its last byte. Dropped before, it is closed: its answer was not read to the end.
@@ -168,11 +174,17 @@ enum Over {
 
 impl Arriving {
     pub(super) fn over_link(body: Incoming, link: Box<Link>, home: Rc<Inner>) -> Self {
-        Self { over: Over::Link { body: Box::new(body), link: Some(link) }, home }.released_if_over()
+        Self {
+            over: Over::Link { body: Box::new(body), link: Some(link) },
+            home,
+            patience: Patience::default(),
+        }
+        .released_if_over()
     }
 
     pub(super) fn over_line(framing: Framing, keeps: bool, line: Box<Line>, home: Rc<Inner>) -> Self {
-        Self { over: Over::Line { framing, keeps, line: Some(line) }, home }.released_if_over()
+        Self { over: Over::Line { framing, keeps, line: Some(line) }, home, patience: Patience::default() }
+            .released_if_over()
     }
 
     fn released_if_over(mut self) -> Self {
@@ -230,7 +242,20 @@ impl Body for Arriving {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = std::task::ready!(self.over.poll(cx));
+        let this = &mut *self;
+        let frame = match this.over.poll(cx) {
+            Poll::Ready(frame) => {
+                this.patience.restart();
+                frame
+            }
+            // Beside a request that still streams, a provider may wait for more of it.
+            Poll::Pending if matches!(this.over, Over::Link { .. }) => return Poll::Pending,
+            Poll::Pending => {
+                let longest = this.home.settings.response_timeout;
+                std::task::ready!(this.patience.poll_exhausted(cx, longest));
+                Some(Err(io::Error::new(io::ErrorKind::TimedOut, STALLED)))
+            }
+        };
         match &frame {
             Some(Ok(_)) if !self.is_end_stream() => {}
             Some(Ok(_)) | None => self.release(),

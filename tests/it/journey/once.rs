@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::*;
 use crate::support::client::request;
-use crate::support::free_addr;
 use crate::support::upstream::Answer;
+use crate::support::{eventually, free_addr};
 
 const NOT_REACHED: Refusal = refusal(503, 131_016, "upstream_not_reached");
 const UNKNOWN: Refusal = refusal(504, 135_000, "outcome_unknown");
@@ -331,5 +331,24 @@ fn a_forward_that_outlasts_the_drain_is_recorded_as_unknown() {
         (&json!("allow"), &json!("outcome_unknown")),
         "{events:?}"
     );
+    assert_eq!(scene.upstream.request_count(), 1);
+}
+
+#[test]
+fn a_long_answer_that_stalls_is_given_up_and_its_caller_is_told_no_lie() {
+    let scene = impatient();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n";
+    scene.upstream.answer_once(
+        Answer::raw(format!("{head}{}", "x".repeat(9000))).cut_after(head.len() + 5000).then_hang(),
+    );
+    let mut caller = scene.gate.connect();
+    let body = text(ANN).to_string();
+    caller.send(&caller.head("POST", &edge("messages"), &[JSON], body.len()));
+    caller.send(body.as_bytes());
+    let started = std::time::Instant::now();
+    let heard = caller.read_to_end().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(5), "the answer was waited for");
+    let told = heard.windows(4).position(|four| four == b"\r\n\r\n").map(|end| heard.len() - end - 4);
+    assert_eq!(told, Some(5000), "as much as came, and no end");
     assert_eq!(scene.upstream.request_count(), 1);
 }

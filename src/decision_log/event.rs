@@ -67,6 +67,11 @@ impl Event {
         }
     }
 
+    /// Records when the send was judged: looking somebody up may have taken a while.
+    pub fn judged_at(&mut self, at: Timestamp) {
+        self.time = at;
+    }
+
     /// Records a decision with the policy that it was made under.
     pub fn decided(&mut self, decision: &Decision, policy: &Policy) {
         self.verdict = Some(Verdict::of(decision));

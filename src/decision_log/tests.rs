@@ -60,6 +60,7 @@ fn gate_record() -> GateRecord {
 }
 
 fn fill(event: &mut Event) {
+    event.judged_at(NOW);
     event.tenant = Some(0);
     event.set_sender("106540352242922");
     event.caller = Some("crm".into());
@@ -77,7 +78,9 @@ fn fill(event: &mut Event) {
 #[tokio::test]
 async fn a_full_line_has_exactly_the_documented_fields() {
     let fixture = Fixture::with(8, OnFull::Wait);
-    let mut guard = fixture.log.worker().unwrap().reserve(NOW, SOON).await.unwrap();
+    // Its place is taken before it is judged, and the line tells when it was judged.
+    let before = Timestamp::from_millis(NOW.as_millis() - 1500);
+    let mut guard = fixture.log.worker().unwrap().reserve(before, SOON).await.unwrap();
     let id = guard.id();
     guard.fill(fill);
     guard.finish(Outcome::Forwarded { status: 200 });

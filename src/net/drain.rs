@@ -99,7 +99,8 @@ impl Drain {
     /// As that of what is waited for.
     pub(super) async fn while_serving<F: Future>(&mut self, mut serving: Pin<&mut F>) -> Option<F::Output> {
         let phase = self.phase.clone();
-        let mut started = pin!(self.started());
+        // Otherwise a poll without budget left would look like one that registered.
+        let mut started = pin!(tokio::task::unconstrained(self.started()));
         let mut told: Option<Waker> = None;
         poll_fn(|cx| {
             if let Poll::Ready(output) = serving.as_mut().poll(cx) {

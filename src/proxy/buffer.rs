@@ -38,14 +38,15 @@ pub(super) async fn read(worker: &Worker, body: Inbound) -> Result<Bytes, Unread
     read_within(worker, body, held).await
 }
 
-/// What was read before anybody asked for it, within the budget; what was not stays as it is.
-pub(super) fn held(worker: &Worker, body: Inbound) -> Result<Inbound, Unread> {
-    match body {
-        Inbound::Read(body) => hold(worker, body).map(Inbound::Read),
-        Inbound::Unread(_) => Ok(body),
+/// Counts what was read before anybody asked for it, as far as there is room. What need not be read to be decided needs none: it is here already.
+pub(super) fn counted(worker: &Worker, body: Bytes) -> Bytes {
+    match worker.budget.hold_if_ample(body.len()) {
+        Some(held) if !body.is_empty() => held.around(body),
+        Some(_) | None => body,
     }
 }
 
+/// What was read before anybody asked for it, within the budget.
 fn hold(worker: &Worker, body: Bytes) -> Result<Bytes, Unread> {
     if body.len() > worker.settings.max_send_body {
         return Err(Unread::TooLarge);

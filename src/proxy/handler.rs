@@ -46,14 +46,22 @@ pub async fn handle(worker: Rc<Worker>, request: Request<Inbound>) -> Response<A
             Box::pin(passthrough::pass(journey.worker, parts, body, passing)).await
         }
         Head::Inspect(inspect) => journey.inspect(parts, body, inspect).await,
-        Head::Steering(edge) => match buffer::held(&journey.worker, body) {
-            Ok(body) => Box::pin(journey.steer(parts, body, edge)).await,
-            Err(unread) => Box::pin(journey.unread(unread, Dialect::Cloud, parts.version)).await,
-        },
-        Head::Unreadable(unreadable) => match buffer::held(&journey.worker, body) {
-            Ok(body) => Box::pin(journey.unreadable(parts, body, unreadable)).await,
-            Err(unread) => Box::pin(journey.unread(unread, unreadable.dialect, parts.version)).await,
-        },
+        Head::Steering(edge) => {
+            let body = counted(&journey.worker, body);
+            Box::pin(journey.steer(parts, body, edge)).await
+        }
+        Head::Unreadable(unreadable) => {
+            let body = counted(&journey.worker, body);
+            Box::pin(journey.unreadable(parts, body, unreadable)).await
+        }
+    }
+}
+
+/// What is here already counts as held, however it is decided.
+fn counted(worker: &Worker, body: Inbound) -> Inbound {
+    match body {
+        Inbound::Read(body) => Inbound::Read(buffer::counted(worker, body)),
+        Inbound::Unread(_) => body,
     }
 }
 

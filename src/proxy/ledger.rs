@@ -80,7 +80,7 @@ impl Entry {
             lookup,
             window,
             policy,
-            at: _,
+            at,
             grounds,
         } = judgement;
         self.written = written(send);
@@ -98,6 +98,7 @@ impl Entry {
         self.count(&decision, tenant, policy.mode());
         if let Some(guard) = &mut self.guard {
             guard.fill(|event| {
+                event.judged_at(at);
                 event.tenant = tenant;
                 // Digits in the path of an unknown sender could be anything, somebody's number included.
                 if tenant.is_some() {
@@ -159,7 +160,7 @@ impl Entry {
         Some(Box::new(Asked { tenant, person: person.clone(), written: self.written? }))
     }
 
-    fn finish(mut self, outcome: Outcome) {
+    fn finish(&mut self, outcome: Outcome) {
         self.decided = true;
         if let Some(guard) = self.guard.take() {
             guard.finish(outcome);
@@ -301,9 +302,8 @@ impl Entries {
     }
 
     /// Records what became of every send of the request.
-    pub(super) fn finish(self, outcome: Outcome) {
-        for entry in std::iter::once(self.first).chain(self.others) {
-            entry.finish(outcome);
-        }
+    pub(super) fn finish(mut self, outcome: Outcome) {
+        self.first.finish(outcome);
+        self.others.iter_mut().for_each(|entry| entry.finish(outcome));
     }
 }

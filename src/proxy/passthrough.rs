@@ -121,7 +121,7 @@ async fn pass_watched(
 ) -> Response<Answer> {
     let sender = sender_of(&parts).map(str::to_owned);
     let body = match body {
-        Inbound::Read(body) => Ok(body),
+        Inbound::Read(body) => Ok(buffer::counted(&worker, body)),
         Inbound::Unread(body) => match hold_if_short(&worker, &body) {
             Some(held) => buffer::read_within(&worker, body, held).await.map_err(|_| None),
             None => Err(Some(body)),

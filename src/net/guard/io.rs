@@ -175,6 +175,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> GuardedIo<S> {
         buf.put_slice(self.held.get(..bytes).unwrap_or_default());
         self.held.advance(bytes);
         self.ready -= bytes;
+        if self.held.is_empty() {
+            // Hardly any request comes in parts: what was held for one is not kept for the next.
+            self.held = BytesMut::new();
+        }
     }
 
     fn limit(&self) -> Duration {

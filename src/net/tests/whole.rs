@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
+use crate::net::guard::GuardPatience;
 
 /// A body in pieces, of which each but the first is waited for. `None` is where it breaks.
 #[derive(Clone, Debug)]
@@ -203,7 +204,7 @@ async fn a_length_that_is_told_beside_the_body_is_not_believed() {
 #[tokio::test]
 async fn a_status_without_a_body_tells_none() {
     let pieces = Pieces { left: [Some("whole")].into(), announced: Some(5), waits: false };
-    let tell = move || answer(StatusCode::NO_CONTENT.as_u16(), &[], &pieces);
+    let tell = move || answer(StatusCode::NO_CONTENT.as_u16(), &[("content-length", "5")], &pieces);
     let heard = LocalSet::new().run_until(heard(false, tell)).await.unwrap();
     assert_eq!((heard.fields, heard.goes_on), (vec!["date".to_owned()], true));
 }
@@ -240,6 +241,57 @@ async fn a_head_alone_is_answered_without_a_body() {
             stand.exchange(&[post("/", "x").as_bytes(), head.as_bytes(), post("/", "y").as_bytes()]).await;
         assert_eq!(statuses(&answer), ["200"; 3], "{answer}");
         assert!(answer.contains("content-length: 4") && !answer.contains("deaf"), "{answer}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_a_connection_whose_requests_came_all_at_once_and_one_with_half_a_head() {
+    with_stand(async |mut stand: Stand| {
+        // As many as make the task's share of its thread run out while it waits for the first time.
+        let mut busy = Vec::new();
+        for count in 120..132 {
+            let mut caller = stand.connect().await;
+            caller.write_all(post("/deaf", "").repeat(count).as_bytes()).await.unwrap();
+            let mut answers = String::new();
+            while statuses(&answers).len() < count || !answers.ends_with("deaf") {
+                let mut more = [0; 4096];
+                let bytes = caller.read(&mut more).await.unwrap();
+                assert!(bytes > 0, "{} of {count} answers", statuses(&answers).len());
+                answers.push_str(std::str::from_utf8(&more[..bytes]).unwrap());
+            }
+            busy.push(caller);
+        }
+        let mut begun = stand.connect().await;
+        begun.write_all(b"POST / HTTP/1.1\r\nHost: ga").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let asked = tokio::time::Instant::now();
+        let drained = stand.trigger.take().unwrap().drain(Duration::from_secs(20)).await;
+        assert_eq!(drained, crate::net::Drained::Finished);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        for mut caller in busy.into_iter().chain([begun]) {
+            assert_eq!(caller.read(&mut [0; 1]).await.unwrap_or(0), 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_that_began_behind_another_request_has_its_own_time() {
+    let patience = GuardPatience { head: Duration::from_millis(200), ..GuardPatience::default() };
+    with_settings(ConnectionSettings { patience, ..ConnectionSettings::default() }, async |stand: Stand| {
+        let (first, second) = (post("/slow", "first"), post("/", "second"));
+        let mut caller = stand.connect().await;
+        caller.write_all(&first.as_bytes()[..20]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // The answer takes longer than a head may.
+        caller.write_all((first[20..].to_owned() + &second[..20]).as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(450)).await;
+        caller.write_all(&second.as_bytes()[20..]).await.unwrap();
+        caller.shutdown().await.unwrap();
+        let mut answers = String::new();
+        caller.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
     })
     .await;
 }

@@ -101,7 +101,7 @@ pub(super) fn write_head(
     write_status(head, parts.status);
     let mut is_dated = false;
     for (name, value) in &parts.headers {
-        if !is_ours(name, length) {
+        if !is_ours(name, parts.status) {
             is_dated |= *name == DATE;
             write_field(head, name, value);
         }
@@ -124,10 +124,10 @@ pub(super) fn write_head(
 }
 
 /// What says how this connection goes on is written here. A `304` tells the length of what it does not send.
-fn is_ours(name: &HeaderName, length: Length) -> bool {
+fn is_ours(name: &HeaderName, status: StatusCode) -> bool {
     *name == TRANSFER_ENCODING
         || *name == CONNECTION
-        || (*name == CONTENT_LENGTH && length != Length::Bodiless)
+        || (*name == CONTENT_LENGTH && status != StatusCode::NOT_MODIFIED)
 }
 
 fn write_status(head: &mut Vec<u8>, status: StatusCode) {

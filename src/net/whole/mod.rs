@@ -27,7 +27,7 @@ use super::inbound::Inbound;
 use super::patience::Patience;
 use super::serve::Ending;
 
-/// The longest body that is read here. Hyper, too, holds as much of a connection.
+/// The longest request that is read here, head and body. Hyper, too, holds as much of a connection.
 const LONGEST: usize = 64 * 1024;
 
 /// How long the rest of a request is waited for. Many callers write a body right behind the head.
@@ -89,6 +89,8 @@ struct Lane<IO> {
     limits: GuardPatience,
     /// What came and was not handed on.
     read: BytesMut,
+    /// Whether its buffer is too large to be kept.
+    grown: bool,
     /// As far as the head of the next request was read.
     head: Head,
     /// The lengths of the head and of the body, once the head was read.
@@ -118,6 +120,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             io,
             limits,
             read: BytesMut::new(),
+            grown: false,
             head: Head::default(),
             found: None,
             patience: Patience::default(),
@@ -143,7 +146,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             let Some(request) = self.request() else { return self.give_back() };
             let response = service(request).await;
             match self.answer(response, finishing).await {
-                Ok(true) => {}
+                Ok(true) if self.read.is_empty() => {}
+                // Who writes many requests at once does not keep the others of this thread waiting.
+                Ok(true) => tokio::task::yield_now().await,
                 Ok(false) => return Served::Ended(self.close().await),
                 Err(cause) => return Served::Ended(Ending::BrokenOff(cause)),
             }
@@ -182,6 +187,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
                 Poll::Pending => {
                     let limit = match self.found {
                         Some(_) => BRIEF,
+                        // Nothing new is taken; what has just begun may be nearly here.
+                        None if finishing => BRIEF,
                         None if fresh => self.limits.idle,
                         None => self.limits.head,
                     };
@@ -196,7 +203,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.read.capacity() - self.read.len() < READ_BYTES / 4 {
             // Grows with what came, not with what was announced.
-            self.read.reserve(READ_BYTES.max(self.read.len()));
+            let more = READ_BYTES.max(self.read.len());
+            self.grown |= self.read.len() + more > KEPT_BYTES;
+            self.read.reserve(more);
         }
         pin!(self.io.read_buf(&mut self.read)).poll(cx)
     }
@@ -208,7 +217,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             None => match self.head.read(&self.read) {
                 Ok(None) => return None,
                 Ok(Some((head, Framing::Sized(body)))) if self.head.is_plain() => {
-                    let body = usize::try_from(body).ok().filter(|body| *body <= LONGEST);
+                    let body = usize::try_from(body).ok().filter(|body| *body <= LONGEST - head);
                     let Some(body) = body else { return Some(Next::Other) };
                     *self.found.insert((head, body))
                 }
@@ -222,6 +231,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
     fn request(&mut self) -> Option<Request<Inbound>> {
         let (head, body) = self.found.take()?;
         self.head = Head::default();
+        self.patience.restart();
         let head = self.read.split_to(head.min(self.read.len())).freeze();
         let Some(request) = request::parse(&head) else {
             let mut whole = BytesMut::from(&*head);
@@ -230,8 +240,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             return None;
         };
         let body = self.read.split_to(body.min(self.read.len())).freeze();
-        if self.read.is_empty() && head.len() + body.len() > KEPT_BYTES {
+        if self.grown && self.read.is_empty() {
             self.read = BytesMut::new();
+            self.grown = false;
         }
         Some(request.map(|()| Inbound::Read(body)))
     }

@@ -5,6 +5,7 @@ mod guide;
 mod image;
 mod monitoring;
 mod operation;
+mod profile;
 mod prometheus;
 mod unit;
 

@@ -93,3 +93,21 @@ async fn a_supervisor_asks_to_end_with_sigterm() {
     assert!(std::process::Command::new("kill").args(["-TERM", &own]).status().unwrap().success());
     tokio::time::timeout(Duration::from_secs(10), asked).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_drain_is_noticed_beside_work_that_uses_up_its_turn() {
+    let (trigger, mut drain) = crate::net::drain();
+    let serving = tokio::spawn(async move {
+        let mut serving = std::pin::pin!(async {
+            // More than a task may do in one turn.
+            for _ in 0..200 {
+                tokio::task::coop::consume_budget().await;
+            }
+            std::future::pending::<()>().await;
+        });
+        drain.while_serving(serving.as_mut()).await
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(trigger.drain(Duration::from_secs(1)).await, Drained::Finished);
+    assert_eq!(serving.await.unwrap(), None);
+}

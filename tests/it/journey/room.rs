@@ -106,3 +106,31 @@ fn a_body_that_is_abandoned_gives_its_room_back() {
     passes_once_there_is_room(&scene, &whole);
     assert_eq!(scene.upstream.request_count(), 1);
 }
+
+#[test]
+fn what_is_decided_by_its_head_needs_no_room_in_shadow_mode_even_if_its_body_is_here() {
+    let scene = Scene::agreed_with(|gate| {
+        gate.set("proxy", "workers", "1")
+            .set("proxy", "max_send_body", "\"1KiB\"")
+            .set("proxy", "max_buffered_per_worker", "\"1KiB\"")
+            .set("policy", "mode", "\"shadow\"")
+    });
+    let body = "x".repeat(1500);
+    for (count, (method, target)) in
+        (1..).zip([("DELETE", "subscribed_apps"), ("POST", "messages_encrypted"), ("POST", "messages")])
+    {
+        let response = request(scene.gate.addr(), method, &edge(target), &[JSON], body.as_bytes());
+        if target == "messages" {
+            assert_eq!(
+                response.status,
+                413,
+                "what must be read to be judged is refused: {}",
+                response.text()
+            );
+            continue;
+        }
+        assert_eq!(response.status, 200, "{method} {target}: {}", response.text());
+        assert_eq!(scene.upstream.wait_for(count)[count - 1].payload(), body.as_bytes());
+    }
+    assert_eq!(scene.upstream.request_count(), 2);
+}

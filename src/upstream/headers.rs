@@ -17,13 +17,17 @@ pub fn prepare_request(headers: &mut HeaderMap, host: &HeaderValue) {
 ///
 /// A caller who named no coding, or refuses an answer without one, keeps its own wish.
 pub fn ask_for_plain(headers: &mut HeaderMap) {
+    // A look at each name costs less than one search for a name that is not there.
+    if !headers.keys().any(|name| *name == header::ACCEPT_ENCODING) {
+        return;
+    }
     let wishes = || {
         headers
             .get_all(header::ACCEPT_ENCODING)
             .iter()
             .flat_map(|value| value.as_bytes().split(|b| *b == b','))
     };
-    if wishes().next().is_some() && !wishes().any(refuses_plain) {
+    if !wishes().any(refuses_plain) {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
 }
@@ -39,6 +43,9 @@ fn refuses_plain(item: &[u8]) -> bool {
 ///
 /// One that is framed by both fields was read by `Transfer-Encoding`, so its `Content-Length` is no length (RFC 9112, section 6.3).
 pub fn prepare_response(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        return;
+    }
     if headers.contains_key(header::TRANSFER_ENCODING) {
         headers.remove(header::CONTENT_LENGTH);
     }

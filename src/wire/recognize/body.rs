@@ -7,7 +7,7 @@ use super::decide::{Decided, Place, decide};
 use super::edges::{self, Treatment};
 use super::fields::Fields;
 use super::names::{Name, Seen};
-use super::path::Segments;
+use super::path::{self, Segments};
 use super::scan::{self, Found};
 use super::{
     Context, Effect, Inspect, Passage, Recognized, Unreadable, batch, form, json, multipart, unreadable,
@@ -92,7 +92,7 @@ impl<'a> Request<'a, '_> {
         if self.inspect.effect != Effect::Write && self.is_silent()? {
             return if self.has_unread_body() { Err(unrecognized(BODY_OF_A_READ)) } else { Ok(self.pass()) };
         }
-        let sender = Segments::of(self.inspect.path(self.parts)).at(0);
+        let sender = path::first(self.inspect.path(self.parts));
         let place = Place { surface, sender, is_sender: (self.context.is_sender)(sender) };
         Ok(match decide(self.fields()?, &place)? {
             Decided::Send(send) => Recognized::One(send),
@@ -140,7 +140,7 @@ impl<'a> Request<'a, '_> {
     fn node(&self) -> Result<Recognized<'a>, Unreadable> {
         self.refuse_members()?;
         let found = self.look_for_keys()?;
-        let id = Segments::of(self.inspect.path(self.parts)).at(0);
+        let id = path::first(self.inspect.path(self.parts));
         let sends = edges::is_number(id) && found.seen.has_recipient() && !found.seen.has(Name::Batch);
         match found {
             _ if found.sends => Err(unrecognized(TELLING)),

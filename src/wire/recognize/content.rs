@@ -165,11 +165,13 @@ pub(super) fn is_text(headers: &HeaderMap) -> bool {
 
 /// Whether the body is compressed, or says so.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .map(|value| value.as_bytes().trim_ascii())
-        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    let codes = |value: &http::HeaderValue| {
+        let coding = value.as_bytes().trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    };
+    // A look at each name costs less than one search for a name that is not there.
+    headers.keys().any(|name| *name == CONTENT_ENCODING)
+        && headers.get_all(CONTENT_ENCODING).iter().any(codes)
 }
 
 /// Whether a body may follow: over HTTP/2 only a length of 0 says that none does.
@@ -180,8 +182,10 @@ pub(super) fn may_follow(parts: &http::request::Parts) -> bool {
 
 /// Whether the head says that a body follows.
 pub(super) fn is_declared(parts: &http::request::Parts) -> bool {
-    let chunked = parts.headers.contains_key(TRANSFER_ENCODING);
-    parts.headers.get(CONTENT_LENGTH).map_or(chunked, |length| length != "0")
+    match parts.headers.get(CONTENT_LENGTH) {
+        Some(length) => length != "0",
+        None => parts.headers.contains_key(TRANSFER_ENCODING),
+    }
 }
 
 #[cfg(test)]

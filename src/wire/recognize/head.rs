@@ -73,10 +73,11 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
     }
     let target = respelled(&place, parts.uri.query())?;
     let (seen, effect) = effect(parts);
-    let sends = place.edge.sends();
-    let tells = seen.has_recipient() || seen.has_payload();
-    let carries = content::may_follow(parts) || seen.has(Name::Batch) || (sends && tells);
-    if effect == Effect::Read && !carries {
+    let carries = || {
+        let tells = seen.has_recipient() || seen.has_payload();
+        content::may_follow(parts) || seen.has(Name::Batch) || (place.edge.sends() && tells)
+    };
+    if effect == Effect::Read && !carries() {
         return Ok(Head::Passthrough(Passage::of(place.edge.name), target));
     }
     let dialect = dialect(&place.segments);
@@ -171,7 +172,7 @@ fn has_judged_cookie(headers: &HeaderMap, edge: &Edge) -> bool {
 
 /// Whether a server could take the header for one that frames the request or names its target.
 fn is_odd(name: &str) -> bool {
-    let framing = FRAMING.iter().any(|known| is_same(name, known) && name != *known);
+    let framing = FRAMING.iter().any(|known| name != *known && is_same(name, known));
     framing || TARGETS.iter().any(|known| is_same(name, known))
 }
 

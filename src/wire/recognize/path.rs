@@ -45,6 +45,13 @@ impl<'p> Segments<'p> {
     }
 }
 
+/// The first segment behind the version, empty if there is none.
+pub(super) fn first(path: &str) -> &str {
+    let mut segments = between_slashes(path);
+    let first = segments.next().unwrap_or_default();
+    if is_version(first) { segments.next().unwrap_or_default() } else { first }
+}
+
 /// Every segment that is not empty. One byte after another: a search takes longer to begin than most of them are long.
 fn between_slashes(mut rest: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
@@ -252,7 +259,7 @@ mod tests {
 
     #[test]
     fn versions_are_optional_and_of_any_number() {
-        for (path, version, first) in [
+        for (path, version, id) in [
             ("/v23.0/1/messages", Some("v23.0"), "1"),
             ("/V999.9/1", Some("V999.9"), "1"),
             ("/v23/1", Some("v23"), "1"),
@@ -262,7 +269,8 @@ mod tests {
             ("/video/1", None, "video"),
         ] {
             let segments = Segments::of(path);
-            assert_eq!((segments.version, segments.at(0)), (version, first), "{path}");
+            assert_eq!((segments.version, segments.at(0)), (version, id), "{path}");
+            assert_eq!(first(path), id, "{path}");
         }
         assert!(Segments::of("/a/b/c/d/e").more && !Segments::of("/a/b/c/d").more);
         for path in ["", "/", "///", "/a", "a/", "//a//b/", "/a/b/c/d///e", "/v1"] {
@@ -271,6 +279,7 @@ mod tests {
             let kept: Vec<&str> = segments.iter().collect();
             assert_eq!(kept, expected[..expected.len().min(4)], "{path}");
             assert_eq!(segments.more, expected.len() > 4, "{path}");
+            assert_eq!(first(path), segments.at(0), "{path}");
         }
     }
 

@@ -91,8 +91,8 @@ async fn run(worker: Rc<Worker>, cleared: Cleared, body: Inbound) -> Response<An
         Err(Failure::NotReached(cause)) => {
             tracing::warn!(decision.id = %id, error = %cause, "provider not reached");
             worker.metrics.upstream_failed(UpstreamFailure::NotReached);
-            // Nothing was written, so the caller may try again; boxed, as hardly any send needs it.
-            Box::pin(entries.give_back(worker)).await;
+            // Nothing was written, so the caller may try again.
+            entries.give_back(worker).await;
             entries.finish(Outcome::UpstreamNotReached);
             failed(Cause::UpstreamNotReached, &id)
         }
@@ -104,8 +104,7 @@ async fn run(worker: Rc<Worker>, cleared: Cleared, body: Inbound) -> Response<An
             failed(Cause::OutcomeUnknown, &id)
         }
         Err(Failure::Overruled(denial)) => {
-            // Boxed: nearly nobody needs it.
-            Box::pin(entries.give_back(worker)).await;
+            entries.give_back(worker).await;
             entries.overruled(&denial);
             Refused { entries, denial, dialect: Dialect::Cloud, started }.answer(worker)
         }

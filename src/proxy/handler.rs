@@ -182,8 +182,7 @@ impl Journey {
                 forward::forward(self.worker, cleared, Inbound::Read(body)).await
             }
             Err(denial) => {
-                // Boxed: nearly nobody needs it.
-                Box::pin(entries.give_back(&self.worker)).await;
+                entries.give_back(&self.worker).await;
                 Refused { entries, denial, dialect, started: self.started }.answer(&self.worker)
             }
         }

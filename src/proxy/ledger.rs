@@ -273,7 +273,8 @@ impl Entries {
     pub(super) async fn give_back(&self, worker: &Worker) {
         let all = std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
         for grounds in all {
-            worker.judge.give_back(grounds).await;
+            // Boxed: what was refused rests on no grounds, and the future of a request is as large as its largest way.
+            Box::pin(worker.judge.give_back(grounds)).await;
         }
     }
 

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::*;
 use crate::support::client::request;
-use crate::support::upstream::Answer;
 use crate::support::free_addr;
+use crate::support::upstream::Answer;
 
 const NOT_REACHED: Refusal = refusal(503, 131_016, "upstream_not_reached");
 const UNKNOWN: Refusal = refusal(504, 135_000, "outcome_unknown");

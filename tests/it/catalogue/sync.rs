@@ -249,6 +249,7 @@ fn the_provider_is_read_over_tls_with_its_certificate_checked() {
     let trusting = start(Gate::to(&upstream.url()).ca_file(upstream.ca_file()));
     wait_for_syncs(&trusting, "read", 1);
     assert_eq!(shown(&trusting, "over_tls")["category"], "utility");
+    drop(trusting); // it also asks how its number is doing, at a time of its own
     let asked = upstream.request_count();
     let doubting = start(Gate::to(&upstream.url()));
     wait_for_syncs(&doubting, "failed", 2);

@@ -36,7 +36,7 @@ pub(in crate::net) struct Head {
     length: Option<u64>,
     chunked: bool,
     special: bool,
-    noted: Option<Noted>,
+    noted: Option<Box<Noted>>,
 }
 
 /// Where the parts of a head are that was read.
@@ -99,7 +99,7 @@ impl Part {
 impl Head {
     /// One whose parts are noted.
     pub(in crate::net) fn noting() -> Self {
-        Self { noted: Some(Noted::default()), ..Self::default() }
+        Self { noted: Some(Box::default()), ..Self::default() }
     }
 
     /// Begins with the next head.
@@ -113,7 +113,7 @@ impl Head {
 
     /// Where the parts of the head are, if they are noted.
     pub(in crate::net) fn noted(&self) -> Option<&Noted> {
-        self.noted.as_ref()
+        self.noted.as_deref()
     }
 
     /// Reads on in `bytes`, which begin where the head begins; at its end says how many bytes it has and how

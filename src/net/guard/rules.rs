@@ -13,7 +13,7 @@ pub(in crate::net) fn method(method: &[u8]) -> Result<(), Fault> {
 
 /// Refuses a target that is not in origin-form: `/`, then visible ASCII without a fragment.
 pub(in crate::net) fn target(target: &[u8]) -> Result<(), Fault> {
-    let odd = |byte: u8| !(0x21..=0x7e).contains(&byte) | (byte == b'#');
+    let odd = |byte: u8| !(0x21..=0x7e).contains(&byte) || byte == b'#';
     if target.first() == Some(&b'/') && !holds(target, odd) { Ok(()) } else { Err(Fault::Target) }
 }
 
@@ -60,7 +60,7 @@ fn is_made_of(bytes: &[u8], allowed: &[bool; 256]) -> bool {
 
 /// Whether a field value holds a control character other than HTAB.
 pub(super) fn has_control(value: &[u8]) -> bool {
-    holds(value, |byte| (byte < 0x20) & (byte != b'\t') | (byte == 0x7f))
+    holds(value, |byte| byte < 0x20 && byte != b'\t' || byte == 0x7f)
 }
 
 /// Whether any byte is of the kind. Looks at all of them instead of stopping early, sixteen at once: the last sixteen of a text that does not

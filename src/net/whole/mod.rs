@@ -137,7 +137,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             limits,
             read: BytesMut::new(),
             grown: false,
-            head: Head::default(),
+            head: Head::noting(),
             found: None,
             patience: Patience::default(),
             writing: Patience::default(),
@@ -246,10 +246,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
     /// Takes the request that was found off what was read; `None` if its head says what cannot be handed on.
     fn request(&mut self) -> Option<Request<Inbound>> {
         let (head, body) = self.found.take()?;
-        self.head = Head::default();
         self.patience.restart();
         let head = self.read.split_to(head.min(self.read.len())).freeze();
-        let Some(request) = request::parse(&head) else {
+        let request = self.head.noted().and_then(|noted| request::make(&head, noted));
+        self.head.restart();
+        let Some(request) = request else {
             let mut whole = BytesMut::from(&*head);
             whole.extend_from_slice(&self.read);
             self.read = whole;

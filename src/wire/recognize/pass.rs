@@ -91,6 +91,13 @@ impl Grammar<'_> {
         if self.spread && holds_control(rest, length) { Err(Fault) } else { Ok(begin + length) }
     }
 
+    /// The same, for a text of a few bytes in a document without line breaks; `None` for any other.
+    #[inline]
+    pub(super) fn short_text(self, begin: usize) -> Option<usize> {
+        let length = near_quote(self.bytes.get(begin..)?)?;
+        (!self.spread).then_some(begin + length)
+    }
+
     /// Where the text begins that stands behind the quote here and this sign, nearly always with no space or one.
     #[inline]
     fn text_behind(self, quote: usize, sign: u8) -> Option<usize> {
@@ -218,7 +225,7 @@ fn is_finite(number: &[u8]) -> bool {
 /// Whether there is a control character so far; without a way out, so that many bytes are looked at together.
 #[inline(never)]
 fn holds_control(rest: &[u8], length: usize) -> bool {
-    rest.iter().take(length).fold(false, |found, byte| found | (*byte < b' '))
+    rest.iter().take(length).fold(u8::MAX, |least, byte| least.min(*byte)) < b' '
 }
 
 /// Where the next quote stands if it is one of the first sixteen bytes.

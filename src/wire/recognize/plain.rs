@@ -59,14 +59,14 @@ impl Bytes {
     fn of(body: &[u8]) -> Self {
         // In ASCII, one bit tells `Q` from `q`.
         const FOLD: u8 = 0x20;
-        // Nothing but these three, and no way out, so that many bytes are looked at together.
-        let (mut least, mut escapes, mut has_q) = (u8::MAX, 0, 0);
+        // Nothing but the least of three, and no way out, so that many bytes are looked at together: where it is 0, there is one.
+        let (mut least, mut to_escape, mut to_q) = (u8::MAX, u8::MAX, u8::MAX);
         for byte in body {
             least = least.min(*byte);
-            escapes |= u8::from(*byte == b'\\');
-            has_q |= u8::from(byte | FOLD == b'q');
+            to_escape = to_escape.min(byte ^ b'\\');
+            to_q = to_q.min((byte | FOLD) ^ b'q');
         }
-        Self { least, escapes: escapes != 0, has_q: has_q != 0 }
+        Self { least, escapes: to_escape == 0, has_q: to_q == 0 }
     }
 }
 
@@ -113,9 +113,24 @@ impl<'de> Reader<'de> {
     #[inline]
     fn text(&mut self) -> Result<&'de str, Fault> {
         self.expect(b'"')?;
-        let (begin, end) = (self.at, self.grammar.text(self.at)?);
+        match self.grammar.short_text(self.at) {
+            Some(end) => self.taken(end),
+            None => self.long_text(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_text(&mut self) -> Result<&'de str, Fault> {
+        let end = self.grammar.text(self.at)?;
+        self.taken(end)
+    }
+
+    /// The text that ends here.
+    #[inline]
+    fn taken(&mut self, end: usize) -> Result<&'de str, Fault> {
+        let text = self.text.get(self.at..end).ok_or(Fault)?;
         self.at = end + 1;
-        self.text.get(begin..end).ok_or(Fault)
+        Ok(text)
     }
 
     /// Begins an object or a list.

@@ -152,7 +152,7 @@ impl Journey {
         Verdict { entries, ruling }
     }
 
-    async fn judge(&self, send: &Send<'_>) -> (Entry, Decision) {
+    async fn judge(&self, send: &Send<'_>) -> (Box<Entry>, Decision) {
         let mut entry = Entry::open(&self.worker).await;
         if entry.is_unlogged() {
             return (entry, log_full());
@@ -232,7 +232,7 @@ impl Journey {
         self,
         parts: Box<Parts>,
         body: Inbound,
-        entry: Entry,
+        entry: Box<Entry>,
         permit: Permit,
     ) -> Response<Answer> {
         let clearance = Clearance::send(permit);

@@ -41,14 +41,14 @@ pub(super) enum Allowed {
 }
 
 impl Entry {
-    /// Takes a place in the log, waiting for one as long as the settings say.
-    pub(super) async fn open(worker: &Rc<Worker>) -> Self {
+    /// Takes a place in the log, waiting for one as long as the settings say. Boxed: it is handed from stage to stage.
+    pub(super) async fn open(worker: &Rc<Worker>) -> Box<Self> {
         let reserved = worker.log.reserve(worker.judge.now(), worker.settings.log_patience).await;
         let (id, guard) = match reserved {
             Ok(guard) => (guard.id(), Some(guard)),
             Err(full) => (full.id, None),
         };
-        Self {
+        Box::new(Self {
             id,
             guard,
             worker: Rc::clone(worker),
@@ -60,7 +60,7 @@ impl Entry {
             written: None,
             operation: None,
             decided: false,
-        }
+        })
     }
 
     /// Whether the log had no place.
@@ -187,17 +187,17 @@ impl Drop for Entry {
 
 /// The records of all sends of one request; there is at least one.
 pub(super) struct Entries {
-    first: Entry,
+    first: Box<Entry>,
     others: Vec<Entry>,
 }
 
 impl Entries {
-    pub(super) fn one(entry: Entry) -> Self {
+    pub(super) fn one(entry: Box<Entry>) -> Self {
         Self { first: entry, others: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, entry: Entry) {
-        self.others.push(entry);
+    pub(super) fn push(&mut self, entry: Box<Entry>) {
+        self.others.push(*entry);
     }
 
     /// The entry that speaks for the request: the last, which is the refused one if any is.
@@ -222,7 +222,7 @@ impl Entries {
 
     /// Notes that the request is about to be written: from here on nobody can say that it was not sent, least of all a drain that cuts it.
     pub(super) fn leave(&mut self) {
-        let entries = std::iter::once(&mut self.first).chain(&mut self.others);
+        let entries = std::iter::once(&mut *self.first).chain(&mut self.others);
         for guard in entries.filter_map(|entry| entry.guard.as_mut()) {
             guard.presume(Outcome::OutcomeUnknown);
         }
@@ -230,7 +230,7 @@ impl Entries {
 
     /// Fills in the provider's message id of the send that stands alone, or at this place of its batch.
     pub(super) fn answered(&mut self, place: Option<usize>, message_id: MessageId) {
-        let mut entries = std::iter::once(&mut self.first).chain(&mut self.others);
+        let mut entries = std::iter::once(&mut *self.first).chain(&mut self.others);
         let entry = entries.find(|entry| entry.operation == place);
         if let Some(guard) = entry.and_then(|entry| entry.guard.as_mut()) {
             guard.fill(|event| event.set_message_id(message_id));
@@ -244,7 +244,7 @@ impl Entries {
 
     /// Whom a send names: the only one, or the one that stands at a place of a batch.
     pub(super) fn asked(&self, place: Option<usize>) -> Option<Box<Asked>> {
-        let mut entries = std::iter::once(&self.first).chain(&self.others);
+        let mut entries = std::iter::once(&*self.first).chain(&self.others);
         entries.find(|entry| entry.operation == place)?.asked()
     }
 
@@ -265,13 +265,13 @@ impl Entries {
 
     /// Whether every permit would be given again. All are asked for at once: the answers are as old as the slowest lookup, not as all of them together.
     pub(super) async fn still_permitted(&self, worker: &Worker) -> Result<(), Denial> {
-        let all = std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
+        let all = std::iter::once(&*self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
         try_join_all(all.map(|grounds| worker.judge.still_permits(grounds))).await.map(drop)
     }
 
     /// Gives back what was reserved for sends of a request of which nothing is forwarded.
     pub(super) async fn give_back(&self, worker: &Worker) {
-        let all = std::iter::once(&self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
+        let all = std::iter::once(&*self.first).chain(&self.others).filter_map(|e| e.grounds.as_ref());
         for grounds in all {
             // Boxed: what was refused rests on no grounds, and the future of a request is as large as its largest way.
             Box::pin(worker.judge.give_back(grounds)).await;

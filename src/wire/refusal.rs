@@ -3,6 +3,8 @@
 //! Meta asks clients to act on `error.code`; the codes below are known, permanent per recipient and in no SDK's retry set, except where a retry is wanted
 //! and safe. The status is 400, because 403 is read by clients as a token problem. Sources: Meta, "Error codes" and "Handling errors".
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -88,18 +90,72 @@ const ON_PREMISES_DENIED: u32 = 1005;
 
 /// Writes a refusal: by hand, because whoever sends a campaign to people who never agreed gets one for each.
 pub fn render(refusal: &Refusal<'_>) -> Rendered {
-    let row = row(refusal.cause, refusal.category);
+    if let Refusal {
+        cause: Cause::Denied(reason), why: None, operation: None, dialect: Dialect::Cloud, ..
+    } = refusal
+        && let Some(usual) = usual(*reason, refusal.category)
+    {
+        return usual.render(refusal.decision_id);
+    }
+    render_row(refusal, &row(refusal.cause, refusal.category))
+}
+
+fn render_row(refusal: &Refusal<'_>, row: &Row) -> Rendered {
     let mut body = Vec::with_capacity(TYPICAL_BYTES);
     match refusal.dialect {
-        Dialect::Cloud => graph(refusal, &row, &mut body),
-        Dialect::OnPremises => on_premises(refusal, &row, &mut body),
+        Dialect::Cloud => {
+            graph(refusal, row, &mut body);
+            json_text::push(refusal.decision_id, &mut body);
+            body.extend_from_slice(GRAPH_END);
+        }
+        Dialect::OnPremises => on_premises(refusal, row, &mut body),
     }
     Rendered { status: row.status, body: Bytes::from(body), retry_after: row.retry_after, code: row.code }
 }
 
 const TYPICAL_BYTES: usize = 640;
 
-/// Field order as Meta's own errors have it.
+/// What nearly every refusal is: for its reason alone, which makes all of them alike but for the decision's id.
+struct Usual {
+    row: Row,
+    before_id: Box<[u8]>,
+}
+
+const PER_REASON: usize = Category::ALL.len() + 1;
+
+/// One for each reason and category, written when it is first needed.
+static USUAL: [OnceLock<Usual>; DenyReason::ALL.len() * PER_REASON] =
+    [const { OnceLock::new() }; DenyReason::ALL.len() * PER_REASON];
+
+fn usual(reason: DenyReason, category: Option<Category>) -> Option<&'static Usual> {
+    let of_reason = category.map_or(Category::ALL.len(), Category::index);
+    let place = USUAL.get(reason.index() * PER_REASON + of_reason)?;
+    Some(place.get_or_init(|| Usual::of(reason, category)))
+}
+
+impl Usual {
+    fn of(reason: DenyReason, category: Option<Category>) -> Self {
+        let cause = Cause::Denied(reason);
+        let row = row(cause, category);
+        let nameless =
+            Refusal { cause, category, why: None, operation: None, decision_id: "", dialect: Dialect::Cloud };
+        let mut before_id = Vec::with_capacity(TYPICAL_BYTES);
+        graph(&nameless, &row, &mut before_id);
+        Self { row, before_id: before_id.into() }
+    }
+
+    fn render(&self, decision_id: &str) -> Rendered {
+        let Self { row, before_id } = self;
+        // Exactly as large: what has room left would be moved once more.
+        let mut body = Vec::with_capacity(before_id.len() + decision_id.len() + GRAPH_END.len());
+        body.extend_from_slice(before_id);
+        json_text::push(decision_id, &mut body);
+        body.extend_from_slice(GRAPH_END);
+        Rendered { status: row.status, body: Bytes::from(body), retry_after: row.retry_after, code: row.code }
+    }
+}
+
+/// All before the decision's id. Field order as Meta's own errors have it.
 fn graph(refusal: &Refusal<'_>, row: &Row, body: &mut Vec<u8>) {
     body.extend_from_slice(br#"{"error":{"message":"(#"#);
     number(row.code, body);
@@ -112,9 +168,10 @@ fn graph(refusal: &Refusal<'_>, row: &Row, body: &mut Vec<u8>) {
     body.extend_from_slice(br#""},"is_transient":"#);
     body.extend_from_slice(if row.retry_after.is_some() { b"true" } else { b"false" });
     body.extend_from_slice(br#","fbtrace_id":""#);
-    json_text::push(refusal.decision_id, body);
-    body.extend_from_slice(br#""}}"#);
 }
+
+/// All behind it.
+const GRAPH_END: &[u8] = br#""}}"#;
 
 fn on_premises(refusal: &Refusal<'_>, row: &Row, body: &mut Vec<u8>) {
     body.extend_from_slice(br#"{"errors":[{"code":"#);
@@ -364,6 +421,25 @@ mod tests {
                 let details = error["error_data"]["details"].as_str().unwrap();
                 assert!(details.contains(reason.name()) && details.contains("operation 3"), "{details}");
                 assert_eq!(error["is_transient"], rendered.status.is_server_error());
+            }
+        }
+    }
+
+    #[test]
+    fn a_usual_refusal_is_written_as_any_other() {
+        let categories = || Category::ALL.into_iter().map(Some).chain([None]);
+        for reason in DenyReason::ALL {
+            for category in categories() {
+                let refusal = Refusal {
+                    cause: Cause::Denied(*reason),
+                    category,
+                    why: None,
+                    operation: None,
+                    decision_id: "01\"ID",
+                    dialect: Dialect::Cloud,
+                };
+                assert!(usual(*reason, category).is_some());
+                assert_eq!(render(&refusal), render_row(&refusal, &row(refusal.cause, category)));
             }
         }
     }

@@ -33,11 +33,12 @@ mod fault;
 mod head;
 mod io;
 mod messages;
+mod name;
 pub(super) mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use fault::FramingFault;
-pub(super) use head::{Framing, Head};
+pub(super) use head::{Framing, Head, Noted};
 pub use io::{GuardPatience, GuardedIo};
-pub(super) use rules::trim;
+pub(super) use name::Known;

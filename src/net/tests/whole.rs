@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use http::StatusCode;
+
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -294,4 +296,40 @@ async fn a_head_that_began_behind_another_request_has_its_own_time() {
         assert_eq!(statuses(&answers), ["200", "200"], "{answers}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn requests_that_are_ready_together_are_all_heard_before_the_first_is_answered() {
+    LocalSet::new()
+        .run_until(async {
+            let (mut callers, gates): (Vec<_>, Vec<_>) = (0..10).map(|_| duplex(1 << 16)).unzip();
+            for caller in &mut callers {
+                caller.write_all(post("/", "hi").as_bytes()).await.unwrap();
+            }
+            let callers = Rc::new(RefCell::new(callers));
+            let unanswered: Rc<RefCell<Vec<bool>>> = Rc::default();
+            let (_trigger, drain) = crate::net::drain();
+            for gate in gates {
+                let (callers, unanswered) = (Rc::clone(&callers), Rc::clone(&unanswered));
+                let service = move |_request: Request<Inbound>| {
+                    let silent = |caller: &mut DuplexStream| caller.read_u8().now_or_never().is_none();
+                    unanswered.borrow_mut().push(callers.borrow_mut().iter_mut().all(silent));
+                    std::future::ready(Response::new(Full::from("heard")))
+                };
+                let drain = drain.clone();
+                tokio::task::spawn_local(serve_connection(
+                    gate,
+                    service,
+                    ConnectionSettings::default(),
+                    drain,
+                ));
+            }
+            for place in 0..10 {
+                let mut caller = callers.borrow_mut().remove(9 - place);
+                let (_, _, body) = read_answer(&mut caller).await.unwrap();
+                assert_eq!(body, b"heard");
+            }
+            assert_eq!(*unanswered.borrow(), [true; 10]);
+        })
+        .await;
 }

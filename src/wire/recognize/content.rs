@@ -169,9 +169,7 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
         let coding = value.as_bytes().trim_ascii();
         !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
     };
-    // A look at each name costs less than one search for a name that is not there.
-    headers.keys().any(|name| *name == CONTENT_ENCODING)
-        && headers.get_all(CONTENT_ENCODING).iter().any(codes)
+    headers.get_all(CONTENT_ENCODING).iter().any(codes)
 }
 
 /// Whether a body may follow: over HTTP/2 only a length of 0 says that none does.

@@ -102,9 +102,14 @@ pub(super) const MEMBER_KEYS: &[&str] = &["*participant", "*invit"];
 const GROUP_KEYS: &[&str] =
     &["*participant", "*invit", "*member", "*user", "*recipient", "*contact", "*people", "*phone", "*wa_id"];
 
+const MESSAGES: Edge = edge("messages", Treatment::Send(Surface::Messages));
+
+/// Where nearly every send goes: what [`find`] finds for `/{digits}/messages`.
+pub(super) static USUAL: Edge = MESSAGES;
+
 /// Edges below an id.
 static EDGES: &[Edge] = &[
-    edge("messages", Treatment::Send(Surface::Messages)),
+    MESSAGES,
     edge("marketing_messages", Treatment::Send(Surface::MarketingMessages)),
     edge("calls", Treatment::Send(Surface::Calls)),
     edge("messages_encrypted", Treatment::Opaque),
@@ -259,6 +264,11 @@ pub(super) fn is_number(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_usual_edge_is_the_one_that_is_found() {
+        assert_eq!(find(&Segments::of("/v23.0/1/messages")), &USUAL);
+    }
 
     #[test]
     fn every_path_has_one_treatment() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::COOKIE as COOKIE_HEADER;
+use http::header::{CONTENT_ENCODING, COOKIE as COOKIE_HEADER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -53,26 +53,47 @@ struct Place<'p> {
     path: &'p str,
     segments: Segments<'p>,
     edge: &'static Edge,
-    /// Whether the path differs from what the caller wrote.
-    moved: bool,
+    spelling: Spelling,
+}
+
+/// How a path is spelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// As nearly every caller does, and as it travels.
+    Usual,
+    /// As the caller wrote it, letter case aside.
+    Kept,
+    /// Otherwise than the caller wrote it.
+    Moved,
+}
+
+/// What the names of the header fields tell.
+#[derive(Clone, Copy, Default)]
+struct Names {
+    cookies: bool,
+    /// One could name another method.
+    overrides: bool,
+    /// One tells how the body is encoded.
+    encoded: bool,
 }
 
 /// Reads a head.
 pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadable> {
-    let plain = canonical(parts)?;
-    let place = place(&plain, parts, context)?;
-    let mut cookies = false;
-    for name in parts.headers.keys() {
-        if is_odd(name.as_str()) {
-            return Err(unreadable(FIELD));
-        }
-        cookies |= *name == COOKIE_HEADER;
+    check_form(parts)?;
+    if let Some(place) = usual(parts, context) {
+        return read_at(parts, &place);
     }
-    if cookies && has_judged_cookie(&parts.headers, place.edge) {
+    let plain = canonical(parts)?;
+    read_at(parts, &place(&plain, parts, context)?)
+}
+
+fn read_at(parts: &Parts, place: &Place<'_>) -> Result<Head, Unreadable> {
+    let names = names(&parts.headers)?;
+    if names.cookies && has_judged_cookie(&parts.headers, place.edge) {
         return Err(unreadable(COOKIE));
     }
-    let target = respelled(&place, parts.uri.query())?;
-    let (seen, effect) = effect(parts);
+    let target = respelled(place, parts.uri.query())?;
+    let (seen, effect) = effect(parts, names);
     let carries = || {
         let tells = seen.has_recipient() || seen.has_payload();
         content::may_follow(parts) || seen.has(Name::Batch) || (place.edge.sends() && tells)
@@ -81,20 +102,45 @@ pub(super) fn read(parts: &Parts, context: Context<'_>) -> Result<Head, Unreadab
         return Ok(Head::Passthrough(Passage::of(place.edge.name), target));
     }
     let dialect = dialect(&place.segments);
-    Route { parts, edge: place.edge, target, seen, effect, dialect }.write()
+    Route { parts, edge: place.edge, target, seen, effect, dialect, names }.write()
 }
 
 /// The one spelling of the target, where the caller's own is another.
 pub(super) fn target(parts: &Parts, context: Context<'_>) -> Result<Option<Target>, Unreadable> {
+    check_form(parts)?;
     respelled(&place(&canonical(parts)?, parts, context)?, parts.uri.query())
+}
+
+/// The place that nearly every request has.
+fn usual<'p>(parts: &'p Parts, context: Context<'_>) -> Option<Place<'p>> {
+    if !context.base_path.is_empty() {
+        return None;
+    }
+    let path = parts.uri.path();
+    let segments = path::usual_send(path)?;
+    Some(Place { path, segments, edge: &edges::USUAL, spelling: Spelling::Usual })
 }
 
 fn place<'p>(plain: &'p str, parts: &Parts, context: Context<'_>) -> Result<Place<'p>, Unreadable> {
     let path = path::under(plain, context.base_path)
         .ok_or_else(|| unrecognized("the path lies outside of the prefix under which the gate is mounted"))?;
     let segments = Segments::of(path);
-    let moved = path != parts.uri.path();
-    Ok(Place { path, edge: edges::find(&segments), segments, moved })
+    let spelling = if path == parts.uri.path() { Spelling::Kept } else { Spelling::Moved };
+    Ok(Place { path, edge: edges::find(&segments), segments, spelling })
+}
+
+fn names(headers: &HeaderMap) -> Result<Names, Unreadable> {
+    let mut names = Names::default();
+    for name in headers.keys() {
+        let text = name.as_str();
+        if is_odd(text) {
+            return Err(unreadable(FIELD));
+        }
+        names.overrides |= is_override(text);
+        names.cookies |= *name == COOKIE_HEADER;
+        names.encoded |= *name == CONTENT_ENCODING;
+    }
+    Ok(names)
 }
 
 /// `/v1/messages` is the On-Premises API, whose clients understand another envelope.
@@ -103,24 +149,32 @@ fn dialect(segments: &Segments<'_>) -> Dialect {
     if on_premises { Dialect::OnPremises } else { Dialect::Cloud }
 }
 
-/// The path in its one spelling.
-fn canonical(parts: &Parts) -> Result<Cow<'_, str>, Unreadable> {
+/// Refuses what is no request for a path.
+fn check_form(parts: &Parts) -> Result<(), Unreadable> {
     if parts.version != http::Version::HTTP_2 && parts.uri.scheme().is_some() {
         return Err(unreadable("the target is in absolute form; write the path only"));
     }
     if matches!(parts.method, Method::CONNECT | Method::TRACE) || !parts.uri.path().starts_with('/') {
         return Err(unreadable("the method or target is not one of the provider's API"));
     }
+    Ok(())
+}
+
+/// The path in its one spelling.
+fn canonical(parts: &Parts) -> Result<Cow<'_, str>, Unreadable> {
     path::canonical(parts.uri.path()).map_err(unreadable)
 }
 
 /// The target to forward where the caller's own is spelled otherwise.
 fn respelled(place: &Place<'_>, query: Option<&str>) -> Result<Option<Target>, Unreadable> {
-    let Place { path, segments, edge, moved } = place;
+    let Place { path, segments, edge, spelling } = place;
+    if *spelling == Spelling::Usual {
+        return Ok(None);
+    }
     let upper_version = segments.version.is_some_and(|version| version.starts_with('V'));
     let other_case =
         segments.iter().any(|segment| segment != edge.name && segment.eq_ignore_ascii_case(edge.name));
-    if !moved && !upper_version && !other_case {
+    if *spelling == Spelling::Kept && !upper_version && !other_case {
         return Ok(None);
     }
     let mut out = String::with_capacity(path.len() + query.map_or(0, str::len) + 1);
@@ -140,14 +194,16 @@ fn respelled(place: &Place<'_>, query: Option<&str>) -> Result<Option<Target>, U
 }
 
 /// Every judged name in the query, and what the request does. A parameter or header can turn it into a write, never out of one.
-fn effect(parts: &Parts) -> (Seen, Effect) {
+fn effect(parts: &Parts, names: Names) -> (Seen, Effect) {
     let mut effect = match parts.method {
         Method::GET | Method::HEAD | Method::OPTIONS => Effect::Read,
         Method::DELETE => Effect::Delete,
         _ => Effect::Write,
     };
-    for value in overrides(&parts.headers) {
-        effect = overridden(effect, value.to_str().unwrap_or_default());
+    if names.overrides {
+        for value in overrides(&parts.headers) {
+            effect = overridden(effect, value.to_str().unwrap_or_default());
+        }
     }
     let Some(query) = parts.uri.query() else { return (Seen::default(), effect) };
     let mut said = effect;
@@ -172,8 +228,17 @@ fn has_judged_cookie(headers: &HeaderMap, edge: &Edge) -> bool {
 
 /// Whether a server could take the header for one that frames the request or names its target.
 fn is_odd(name: &str) -> bool {
-    let framing = FRAMING.iter().any(|known| name != *known && is_same(name, known));
-    framing || TARGETS.iter().any(|known| is_same(name, known))
+    match name.as_bytes().first() {
+        Some(b'c' | b't') => FRAMING.iter().any(|known| name != *known && is_same(name, known)),
+        Some(b'x') => TARGETS.iter().any(|known| is_same(name, known)),
+        _ => false,
+    }
+}
+
+/// Whether a server could look for another method there.
+fn is_override(name: &str) -> bool {
+    matches!(name.as_bytes().first(), Some(b'x' | b'm' | b'h'))
+        && OVERRIDES.iter().any(|known| is_same(name, known))
 }
 
 /// CGI, and so PHP, reads `_` and `-` alike. Most names differ in their length already.
@@ -184,8 +249,7 @@ fn is_same(name: &str, known: &str) -> bool {
 
 /// The values of every header that could name another method.
 fn overrides(headers: &HeaderMap) -> impl Iterator<Item = &HeaderValue> {
-    let is_override = |name: &str| OVERRIDES.iter().any(|known| is_same(name, known));
-    headers.iter().filter(move |(name, _)| is_override(name.as_str())).map(|(_, value)| value)
+    headers.iter().filter(|(name, _)| is_override(name.as_str())).map(|(_, value)| value)
 }
 
 fn overridden(effect: Effect, by: &str) -> Effect {
@@ -209,6 +273,7 @@ struct Route<'p> {
     seen: Seen,
     effect: Effect,
     dialect: Dialect,
+    names: Names,
 }
 
 impl Route<'_> {
@@ -240,7 +305,7 @@ impl Route<'_> {
 
     /// Whether somebody could take the request for a delete: the method says so, or a header could say it in its place.
     fn may_delete(&self) -> bool {
-        self.effect == Effect::Delete || overrides(&self.parts.headers).next().is_some()
+        self.effect == Effect::Delete || self.names.overrides
     }
 
     /// Whether the query alone carries what only a send or a batch carries.
@@ -260,7 +325,7 @@ impl Route<'_> {
         if !content::may_follow(self.parts) {
             return Ok(Head::Passthrough(passage, self.target));
         }
-        let encoded = content::is_encoded(&self.parts.headers);
+        let encoded = self.is_encoded();
         match content::of(&self.parts.headers).map_err(unreadable)? {
             Content::Multipart(boundary) if !encoded => {
                 Ok(Head::Watched(passage, Watch::multipart(&boundary, only_batch), self.target))
@@ -272,11 +337,34 @@ impl Route<'_> {
         }
     }
 
+    fn is_encoded(&self) -> bool {
+        self.names.encoded && content::is_encoded(&self.parts.headers)
+    }
+
     fn inspect(self) -> Result<Head, Unreadable> {
         let content = content::of(&self.parts.headers).map_err(unreadable)?;
-        if content::is_encoded(&self.parts.headers) {
+        if self.is_encoded() {
             return Err(Unreadable { cause: Cause::Encoded, ..unreadable(ENCODED) });
         }
         Ok(Head::Inspect(Inspect { edge: self.edge, content, effect: self.effect, target: self.target }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_server_could_obey_is_told_by_its_first_letter() {
+        for known in OVERRIDES {
+            assert!(is_override(known) && is_override(&known.replace('-', "_")), "{known}");
+        }
+        for known in TARGETS {
+            assert!(is_odd(known) && is_odd(&known.replace('-', "_")), "{known}");
+        }
+        for known in FRAMING {
+            assert!(!is_odd(known), "{known}");
+            assert_eq!(is_odd(&known.replace('-', "_")), known.contains('-'), "{known}");
+        }
     }
 }

@@ -45,6 +45,29 @@ impl<'p> Segments<'p> {
     }
 }
 
+/// The path of nearly every send, `/v23.0/{digits}/messages`, told in one look; `None` for any other, and so for any other spelling. It is canonical.
+pub(super) fn usual_send(path: &str) -> Option<Segments<'_>> {
+    let rest = path.strip_prefix("/v")?;
+    let (major, rest) = split_digits(rest)?;
+    let (minor, rest) = split_digits(rest.strip_prefix('.')?)?;
+    let version = path.get(1..major + minor + 3)?;
+    let rest = rest.strip_prefix('/')?;
+    let (id_length, name) = split_digits(rest)?;
+    let id = rest.get(..id_length)?;
+    let name = (name == "/messages").then(|| name.get(1..)).flatten()?;
+    let mut parts = [""; Segments::MAX];
+    for (place, segment) in parts.iter_mut().zip([id, name]) {
+        *place = segment;
+    }
+    Some(Segments { version: Some(version), parts, len: 2, more: false })
+}
+
+/// How many digits a text begins with, of which there must be some, and what follows them.
+fn split_digits(text: &str) -> Option<(usize, &str)> {
+    let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+    if digits == 0 { None } else { text.get(digits..).map(|rest| (digits, rest)) }
+}
+
 /// The first segment behind the version, empty if there is none.
 pub(super) fn first(path: &str) -> &str {
     let mut segments = between_slashes(path);
@@ -280,6 +303,65 @@ mod tests {
             assert_eq!(kept, expected[..expected.len().min(4)], "{path}");
             assert_eq!(segments.more, expected.len() > 4, "{path}");
             assert_eq!(first(path), segments.at(0), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_usual_path_is_read_as_any_other() {
+        let pieces: [&[&str]; 7] = [
+            &["/v", "/V", "/", "v", "//v"],
+            &["2", "23", "", "x"],
+            &[".", "", "..", "/"],
+            &["0", "17", "", "x"],
+            &["/", "//", "", ";"],
+            &["1", "106540352242922", "me", "", "%31"],
+            &[
+                "/messages",
+                "/Messages",
+                "messages",
+                "/messages/",
+                "/messages_encrypted",
+                "//messages",
+                "/calls",
+            ],
+        ];
+        let paths = pieces.iter().fold(vec![String::new()], |paths, pieces| {
+            paths.iter().flat_map(|path| pieces.iter().map(move |piece| format!("{path}{piece}"))).collect()
+        });
+        let mut usual = 0;
+        for path in &paths {
+            if let Some(segments) = usual_send(path) {
+                usual += 1;
+                assert!(matches!(canonical(path), Ok(Cow::Borrowed(_))), "{path}");
+                assert_eq!(segments, Segments::of(path), "{path}");
+                assert_eq!((segments.at(1), segments.len), ("messages", 2), "{path}");
+            }
+        }
+        assert_eq!(usual, 2 * 2 * 2, "two majors, minors and ids");
+        for path in ["/v23.0/106540352242922/messages", "/v1.22/1/messages"] {
+            assert_eq!(usual_send(path), Some(Segments::of(path)), "{path}");
+        }
+        for path in [
+            "/V23.0/1/messages",
+            "/v23/1/messages",
+            "/v.0/1/messages",
+            "/v23./1/messages",
+            "/v23.0/me/messages",
+            "/v23.0/1/messages/",
+            "/v23.0/1/Messages",
+            "/v23.0/1/messages_encrypted",
+            "/v23.0//messages",
+            "/v23.0/1//messages",
+            "//v23.0/1/messages",
+            "v23.0/1/messages",
+            "/v23.0/1/messages;x",
+            "/v23.0/1%31/messages",
+            "/v23.0/1",
+            "/v23.0",
+            "/v",
+            "",
+        ] {
+            assert_eq!(usual_send(path), None, "{path}");
         }
     }
 

@@ -274,12 +274,19 @@ impl<'a> TemplateFields<'a> {
 
 /// Source: Meta, "Message templates": at most 512 of lower-case letters, digits and underscores.
 pub(in crate::wire) fn is_name(text: &str) -> bool {
-    (1..=512).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    // Without a way out at the first odd byte, which hardly any name has: many are looked at together.
+    let is_odd = |b: u8| u8::from(!matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    (1..=512).contains(&text.len()) && text.bytes().fold(0, |odd, b| odd | is_odd(b)) == 0
 }
 
 /// `en`, `en_US`, `zh_Hant_HK`.
 pub(in crate::wire) fn is_language(text: &str) -> bool {
+    // As nearly all are written.
+    if let [a, b, b'_', c, d] = text.as_bytes()
+        && [a, b, c, d].into_iter().all(u8::is_ascii_alphabetic)
+    {
+        return true;
+    }
     let mut parts = text.split(['_', '-']);
     let letters = |part: &str| (2..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic());
     parts.next().is_some_and(letters)

@@ -101,6 +101,9 @@ impl<'de> Entries<'de> for TopLevel<'_, 'de> {
                 }))
                 .map_err(|_| fail(self.fault, "interactive is not the object that is documented"))?;
             }
+            Slot::Ignored if self.callless => {
+                map.next_value::<IgnoredAny>()?;
+            }
             Slot::Ignored => {
                 map.next_value_seed(Skip)?;
             }
@@ -117,29 +120,31 @@ struct InTemplate<'f, 'de> {
     callless: bool,
 }
 
+const IN_TEMPLATE: [&str; 7] =
+    ["name", "language", "id", "namespace", "category", "components", "element_name"];
+
 impl<'de> Entries<'de> for InTemplate<'_, 'de> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
-        let twice = match judged(
-            &name,
-            &["name", "language", "id", "namespace", "category", "components", "element_name"],
-        ) {
-            Ok("name") => self.template.name.replace(map.next_value_seed(Text)?).is_some(),
-            Ok("language") => {
+        let twice = match &*name {
+            "name" => self.template.name.replace(map.next_value_seed(Text)?).is_some(),
+            "language" => {
                 let twice = self.template.has_language;
                 self.template.has_language = true;
                 map.next_value_seed(Object(InLanguage { template: self.template, fault: self.fault }))?;
                 twice
             }
-            Ok("id" | "element_name") => {
+            "id" | "element_name" => {
                 self.template.uncertain = true;
                 map.next_value_seed(Skip)?;
                 false
             }
-            Ok(_) => {
+            other => {
+                if other != "components" {
+                    judged(other, &IN_TEMPLATE).map_err(|why| fail(self.fault, why))?;
+                }
                 self.template.calls |= asks_to_call(map, self.callless)?;
                 false
             }
-            Err(why) => return Err(fail(self.fault, why)),
         };
         if twice { Err(fail(self.fault, TWICE)) } else { Ok(()) }
     }
@@ -153,18 +158,18 @@ struct InLanguage<'f, 'de> {
 
 impl<'de> Entries<'de> for InLanguage<'_, 'de> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
-        match judged(&name, &["code", "policy"]) {
-            Ok("code") => {
+        match &*name {
+            "code" => {
                 if self.template.language.replace(map.next_value_seed(Text)?).is_some() {
                     return Err(fail(self.fault, TWICE));
                 }
             }
             // On-premises `fallback` may pick another language than the one named, and with it another category.
-            Ok("policy") => self.template.uncertain |= map.next_value_seed(Text)? != "deterministic",
-            Ok(_) => {
+            "policy" => self.template.uncertain |= map.next_value_seed(Text)? != "deterministic",
+            other => {
+                judged(other, &["code", "policy"]).map_err(|why| fail(self.fault, why))?;
                 map.next_value_seed(Skip)?;
             }
-            Err(why) => return Err(fail(self.fault, why)),
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ mod content;
 mod fields;
 mod streamed;
 mod strict;
+mod pass;
 mod plain;
 mod json;
 mod walk;

@@ -44,7 +44,7 @@ impl Lane {
             inbox.events.push_back(event);
             inbox.events.len()
         };
-        // While sends keep coming the writing thread looks by itself every few milliseconds: waking it is a system call, so it is the exception.
+        // While sends keep coming the writing thread looks by itself before long: waking it is a system call, so it is the exception.
         if waiting == self.shared.high_water() || self.shared.is_asleep() {
             self.shared.wake();
         }
@@ -57,6 +57,11 @@ impl Lane {
 
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.inbox).events.is_empty()
+    }
+
+    /// Whether so many slots are free that the writing thread is woken before they are used up, unless most of them are held for long.
+    pub(super) fn is_ample(&self) -> bool {
+        self.slots.available_permits() >= self.shared.high_water()
     }
 
     /// Gives back the slots of events that are written.

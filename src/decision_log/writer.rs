@@ -160,7 +160,9 @@ impl Writer {
 
     fn rest(&self, last_event: Instant, drained: usize) {
         if last_event.elapsed() < DOZE_AFTER {
-            return thread::park_timeout(if drained > FEW { TICK } else { CALM_TICK });
+            // Where slots are short somebody may wait for one, and whoever holds the others wakes nobody.
+            let is_calm = drained <= FEW && self.lanes.iter().all(|reader| reader.lane.is_ample());
+            return thread::park_timeout(if is_calm { CALM_TICK } else { TICK });
         }
         self.shared.set_asleep(true);
         // Who enqueued before the flag was up did not wake us, so look once more: both sides go through the same locks.

@@ -270,6 +270,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        after_the_others().await;
         let (parts, body) = response.into_parts();
         let mut body = pin!(body);
         let mut length = Length::of(parts.status, body.size_hint().exact());
@@ -305,7 +306,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Lane<IO> {
             out.clear();
         }
         if !out.is_empty() {
-            after_the_others().await;
             self.write(&mut [IoSlice::new(&out)]).await?;
             out.clear();
         }

@@ -237,6 +237,28 @@ async fn a_full_queue_makes_sends_wait_then_refuses_them_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn where_slots_are_short_nobody_waits_for_the_long_rest() {
+    let fixture = Fixture::with(64, OnFull::Wait);
+    let worker = fixture.log.worker().unwrap();
+    // Most are held by sends that take their time, so that the others never are enough to wake the writing thread.
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        slow.push(worker.reserve(NOW, SOON).await.unwrap());
+    }
+    // Twenty rests of 16 ms are 320 ms, of 64 ms they would be 1,280 ms. A busy machine gets other chances.
+    let mut took = Vec::new();
+    while took.len() < 5 && took.last().is_none_or(|took| *took > Duration::from_secs(1)) {
+        let asked = Instant::now();
+        for _ in 0..24 * 20 {
+            worker.reserve(NOW, LONG).await.unwrap().finish(Outcome::Refused);
+        }
+        took.push(asked.elapsed());
+    }
+    assert!(took.last().is_some_and(|took| *took < Duration::from_secs(1)), "{took:?}");
+    drop(slow);
+}
+
+#[tokio::test]
 async fn a_full_queue_that_may_drop_counts_what_it_drops() {
     let fixture = Fixture::with(2, OnFull::Drop);
     let worker = fixture.log.worker().unwrap();

@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(16);
 /// How long while few come: the longest that a line waits. A look costs 90 us however little it finds, and whoever calls meanwhile waits for as long (at 1,000 sends a
 /// second the log took 7.8 us of each with the shorter rest, 3.8 us with this one).
 const CALM_TICK: Duration = Duration::from_millis(64);
-/// So many at one look are few: no more of them wait in a longer rest than in a shorter one of a busy thread.
+/// So many at one look are few. Of more, the queue's high water wakes the thread out of a long rest.
 const FEW: usize = 256;
 /// After so long without an event it waits to be woken instead.
 const DOZE_AFTER: Duration = Duration::from_millis(250);

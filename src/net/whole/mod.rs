@@ -86,7 +86,7 @@ where
 /// Lets the tasks go first that are ready now.
 ///
 /// Those of one wake-up read and judge one after another, and then answer one after another. Whoever waits for the answers is woken by the first of them and finds
-/// the others there, where each would wake it anew: that costs more than all of a refusal (a tenth less per request, measured at 64 connections).
+/// others there, where each would wake it anew (14.0 us of CPU a refusal in place of 15.1, medians of 7 rounds in one run, 64 connections).
 async fn after_the_others() {
     let mut first = true;
     poll_fn(|cx| {

@@ -12,6 +12,7 @@ mod h2_check;
 mod inbound;
 mod listener;
 mod patience;
+pub mod pulse;
 pub mod preface;
 mod serve;
 mod tls;

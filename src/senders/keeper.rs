@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::Inner;
 use super::filter::{Judged, Marker, blocks};
 use super::heard::{Due, Heard, Remembered};
 use super::links::Links;
 use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
-use super::{Inner, polling};
 use crate::consent::{Category, Quality, Timestamp};
+use crate::net::pulse::in_step;
 use crate::policy::settings::SenderHealth;
 use crate::store::StoreError;
-use crate::store::notes::{Block, Filter, Mark, Notes, SENT_DAYS};
+use crate::store::notes::{Block, Filter, Mark, SENT_DAYS};
 use crate::wire::cloud::answer::taken;
 
 /// How often the lanes are emptied.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often what is new is written.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How often what other nodes wrote is read.
@@ -32,9 +32,7 @@ const MAX_MARKS: usize = 200_000;
 const AT_ONCE: usize = 256;
 /// How many statuses may wait to be compared.
 const MAX_DUE: usize = 1 << 17;
-/// For how long a node that used filters of another size may still use them unseen.
-const FILTER_SEEN: Duration = Duration::from_secs(600);
-const DAY_SECONDS: u32 = 86_400;
+pub(super) const DAY_SECONDS: u32 = 86_400;
 
 /// Keeps what is known of senders, until it is told to end.
 pub struct Keeper {
@@ -45,16 +43,16 @@ pub struct Keeper {
     pub(super) marker: Option<Marker>,
     /// Whether what the store knows has been read.
     pub(super) recalled: bool,
-    marks: Vec<Mark>,
-    sums: BTreeMap<(u32, String), u64>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) sums: BTreeMap<(u32, String), u64>,
     due: VecDeque<Due>,
     remembered: Remembered,
     links: Links,
     bounds: Bounds,
     /// When each sender was last warned of in the log.
     warned: BTreeMap<String, u32>,
-    announced: u32,
-    store_failed: bool,
+    pub(super) announced: u32,
+    pub(super) store_failed: bool,
 }
 
 impl Keeper {
@@ -84,12 +82,8 @@ impl Keeper {
     /// Runs until `ended` is dropped, and then writes what is left.
     pub async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         self.links.start();
-        let every = |period| {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            ticks
-        };
-        let (mut looks, mut writes, mut reads) = (every(LOOK_EVERY), every(WRITE_EVERY), every(READ_EVERY));
+        let (mut looks, mut writes, mut reads) =
+            (in_step(LOOK_EVERY), in_step(WRITE_EVERY), in_step(READ_EVERY));
         loop {
             tokio::select! {
                 _ = &mut ended => break,
@@ -97,6 +91,7 @@ impl Keeper {
                     self.hear_all().await;
                     self.empty_lanes();
                     self.compare_due().await;
+                    self.write_marks().await;
                 }
                 _ = writes.tick() => {
                     self.write(false).await;
@@ -338,48 +333,6 @@ impl Keeper {
                 sender = due.sender,
                 "the provider tells of a message that this deployment has not forwarded: somebody sends around the gate"
             );
-        }
-    }
-
-    /// Writes what is new.
-    async fn write(&mut self, all: bool) {
-        let now = self.inner.clock.now().as_secs_u32();
-        let mut notes = self.inner.board().unkept(all);
-        notes.today = now / DAY_SECONDS;
-        notes.sent = std::mem::take(&mut self.marks);
-        notes.sums =
-            std::mem::take(&mut self.sums).into_iter().map(|((day, name), sum)| (day, name, sum)).collect();
-        // Nodes whose filters have another size do not see this one's messages.
-        if all || now.saturating_sub(self.announced) >= polling::seconds(FILTER_SEEN) / 2 {
-            let until = now.saturating_add(polling::seconds(FILTER_SEEN));
-            notes.raised.push((format!("filter/{}", self.blocks()), until.into()));
-            self.announced = now;
-        }
-        if notes.is_empty() {
-            return;
-        }
-        let again = notes.clone();
-        match self.inner.store.note(notes).await {
-            Ok(()) => self.store_failed = false,
-            Err(error) => {
-                if !std::mem::replace(&mut self.store_failed, true) {
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        "what is known of senders could not be kept; trying again"
-                    );
-                }
-                self.take_back(again);
-            }
-        }
-    }
-
-    /// What was not written is written later.
-    fn take_back(&mut self, notes: Notes) {
-        self.inner.board().forget_kept();
-        self.announced = 0;
-        self.marks.extend(notes.sent);
-        for (day, name, sum) in notes.sums {
-            *self.sums.entry((day, name)).or_default() += sum;
         }
     }
 

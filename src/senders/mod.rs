@@ -16,6 +16,7 @@ mod recall;
 mod report;
 mod sent;
 mod sources;
+mod writing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};

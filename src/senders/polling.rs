@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::{Inner, Senders};
 use crate::metrics::PollResult;
+use crate::net::pulse::in_step;
 use crate::upstream::{Read, ReadFailure, Reader, Token};
 use crate::wire::cloud::health;
 
 /// How often to look whose turn it is.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The longest pause after answers that refuse.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// "Too many calls", of the app and of the account. Source: Meta, "Rate limits".
@@ -46,7 +47,9 @@ impl Poller {
 
     /// Runs until it is dropped.
     pub async fn run(mut self) {
+        let mut looks = in_step(LOOK_EVERY);
         loop {
+            looks.tick().await;
             for sender in &self.askable() {
                 let token = self.inner.token_of(sender).cloned();
                 if let Some(token) = token.filter(|_| self.inner.is_ours(sender) && self.is_due(sender)) {
@@ -55,7 +58,6 @@ impl Poller {
                     self.plan(sender, result);
                 }
             }
-            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::consent::{Category, Recipient};
 use crate::wire::cloud::answer::MessageId;
 
 /// How many messages may wait in a lane: as many as a worker sends between two looks, many times over.
-const LANE: usize = 8192;
+const LANE: usize = 16_384;
 
 /// Who sent a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -353,6 +353,11 @@ impl ConsentStore {
         health
     }
 
+    /// Whether other nodes may ask the same store.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.inner.backend, Backend::Redis(_))
+    }
+
     /// Whether every change that is written elsewhere reaches this node's cache. While it does not, no cached grant is trusted.
     pub fn hears_changes(&self) -> bool {
         matches!(self.inner.front.link.state(), link::State::Live(_))

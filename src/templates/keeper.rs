@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 
 use super::pace::jittered;
 use super::provider::{Failure, Provider};
@@ -17,10 +16,11 @@ use super::scout::Scout;
 use super::{AccountList, Catalogue};
 use crate::consent::Timestamp;
 use crate::metrics::{Metrics, TemplateSync};
+use crate::net::pulse::in_step;
 use crate::store::StoreError;
 
 /// How often to look whether there is something to do.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Accounts that are read at the same time.
 const AT_ONCE: usize = 4;
 /// For how long a node that has begun a reading keeps the others from it.
@@ -43,8 +43,7 @@ pub fn keep(
 
 async fn run(mut keeper: Keeper, scout: Arc<Scout>) {
     let (mut readings, mut busy) = (JoinSet::new(), BTreeSet::new());
-    let mut looks = tokio::time::interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = in_step(LOOK_EVERY);
     loop {
         tokio::select! {
             _ = looks.tick() => {}

@@ -13,11 +13,13 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
+use crate::net::pulse::in_step;
+
 use super::door::{Door, ask_all, proof, proven};
 use super::fault::RedisFault;
 
 /// How often a lane proves that it reaches a primary.
-const HEARTBEAT: Duration = Duration::from_millis(250);
+const HEARTBEAT: Duration = Duration::from_millis(200);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -111,6 +113,8 @@ async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -
         Err(fault) => return fault,
     };
     let mut up = false;
+    let mut beats = in_step(HEARTBEAT);
+    beats.tick().await;
     loop {
         let alive = ask_all(&connection, &proof(), patience).await;
         if let Err(fault) = alive.and_then(|answers| proven(&answers)) {
@@ -122,7 +126,7 @@ async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -
             up = true;
         }
         tokio::select! {
-            () = sleep(HEARTBEAT) => {}
+            _ = beats.tick() => {}
             () = lane.broken.notified() => {}
         }
     }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
 
 use crate::metrics::Metrics;
+use crate::net::pulse::in_step;
 use crate::store::front::Front;
 use crate::store::link::State;
 
@@ -21,7 +21,7 @@ use super::keys;
 use super::lane::Pause;
 use super::tenants::Numbering;
 
-const HEARTBEAT: Duration = Duration::from_millis(100);
+const HEARTBEAT: Duration = Duration::from_millis(200);
 /// A silent link is noticed within the heartbeat and this.
 const PATIENCE: Duration = Duration::from_millis(150);
 const SETUP: Duration = Duration::from_secs(1);
@@ -174,9 +174,11 @@ impl Tracking {
 
     /// Returns what ended the link.
     async fn watch_over(&self, link: &TrackedLink) -> RedisFault {
+        let mut beats = in_step(HEARTBEAT);
+        beats.tick().await;
         loop {
             tokio::select! {
-                () = sleep(HEARTBEAT) => {}
+                _ = beats.tick() => {}
                 () = link.lost.notified() => return RedisFault::Unreachable,
             }
             if let Err(fault) = self.prove(&link.connection, PATIENCE).await {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
-use tokio::time::{MissedTickBehavior, interval};
 
+use crate::net::pulse::in_step;
 use crate::store::StoreError;
 use crate::store::erasure::Wanted;
 use crate::store::learning::Lesson;
@@ -54,8 +54,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn look_after(shared: &Arc<Shared>) {
-    let mut ticks = interval(CANARY_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = in_step(CANARY_EVERY);
     let (mut intents_due, mut inspection_due) = (0, 0);
     for tick in 0_u64.. {
         ticks.tick().await;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{change, deliver, digits, relaying, seconds};
 use crate::journey::{ALL, ANN, edge, grant, template, templates, text};
 use crate::support::eventually;
 use crate::support::gate::{Gate, GateBuilder, SENDER};
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, Reply};
 use crate::support::upstream::{Answer, Upstream};
 
 /// Longer than statuses wait before they are compared.
@@ -128,6 +128,35 @@ fn what_one_gate_forwarded_is_known_to_the_relay_of_another() {
         numbers["senders"][0]["last_send"].is_string().then_some(())
     });
     strangers_are_found_among(&near, webhook, &ours);
+}
+
+#[test]
+fn what_many_sends_left_in_redis_is_not_written_in_one_go() {
+    let (redis, upstream) = (Redis::start(), provider());
+    let (gate, _) = start(Gate::to(&upstream.url()).redis(&redis.url()));
+    let (mut known, mut grew) = (0, None);
+    eventually("the messages of less than a second are written", || {
+        for _ in 0..16 {
+            assert_eq!(gate.send(&template(ANN, "utility")).status, 200);
+        }
+        let bits = bits_of_messages(&redis);
+        let before = (bits > known).then(|| grew.replace(Instant::now())).flatten();
+        known = bits;
+        // Two calls of one writing come within a few milliseconds.
+        let apart = before.map(|before: Instant| before.elapsed().as_millis());
+        apart.filter(|ms| (50..900).contains(ms))
+    });
+}
+
+fn bits_of_messages(redis: &Redis) -> i64 {
+    let Reply::Array(days) = redis.command(&["KEYS", "og:sent:*"]) else { panic!("no keys") };
+    let bits = |day: Reply| {
+        let Reply::Bulk(Some(key)) = day else { panic!("{day:?}") };
+        let told = redis.command(&[b"BITCOUNT", key.as_slice()]);
+        let Reply::Integer(bits) = told else { panic!("{told:?}") };
+        bits
+    };
+    days.into_iter().map(bits).sum()
 }
 
 #[test]

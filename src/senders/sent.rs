@@ -15,6 +15,10 @@ use crate::wire::cloud::answer::MessageId;
 /// How many messages may wait in a lane: as many as a worker sends between two looks, many times over.
 const LANE: usize = 16_384;
 
+/// So many at one look are few, and after each [`STRETCH`] of them whoever waits for this core goes first. Of many this would cost the looking thread a turn each time.
+const FEW: usize = 256;
+const STRETCH: usize = 16;
+
 /// Who sent a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Who {
@@ -146,7 +150,13 @@ impl Lanes {
     pub(super) fn take(&mut self, mut each: impl FnMut(Sent)) {
         for lane in &self.lanes {
             std::mem::swap(&mut *lane.waiting(), &mut self.spare);
-            self.spare.drain(..).for_each(&mut each);
+            let are_few = self.spare.len() <= FEW;
+            for (index, sent) in self.spare.drain(..).enumerate() {
+                if are_few && index % STRETCH == STRETCH - 1 {
+                    std::thread::yield_now();
+                }
+                each(sent);
+            }
         }
     }
 

@@ -36,16 +36,28 @@ end
 return 1
 ";
 const _: () = assert!(MARK_BITS == 8 && BLOCK_BYTES == 64);
-/// How many messages one call brings: look-ups wait behind it for a few hundred microseconds.
-const MARKS_A_CALL: usize = 128;
+/// How many messages one call brings: look-ups wait behind it for 100 to 500 microseconds.
+const MARKS_A_CALL: std::ops::RangeInclusive<usize> = 32..=128;
+/// Few messages come in so many calls at most before a call brings more of them.
+const CALLS: usize = 8;
 
 impl Redis {
     pub(in crate::store) async fn note(&self, notes: &Notes) -> Result<(), StoreError> {
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let connection = self.control().await?;
+        let least = *MARKS_A_CALL.start();
+        let a_call = (notes.sent.len() / CALLS).clamp(least, *MARKS_A_CALL.end());
+        // One after the other, so that Redis turns to others in between; before the sums, which must not be repeated if this fails.
+        for marks in notes.sent.chunks(a_call) {
+            all_of(&ask_all(&connection, &setting(marks), PATIENCE).await?)?;
+        }
         let calls = calls(notes);
         if calls.is_empty() {
             return Ok(());
         }
-        all_of(&ask_all(&self.control().await?, &calls, PATIENCE).await?)
+        all_of(&ask_all(&connection, &calls, PATIENCE).await?)
     }
 
     pub(in crate::store) async fn notes(&self) -> Result<Known, StoreError> {
@@ -113,12 +125,15 @@ fn calls(notes: &Notes) -> Pipeline {
     for day in days {
         calls.cmd("EXPIRE").arg(keys::sums(day)).arg(u64::from(SUM_DAYS) * DAY_SECONDS);
     }
+    calls
+}
+
+fn setting(marks: &[Mark]) -> Pipeline {
+    let mut calls = redis::pipe();
     // A gate's messages are of one day and one size, but for those around midnight.
-    for marks in notes.sent.chunk_by(|one, next| one.filter == next.filter) {
+    for marks in marks.chunk_by(|one, next| one.filter == next.filter) {
         let Some(filter) = marks.first().map(|mark| mark.filter) else { continue };
-        for marks in marks.chunks(MARKS_A_CALL) {
-            calls.cmd("EVAL").arg(SET).arg(1).arg(keys::sent(filter)).arg(packed(marks));
-        }
+        calls.cmd("EVAL").arg(SET).arg(1).arg(keys::sent(filter)).arg(packed(marks));
         calls.cmd("EXPIRE").arg(keys::sent(filter)).arg(u64::from(SENT_DAYS) * DAY_SECONDS);
     }
     calls

@@ -116,6 +116,7 @@ def grown(task, process, start):
     people, seconds, sent = task.scenario.people, 3 + task.scenario.people // 15_000, 0
 
     def run(choice):
+        print(f"{task.name}: {seconds} s of load on {'a thousand' if choice == 'known' else f'{people:,}'} recipients", file=sys.stderr)
         recipients = traffic.Recipients(choice, people)
         return traffic.wrk(task.script, start.port, task.scenario.connections, seconds, recipients, 0, ground.OTHER_CORES)["requests"]
 

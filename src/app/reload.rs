@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::Signal;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::assemble;
 use super::watching::{Change, LOOK_EVERY, Watch, looks_half_written};
@@ -15,7 +15,6 @@ use crate::admin::{Control, Desk, ensure_admin_token};
 use crate::config::{Config, Origin};
 use crate::consent::tenant::Tenants;
 use crate::metrics::Reload;
-use crate::net::pulse::in_step;
 use crate::policy::Policy;
 use crate::store::StoreError;
 
@@ -75,8 +74,7 @@ impl Reloader {
 
     /// Runs as long as the gate: at each SIGHUP, which also opens the logs anew because log rotation sends it, and when the file changes.
     pub(super) async fn run(mut self, mut hangups: Signal) {
-        let mut looks = in_step(LOOK_EVERY);
-        // Two looks are never closer than that: what stood still between them is whole.
+        let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let asked = tokio::select! {

@@ -94,16 +94,19 @@ impl Writer {
             reader.lane.take(&mut reader.events);
         }
         let mut drained = 0;
-        let are_few = self.lanes.iter().map(|reader| reader.events.len()).sum::<usize>() <= FEW;
+        // Where slots are short somebody may wait for those of the events that are taken.
+        let gives_way = self.lanes.iter().map(|reader| reader.events.len()).sum::<usize>() <= FEW
+            && self.lanes.iter().all(|reader| reader.lane.is_ample())
+            && matches!(self.shared.closing(), Closing::Open);
         let tenants = self.shared.metrics().tenants();
         for index in 0..self.lanes.len() {
             while let Some(event) = self.lanes.get_mut(index).and_then(Reader::next) {
+                if gives_way && drained > 0 && drained % STRETCH == 0 {
+                    thread::yield_now();
+                }
                 self.form.write(&event, &tenants, &mut self.text);
                 self.lines += 1;
                 drained += 1;
-                if are_few && drained % STRETCH == 0 {
-                    thread::yield_now();
-                }
                 if self.text.len() >= PIECE {
                     self.write();
                 }

@@ -1,4 +1,4 @@
-//! Periodic work in step: what a process does every so often, it does at the same moments, so that an idle thread wakes for all of it at once.
+//! Periodic work in step: who asks for the time here does their work at the same moments, so that an idle thread wakes for all of it at once.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Ticks at once, and then at the multiples of a period since the process' first call of this. Ticks that were missed are left out.
+/// The second tick comes any time up to a period after the first: this is no pause.
 ///
 /// # Panics
 /// If the period is zero, or outside of a runtime with timers.

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Inner;
@@ -84,7 +85,8 @@ impl Keeper {
         self.links.start();
         let (mut looks, mut writes, mut reads) =
             (in_step(LOOK_EVERY), in_step(WRITE_EVERY), in_step(READ_EVERY));
-        loop {
+        // Looks that take long are followed by others at once: the end must not wait until a draw falls on it.
+        while matches!(ended.try_recv(), Err(TryRecvError::Empty)) {
             tokio::select! {
                 _ = &mut ended => break,
                 _ = looks.tick() => {

@@ -148,11 +148,13 @@ pub(super) fn lanes(workers: usize) -> (Vec<Recorder>, Lanes) {
 impl Lanes {
     /// Hands over everything that waits now.
     pub(super) fn take(&mut self, mut each: impl FnMut(Sent)) {
+        let mut turns = FEW / STRETCH;
         for lane in &self.lanes {
             std::mem::swap(&mut *lane.waiting(), &mut self.spare);
             let are_few = self.spare.len() <= FEW;
             for (index, sent) in self.spare.drain(..).enumerate() {
-                if are_few && index % STRETCH == STRETCH - 1 {
+                if are_few && turns > 0 && index % STRETCH == STRETCH - 1 {
+                    turns -= 1;
                     std::thread::yield_now();
                 }
                 each(sent);

@@ -60,8 +60,10 @@ impl Keeper {
 
     /// What was not written is written later.
     fn take_back(&mut self, notes: Notes) {
-        self.inner.board().forget_kept();
-        self.announced = 0;
+        if !notes.raised.is_empty() || !notes.texts.is_empty() {
+            self.inner.board().forget_kept();
+            self.announced = 0;
+        }
         self.marks.extend(notes.sent);
         for (day, name, sum) in notes.sums {
             *self.sums.entry((day, name)).or_default() += sum;

@@ -36,10 +36,12 @@ end
 return 1
 ";
 const _: () = assert!(MARK_BITS == 8 && BLOCK_BYTES == 64);
-/// How many messages one call brings: look-ups wait behind it for 100 to 500 microseconds.
-const MARKS_A_CALL: std::ops::RangeInclusive<usize> = 32..=128;
-/// Few messages come in so many calls at most before a call brings more of them.
-const CALLS: usize = 8;
+/// How many messages one call brings at least, and at most unless there are very many: look-ups wait behind it for 100 to 500 microseconds.
+const MARKS_A_CALL: (usize, usize) = (32, 128);
+/// As long as a call may be short, few messages come in no more calls than this.
+const FEW_CALLS: usize = 8;
+/// A store that comes back after a while gets what has waited in no more calls than this.
+const MOST_CALLS: usize = 64;
 
 impl Redis {
     pub(in crate::store) async fn note(&self, notes: &Notes) -> Result<(), StoreError> {
@@ -47,17 +49,19 @@ impl Redis {
             return Ok(());
         }
         let connection = self.control().await?;
-        let least = *MARKS_A_CALL.start();
-        let a_call = (notes.sent.len() / CALLS).clamp(least, *MARKS_A_CALL.end());
-        // One after the other, so that Redis turns to others in between; before the sums, which must not be repeated if this fails.
-        for marks in notes.sent.chunks(a_call) {
-            all_of(&ask_all(&connection, &setting(marks), PATIENCE).await?)?;
+        let all_done = async |calls: Pipeline| {
+            if calls.is_empty() {
+                return Ok(());
+            }
+            all_of(&ask_all(&connection, &calls, PATIENCE).await?)
+        };
+        // What says that nobody is to be suspected comes before the messages, and the sums last: they must not be repeated if something fails.
+        all_done(facts(notes)).await?;
+        // One call after the other, so that Redis turns to others in between.
+        for marks in notes.sent.chunks(marks_a_call(notes.sent.len())) {
+            all_done(setting(marks)).await?;
         }
-        let calls = calls(notes);
-        if calls.is_empty() {
-            return Ok(());
-        }
-        all_of(&ask_all(&connection, &calls, PATIENCE).await?)
+        all_done(sums(notes)).await
     }
 
     pub(in crate::store) async fn notes(&self) -> Result<Known, StoreError> {
@@ -106,7 +110,12 @@ impl Redis {
     }
 }
 
-fn calls(notes: &Notes) -> Pipeline {
+fn marks_a_call(marks: usize) -> usize {
+    let (least, most) = MARKS_A_CALL;
+    (marks / FEW_CALLS).clamp(least, most).max(marks.div_ceil(MOST_CALLS))
+}
+
+fn facts(notes: &Notes) -> Pipeline {
     let mut calls = redis::pipe();
     if !notes.raised.is_empty() {
         let call = calls.cmd("EVAL").arg(RAISE).arg(1).arg(keys::SENDER_NUMBERS);
@@ -116,6 +125,11 @@ fn calls(notes: &Notes) -> Pipeline {
         let call = calls.cmd("HSET").arg(keys::SENDER_TEXTS);
         notes.texts.iter().fold(call, |call, (name, text)| call.arg(name).arg(text.as_slice()));
     }
+    calls
+}
+
+fn sums(notes: &Notes) -> Pipeline {
+    let mut calls = redis::pipe();
     let mut days: Vec<u32> = notes.sums.iter().map(|(day, _, _)| *day).collect();
     for (day, name, more) in &notes.sums {
         calls.cmd("HINCRBY").arg(keys::sums(*day)).arg(name).arg(*more);

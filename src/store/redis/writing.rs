@@ -35,8 +35,8 @@ use super::{intents, keys};
 pub(super) const ROUNDS: u32 = 24;
 /// How many commands travel together.
 const CHUNK: usize = 128;
-/// How long Redis may take over one chunk, everything queued before it included.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Redis may take over one chunk, everything queued before it included. Less than the ten seconds after which many a caller stops listening.
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 /// How long replicas may take to confirm.
 const REPLICAS: Duration = Duration::from_secs(1);
 /// After so many lessons others on this thread have their turn.

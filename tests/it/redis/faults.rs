@@ -36,13 +36,17 @@ fn ordeal(name: &str, stage: &mut Stage, strike: impl FnOnce(&mut Stage), heal: 
     assert_eq!(stage.scene.upstream.request_count(), before, "{name}: something reached the provider");
     let media = request(stage.gate().addr(), "GET", "/v23.0/1234567890", &[], b"");
     assert_eq!(media.status, 200, "{name}: what is no send must pass");
+    let asked = Instant::now();
     let refused = stage.withdraw(0);
+    let answered = asked.elapsed();
     assert_eq!(refused.status, 503, "{name}: {}", refused.text());
     heal(stage);
     let healed = stage.normal_again();
     assert_eq!(stage.withdraw(0).status, 200, "{name}");
     assert_ne!(stage.gate().send(&text(&cached)).status, 200, "{name}");
-    eprintln!("{name}: cached grants unused after {noticed:?}, normal {healed:?} after healing");
+    eprintln!(
+        "{name}: cached grants unused after {noticed:?}, a withdrawal refused after {answered:?}, normal {healed:?} after healing"
+    );
 }
 
 #[test]

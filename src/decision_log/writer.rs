@@ -17,12 +17,12 @@ use super::shared::{Closing, Shared};
 const PIECE: usize = 256 << 10;
 /// How long the thread rests between two looks into the queues while many sends come.
 const TICK: Duration = Duration::from_millis(16);
-/// How long while few come: the longest that a line waits. A look costs 90 us however little it finds, and whoever calls meanwhile waits for as long (at 1,000 sends a
+/// How long while few come: the longest that a line waits where the core is free. A look costs 90 us however little it finds, and whoever calls meanwhile waits for as long (at 1,000 sends a
 /// second the log took 7.8 us of each with the shorter rest, 3.8 us with this one).
 const CALM_TICK: Duration = Duration::from_millis(64);
 /// So many at one look are few. Of more, the queue's high water wakes the thread out of a long rest.
 const FEW: usize = 256;
-/// After so many of few, the thread lets others go first: who waits for this core waits for 50 us in place of 250. Of many it does not, for each time costs it a turn.
+/// After so many of few, the thread lets others go first: who waits for this core waits for these in place of all. Of many it does not, for each time costs it a turn.
 const STRETCH: usize = 16;
 /// After so long without an event it waits to be woken instead.
 const DOZE_AFTER: Duration = Duration::from_millis(250);

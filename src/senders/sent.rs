@@ -12,7 +12,7 @@ use crate::consent::redact::Redacted;
 use crate::consent::{Category, Recipient};
 use crate::wire::cloud::answer::MessageId;
 
-/// How many messages may wait in a lane: as many as a worker sends between two looks, many times over.
+/// How many messages may wait in a lane: what a worker sends between two looks, as long as that is less than 80,000 a second.
 const LANE: usize = 16_384;
 
 /// So many at one look are few, and after each [`STRETCH`] of them whoever waits for this core goes first. Of many this would cost the looking thread a turn each time.

@@ -36,7 +36,7 @@ end
 return 1
 ";
 const _: () = assert!(MARK_BITS == 8 && BLOCK_BYTES == 64);
-/// How many messages one call brings at least, and at most unless there are very many: look-ups wait behind it for 100 to 500 microseconds.
+/// How many messages one call brings at least, and at most unless there are very many: look-ups wait behind it for about 5 microseconds each.
 const MARKS_A_CALL: (usize, usize) = (32, 128);
 /// As long as a call may be short, few messages come in no more calls than this.
 const FEW_CALLS: usize = 8;

@@ -32,6 +32,15 @@ impl Entry {
     }
 }
 
+/// How old an entry is that may still be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It has its time.
+    Fresh,
+    /// It permits something and is in the last third of its time.
+    Ageing,
+}
+
 /// How many entries there is room for from the start; an idle gate should be small.
 const EXPECTED: usize = 10_000;
 
@@ -39,8 +48,23 @@ const EXPECTED: usize = 10_000;
 pub(super) struct Cache {
     entries: quick_cache::sync::Cache<Place, Entry, UnitWeighter, ahash::RandomState>,
     /// The oldest that an entry which permits something may get, a backstop where changes come over a network.
-    max_age: Option<Duration>,
+    life: Option<Life>,
     clock: Clock,
+}
+
+/// The time of an entry.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// When it begins to age.
+    ages: Duration,
+    /// When it is over.
+    ends: Duration,
+}
+
+impl Life {
+    fn of(max_age: Duration) -> Self {
+        Self { ages: max_age.saturating_mul(2) / 3, ends: max_age }
+    }
 }
 
 impl Cache {
@@ -54,12 +78,27 @@ impl Cache {
             hasher,
             DefaultLifecycle::default(),
         );
-        Self { entries, max_age, clock }
+        Self { entries, life: max_age.map(Life::of), clock }
     }
 
-    /// The entry of a place, unless it permits something and is too old.
-    pub(super) fn get(&self, place: &Place) -> Option<Entry> {
-        self.entries.get(place).filter(|entry| !self.too_old(entry))
+    /// The entry of a place and its age, unless it permits something and is too old.
+    pub(super) fn get(&self, place: &Place) -> Option<(Entry, Age)> {
+        let entry = self.entries.get(place)?;
+        let Some(life) = self.life.filter(|_| entry.permits_anything()) else {
+            return Some((entry, Age::Fresh));
+        };
+        match self.age(&entry)? {
+            age if age > life.ends => None,
+            age if age > life.ages => Some((entry, Age::Ageing)),
+            _ => Some((entry, Age::Fresh)),
+        }
+    }
+
+    /// Whether a place's entry is ageing and has at least so much of its time left.
+    pub(super) fn is_ageing(&self, place: &Place, left: Duration) -> bool {
+        let Some(life) = self.life else { return false };
+        let age = self.entries.get(place).filter(Entry::permits_anything).and_then(|entry| self.age(&entry));
+        age.is_some_and(|age| age > life.ages && age.saturating_add(left) <= life.ends)
     }
 
     /// The record of a place, whatever its age: for what it withdraws.
@@ -72,15 +111,14 @@ impl Cache {
         self.clock.clone()
     }
 
-    /// A clock that was set back shows entries from the future: those are too old as well.
-    fn too_old(&self, entry: &Entry) -> bool {
-        let Some(max_age) = self.max_age.filter(|_| entry.permits_anything()) else { return false };
+    /// A clock that was set back shows entries from the future: nobody knows how old those are.
+    fn age(&self, entry: &Entry) -> Option<Duration> {
         let now = self.clock.now();
-        now < entry.filled_at || now.since(entry.filled_at) > max_age
+        (now >= entry.filled_at).then(|| now.since(entry.filled_at))
     }
 
     pub(super) fn put(&self, place: Place, record: Option<GateRecord>, generation: Generation) {
-        let filled_at = if self.max_age.is_some() { self.clock.now() } else { Timestamp::EPOCH };
+        let filled_at = if self.life.is_some() { self.clock.now() } else { Timestamp::EPOCH };
         self.entries.insert(place, Entry { record, generation, filled_at });
     }
 

@@ -9,17 +9,20 @@ use crate::consent::record::State as CategoryState;
 use crate::consent::{Clock, GateRecord, Lookup};
 
 use super::Answer;
-use super::cache::Cache;
+use super::cache::{Age, Cache};
 use super::link::{Generation, Link, State};
 use super::place::Place;
+use super::renewals::Renewals;
 use super::stamps::Floor;
-use super::tickets::{Seat, Tickets};
+use super::tickets::{Seat, Ticket, Tickets};
 
 /// Answers lookups from memory where that is safe, else through a store's fetch.
 pub(super) struct Front {
     pub(super) cache: Cache,
     tickets: Tickets,
     pub(super) link: Link,
+    /// What is used and will soon be too old.
+    pub(super) renewals: Renewals,
     /// What every write to the store is stamped after.
     pub(super) floor: Floor,
 }
@@ -27,16 +30,38 @@ pub(super) struct Front {
 impl Front {
     /// An empty front whose link is down.
     pub(super) fn new(capacity: u64, max_age: Option<Duration>, clock: Clock) -> Self {
+        let cache = Cache::new(capacity, max_age, clock);
         let (tickets, link, floor) = (Tickets::new(), Link::down(), Floor::default());
-        Self { cache: Cache::new(capacity, max_age, clock), tickets, link, floor }
+        Self { cache, tickets, link, renewals: Renewals::default(), floor }
     }
 
     /// The answer from memory, if the link vouches for it.
     pub(super) fn cached(&self, place: &Place) -> Option<Lookup> {
-        match self.link.state() {
-            State::Live(now) => self.cache.get(place).filter(|e| e.generation == now).map(|e| e.lookup()),
-            State::Down(_) => None,
+        let State::Live(now) = self.link.state() else { return None };
+        let (entry, age) = self.cache.get(place).filter(|(entry, _)| entry.generation == now)?;
+        if age == Age::Ageing {
+            self.renewals.note(place);
         }
+        Some(entry.lookup())
+    }
+
+    /// The right to read a place again whose entry is ageing; `None` if there is no such entry, it has less than `within` left, or somebody reads it just now.
+    /// Whoever misses the place meanwhile waits for this: it must land, or be dropped, `within` that time.
+    pub(super) fn renewing(&self, place: &Place, within: Duration) -> Option<Ticket<'_>> {
+        let State::Live(now) = self.link.state() else { return None };
+        if !self.cache.is_ageing(place, within) {
+            return None;
+        }
+        match self.tickets.join(place, now) {
+            Seat::Lead(ticket) => Some(ticket),
+            Seat::Follow(_) => None,
+        }
+    }
+
+    /// Takes in what a place was found to hold by whoever had the ticket.
+    pub(super) fn renewed(&self, place: &Place, ticket: Ticket<'_>, record: GateRecord) {
+        let lookup = Lookup::Found(record);
+        ticket.land(lookup, |taken| self.fill(place, lookup, State::Live(taken)));
     }
 
     /// The answer from the store, shared with everybody who misses the same place meanwhile.

@@ -215,3 +215,51 @@ async fn a_permission_grows_too_old_and_a_refusal_does_not() {
         assert_eq!(front.cached(&place()).is_some(), stands, "{known:?} at {at}");
     }
 }
+
+#[tokio::test]
+async fn what_is_used_and_ageing_is_read_again_before_it_is_too_old() {
+    let within = Duration::from_secs(1);
+    let clock = Clock::manual(Timestamp::from_secs(1000));
+    let front = Front::new(1000, Some(Duration::from_secs(30)), clock.clone());
+    front.link.go_live();
+    let at = |second: u64| clock.set(Timestamp::from_secs(second));
+    ask(&front, Lookup::Found(granted())).await;
+    for (second, due) in [(1020, 0), (1021, 1), (1029, 1)] {
+        at(second);
+        assert!((0..3).all(|_| front.cached(&place()).is_some()));
+        assert_eq!(front.renewals.take().len(), due, "at {second}");
+        assert_eq!(front.renewing(&place(), within).is_some(), due == 1, "at {second}");
+    }
+    // With less left than the reading may take, a send that comes too late would wait for it.
+    at(1030);
+    assert!(front.cached(&place()).is_some() && front.renewing(&place(), within).is_none());
+    at(1029);
+    let ticket = front.renewing(&place(), within).unwrap();
+    assert!(front.renewing(&place(), within).is_none(), "one reads it");
+    front.renewed(&place(), ticket, granted());
+    at(1049);
+    assert_eq!(front.cached(&place()), Some(Lookup::Found(granted())), "its time begins anew");
+    // A change that comes meanwhile counts, not what was read before it.
+    at(1055);
+    let ticket = front.renewing(&place(), within).unwrap();
+    front.forget(&place());
+    front.renewed(&place(), ticket, granted());
+    assert_eq!(front.cached(&place()), None);
+    // What was found to be gone is asked for, and nobody waits for a ticket that was dropped.
+    ask(&front, Lookup::Found(granted())).await;
+    at(1080);
+    let ticket = front.renewing(&place(), within).unwrap();
+    front.forget(&place());
+    drop(ticket);
+    assert_eq!(ask(&front, Lookup::Absent).await.lookup, Lookup::Absent);
+    // Without news of changes nothing is renewed, and refusals need no renewal.
+    ask(&front, Lookup::Found(granted())).await;
+    front.cache.put(place(), Some(withdrawn()), front.link.state().generation());
+    at(1110);
+    front.renewals.take();
+    assert!(front.cached(&place()).is_some() && front.renewals.take().is_empty());
+    front.cache.put(place(), Some(granted()), front.link.state().generation());
+    front.link.go_down();
+    at(1131);
+    assert!(front.renewing(&place(), within).is_none());
+}

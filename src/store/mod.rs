@@ -21,6 +21,7 @@ mod people;
 mod place;
 pub mod queue;
 pub mod redis;
+mod renewals;
 mod rows;
 mod settings;
 mod stamps;

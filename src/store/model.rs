@@ -28,7 +28,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
 use crate::consent::{Clock, GateRecord, Lookup, Recipient, TenantId};
-use crate::store::{Answer, place, stamps};
+use crate::store::{Answer, place, renewals, stamps};
 
 use front::Front;
 use link::{Link, State};

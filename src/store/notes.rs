@@ -9,7 +9,7 @@ pub const SENT_DAYS: u32 = 8;
 /// The bytes of one block of a [`Filter`].
 pub const BLOCK_BYTES: usize = 64;
 /// The bits that one message sets.
-pub const MARK_BITS: usize = 8;
+pub const MARK_BITS: usize = 4;
 
 /// One block of a filter.
 pub type Block = [u8; BLOCK_BYTES];

@@ -15,6 +15,7 @@ mod lane;
 mod queueing;
 mod notes;
 mod recall;
+mod renewing;
 mod rows;
 mod scan;
 mod script;
@@ -291,10 +292,7 @@ async fn gate_record(lane: &Lane, connection: &mut MultiplexedConnection, place:
     let mut get = redis::cmd("GET");
     get.arg(keys::gate(place));
     match connection.send_packed_command(&get).await {
-        Ok(Value::Nil) => Lookup::Absent,
-        // A value that is no record must never read as "nothing was withdrawn".
-        Ok(Value::BulkString(bytes)) => GateRecord::decode(&bytes).map_or(Lookup::Unavailable, Lookup::Found),
-        Ok(_) => Lookup::Unavailable,
+        Ok(answer) => gate_record_of(&answer),
         Err(error) => {
             if breaks(&error) {
                 lane.report_broken();
@@ -302,6 +300,15 @@ async fn gate_record(lane: &Lane, connection: &mut MultiplexedConnection, place:
             Lookup::Unavailable
         }
     }
+}
+
+fn gate_record_of(answer: &Value) -> Lookup {
+    if matches!(answer, Value::Nil) {
+        return Lookup::Absent;
+    }
+    // A value that is no record must never read as "nothing was withdrawn".
+    let Value::BulkString(bytes) = answer else { return Lookup::Unavailable };
+    GateRecord::decode(bytes).map_or(Lookup::Unavailable, Lookup::Found)
 }
 
 fn down_since(since: Instant, fault: &RedisFault) -> String {

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use optgate::consent::lookup::Source;
-use optgate::consent::{Category, Clock, Lookup, Standing, Validity};
+use optgate::consent::{Category, Clock, Lookup, Standing, Timestamp, Validity};
 use optgate::store::ConsentStore;
 
 use super::person;
 use crate::store_contract::bench::{ACME, redis_settings};
-use crate::store_contract::events::{NOW, applied, grant, key, revoke};
+use crate::store_contract::events::{NOW, applied, grant, key, revoke, standing_in};
 use crate::support::redis::{Redis, Reply};
 
 const ROUNDS: usize = 320;
@@ -78,6 +78,58 @@ fn no_key_stays_stale_though_the_tracking_link_is_killed_at_random() {
         "{ROUNDS} rounds, {kills} kills, {from_cache} answers from the cache, none stale; slowest round fresh after {slowest:?}"
     );
     assert!(kills > ROUNDS / 2 && from_cache > ROUNDS * KEYS, "the test did not test anything");
+}
+
+#[test]
+fn what_sends_use_is_read_again_before_one_of_them_has_to_wait_for_it() {
+    const USED: usize = 600;
+    let redis = Redis::start();
+    let clock = Clock::manual(Clock::System.now());
+    let start = clock.now().as_millis();
+    let later = |seconds: u64| clock.set(Timestamp::from_millis(start + 1000 * seconds));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = ConsentStore::open(redis_settings(redis.addr()), clock.clone()).await.unwrap();
+        let people: Vec<String> = (0..=USED).map(person).collect();
+        applied(&store, people.iter().map(|who| grant(who, 1))).await;
+        let from_cache = async |people: &[String]| {
+            let mut found = 0;
+            for who in people {
+                let answer = store.lookup(ACME, &key(who)).await;
+                assert_eq!(standing_in(answer.lookup), Standing::Granted);
+                found += usize::from(answer.source == Source::Cache);
+            }
+            found
+        };
+        from_cache(&people).await;
+        later(25);
+        let (used, unused) = people.split_at(USED);
+        let before = gets(&redis);
+        assert_eq!(from_cache(used).await, USED);
+        let noted = Instant::now();
+        // Heartbeats ask as well, some fifteen times a second.
+        while gets(&redis) < before + USED {
+            assert!(noted.elapsed() < Duration::from_secs(10), "nothing is read again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        later(45);
+        let found = from_cache(used).await;
+        // An answer of a heartbeat may have been taken for one of the last.
+        assert!(found > USED - 200, "{found} of {USED} are still known");
+        assert_eq!(from_cache(unused).await, 0, "what nobody uses is not kept");
+        // The oldest that a grant may get stays what it was: without use, all of it is over.
+        later(76);
+        assert_eq!(from_cache(used).await, 0);
+    });
+}
+
+/// How often the server was asked for a value.
+fn gets(redis: &Redis) -> usize {
+    let Reply::Bulk(Some(stats)) = redis.command(&["INFO", "commandstats"]) else { panic!("no statistics") };
+    let stats = String::from_utf8(stats).unwrap();
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls=")?.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
 }
 
 async fn standing(store: &ConsentStore, who: &str) -> Option<Standing> {

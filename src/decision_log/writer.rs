@@ -23,7 +23,7 @@ const CALM_TICK: Duration = Duration::from_millis(64);
 /// So many at one look are few. Of more, the queue's high water wakes the thread out of a long rest.
 const FEW: usize = 256;
 /// After so many of few, the thread lets others go first: who waits for this core waits for these in place of all. Of many it does not, for each time costs it a turn.
-const STRETCH: usize = 16;
+const STRETCH: usize = 8;
 /// After so long without an event it waits to be woken instead.
 const DOZE_AFTER: Duration = Duration::from_millis(250);
 /// Between two attempts to write to a sink that failed.

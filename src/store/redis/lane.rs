@@ -13,7 +13,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::net::pulse::in_step;
+use crate::net::pulse::{Turn, in_step};
 
 use super::door::{Door, ask_all, proof, proven};
 use super::fault::RedisFault;
@@ -113,7 +113,7 @@ async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -
         Err(fault) => return fault,
     };
     let mut up = false;
-    let mut beats = in_step(HEARTBEAT);
+    let mut beats = in_step(HEARTBEAT, Turn::Heartbeat);
     beats.tick().await;
     loop {
         let alive = ask_all(&connection, &proof(), patience).await;

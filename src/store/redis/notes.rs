@@ -1,6 +1,9 @@
 //! Notes about senders in Redis: two hashes, a hash of sums for each day, and a string of bits for each day.
 
+use std::time::Duration;
+
 use redis::{Pipeline, Value};
+use tokio::time::sleep;
 
 use crate::store::StoreError;
 use crate::store::notes::{BLOCK_BYTES, Block, Filter, Known, Mark, Notes, SENT_DAYS, SUM_DAYS, Sum};
@@ -25,6 +28,8 @@ return 1
 const MARKS_A_CALL: (usize, usize) = (64, 128);
 /// As long as a call may be short, few messages come in no more calls than this.
 const FEW_CALLS: usize = 8;
+/// Between few calls, so that a send that met one of them does not meet the next.
+const BREATH: Duration = Duration::from_millis(4);
 /// A store that comes back after a while gets what has waited in no more calls than this.
 const MOST_CALLS: usize = 64;
 
@@ -43,7 +48,12 @@ impl Redis {
         // What says that nobody is to be suspected comes before the messages, and the sums last: they must not be repeated if something fails.
         all_done(facts(notes)).await?;
         // One call after the other, so that Redis turns to others in between.
-        for marks in notes.sent.chunks(marks_a_call(notes.sent.len())) {
+        let calls = notes.sent.chunks(marks_a_call(notes.sent.len()));
+        let are_few = calls.len() <= FEW_CALLS;
+        for (index, marks) in calls.enumerate() {
+            if are_few && index > 0 {
+                sleep(BREATH).await;
+            }
             all_done(setting(marks)).await?;
         }
         all_done(sums(notes)).await

@@ -321,7 +321,7 @@ fn templates(section: &Section<'_>) -> Option<Templates> {
 
 fn senders(section: &Section<'_>) -> Option<Senders> {
     let poll_every = section.value("poll_seconds", seconds(0..=DAY_S));
-    let messages_per_day = section.value("messages_per_day", count(0..=1_000_000_000));
+    let messages_per_day = section.value("messages_per_day", count(0..=100_000_000));
     let settle = section.value("settle_seconds", seconds(1..=3600));
     Some(Senders {
         poll_every: poll_every?,

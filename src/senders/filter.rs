@@ -7,7 +7,7 @@ use crate::consent::Category;
 use crate::consent::mac::MacKey;
 use crate::store::notes::{BLOCK_BYTES, Block, Filter, MARK_BITS, Mark, SENT_DAYS};
 
-/// The bits that a filter has for each message of a day. Four marks in 24 err as rarely as eight in 16 would (0.06 %), and each is work for the store.
+/// The bits that a filter has for each message of a day. Four marks in 24 err about as rarely as eight in 16 would, and each is work for the store.
 const BITS_PER_MESSAGE: u64 = 24;
 const BLOCK_BITS: u64 = BLOCK_BYTES as u64 * 8;
 /// Odd constants that spread neighbouring numbers; those of splitmix64.

@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// How often what other nodes wrote is read.
 const READ_EVERY: Duration = Duration::from_secs(5);
-/// How many marks may wait for a store that is away; about 10 MB.
+/// How many marks may wait for a store that is away; about 4 MB.
 const MAX_MARKS: usize = 200_000;
 /// How many statuses are compared at once.
 const AT_ONCE: usize = 256;

@@ -17,7 +17,8 @@ pub(super) struct Entry {
     pub(super) record: Option<GateRecord>,
     /// The generation in which it was fetched. Kept here because the library's own mass invalidation compares coarse times and lets some entries survive.
     pub(super) generation: Generation,
-    filled_at: Timestamp,
+    /// When it was asked for, at the latest.
+    asked_at: Timestamp,
 }
 
 impl Entry {
@@ -94,13 +95,6 @@ impl Cache {
         }
     }
 
-    /// Whether a place's entry is ageing and has at least so much of its time left.
-    pub(super) fn is_ageing(&self, place: &Place, left: Duration) -> bool {
-        let Some(life) = self.life else { return false };
-        let age = self.entries.get(place).filter(Entry::permits_anything).and_then(|entry| self.age(&entry));
-        age.is_some_and(|age| age > life.ages && age.saturating_add(left) <= life.ends)
-    }
-
     /// The record of a place, whatever its age: for what it withdraws.
     pub(super) fn recall(&self, place: &Place) -> Option<GateRecord> {
         self.entries.get(place).and_then(|entry| entry.record)
@@ -114,12 +108,22 @@ impl Cache {
     /// A clock that was set back shows entries from the future: nobody knows how old those are.
     fn age(&self, entry: &Entry) -> Option<Duration> {
         let now = self.clock.now();
-        (now >= entry.filled_at).then(|| now.since(entry.filled_at))
+        (now >= entry.asked_at).then(|| now.since(entry.asked_at))
     }
 
-    pub(super) fn put(&self, place: Place, record: Option<GateRecord>, generation: Generation) {
-        let filled_at = if self.life.is_some() { self.clock.now() } else { Timestamp::EPOCH };
-        self.entries.insert(place, Entry { record, generation, filled_at });
+    /// The time from which an entry that is asked for now is counted.
+    pub(super) fn now(&self) -> Timestamp {
+        if self.life.is_some() { self.clock.now() } else { Timestamp::EPOCH }
+    }
+
+    pub(super) fn put(
+        &self,
+        place: Place,
+        record: Option<GateRecord>,
+        generation: Generation,
+        asked_at: Timestamp,
+    ) {
+        self.entries.insert(place, Entry { record, generation, asked_at });
     }
 
     pub(super) fn remove(&self, place: &Place) {

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::consent::lookup::Source;
 use crate::consent::record::State as CategoryState;
-use crate::consent::{Clock, GateRecord, Lookup};
+use crate::consent::{Clock, GateRecord, Lookup, Timestamp};
 
 use super::Answer;
 use super::cache::{Age, Cache};
@@ -27,6 +27,13 @@ pub(super) struct Front {
     pub(super) floor: Floor,
 }
 
+/// The right to read a place again before its entry is too old. No send waits for it: who misses the place meanwhile asks.
+pub(super) struct Renewal<'f> {
+    ticket: Ticket<'f>,
+    generation: Generation,
+    asked_at: Timestamp,
+}
+
 impl Front {
     /// An empty front whose link is down.
     pub(super) fn new(capacity: u64, max_age: Option<Duration>, clock: Clock) -> Self {
@@ -45,23 +52,22 @@ impl Front {
         Some(entry.lookup())
     }
 
-    /// The right to read a place again whose entry is ageing; `None` if there is no such entry, it has less than `within` left, or somebody reads it just now.
-    /// Whoever misses the place meanwhile waits for this: it must land, or be dropped, `within` that time.
-    pub(super) fn renewing(&self, place: &Place, within: Duration) -> Option<Ticket<'_>> {
+    /// The right to read a place again whose entry may still be used and is ageing; `None` if there is no such entry or somebody asks for it just now.
+    pub(super) fn renewing(&self, place: &Place) -> Option<Renewal<'_>> {
         let State::Live(now) = self.link.state() else { return None };
-        if !self.cache.is_ageing(place, within) {
+        let (entry, age) = self.cache.get(place)?;
+        if age != Age::Ageing || entry.generation != now {
             return None;
         }
-        match self.tickets.join(place, now) {
-            Seat::Lead(ticket) => Some(ticket),
-            Seat::Follow(_) => None,
-        }
+        let asked_at = self.cache.now();
+        Some(Renewal { ticket: self.tickets.claim(place)?, generation: now, asked_at })
     }
 
-    /// Takes in what a place was found to hold by whoever had the ticket.
-    pub(super) fn renewed(&self, place: &Place, ticket: Ticket<'_>, record: GateRecord) {
+    /// Takes in what a place was found to hold by whoever had the right to read it again.
+    pub(super) fn renewed(&self, place: &Place, renewal: Renewal<'_>, record: GateRecord) {
+        let Renewal { ticket, generation, asked_at } = renewal;
         let lookup = Lookup::Found(record);
-        ticket.land(lookup, |taken| self.fill(place, lookup, State::Live(taken)));
+        ticket.land(lookup, |_| self.fill(place, lookup, State::Live(generation), asked_at));
     }
 
     /// The answer from the store, shared with everybody who misses the same place meanwhile.
@@ -91,8 +97,9 @@ impl Front {
         loop {
             match self.tickets.join(place, self.link.state().generation()) {
                 Seat::Lead(ticket) => {
+                    let asked_at = self.cache.now();
                     let lookup = fetch().await;
-                    ticket.land(lookup, |taken| self.fill(place, lookup, State::Live(taken)));
+                    ticket.land(lookup, |taken| self.fill(place, lookup, State::Live(taken), asked_at));
                     return lookup;
                 }
                 Seat::Follow(flight) => {
@@ -105,13 +112,15 @@ impl Front {
     }
 
     /// Called with the place's shard locked, so no change of the place can come between.
-    fn fill(&self, place: &Place, lookup: Lookup, then: State) {
+    fn fill(&self, place: &Place, lookup: Lookup, then: State, asked_at: Timestamp) {
         if self.link.state() != then {
             return;
         }
         match lookup {
-            Lookup::Found(record) => self.cache.put(place.clone(), Some(record), then.generation()),
-            Lookup::Absent => self.cache.put(place.clone(), None, then.generation()),
+            Lookup::Found(record) => {
+                self.cache.put(place.clone(), Some(record), then.generation(), asked_at);
+            }
+            Lookup::Absent => self.cache.put(place.clone(), None, then.generation(), asked_at),
             Lookup::Unavailable | Lookup::Remembered(_) => {}
         }
     }
@@ -130,7 +139,8 @@ impl Front {
     pub(super) fn written(&self, place: &Place, record: GateRecord) {
         self.tickets.overrule(place, || {
             if withdraws(&record) {
-                self.cache.put(place.clone(), Some(record), self.link.state().generation());
+                let generation = self.link.state().generation();
+                self.cache.put(place.clone(), Some(record), generation, self.cache.now());
             } else {
                 self.cache.remove(place);
             }
@@ -143,7 +153,7 @@ impl Front {
     pub(super) fn forget(&self, place: &Place) {
         self.tickets.overrule(place, || match self.cache.recall(place) {
             Some(record) if withdraws(&record) => {
-                self.cache.put(place.clone(), Some(record), Generation::NEVER);
+                self.cache.put(place.clone(), Some(record), Generation::NEVER, self.cache.now());
             }
             Some(_) | None => self.cache.remove(place),
         });
@@ -153,7 +163,7 @@ impl Front {
     pub(super) fn overwritten(&self, place: &Place, record: GateRecord) {
         self.tickets.overrule(place, || {
             if withdraws(&record) {
-                self.cache.put(place.clone(), Some(record), Generation::NEVER);
+                self.cache.put(place.clone(), Some(record), Generation::NEVER, self.cache.now());
             } else {
                 self.cache.remove(place);
             }

@@ -216,50 +216,74 @@ async fn a_permission_grows_too_old_and_a_refusal_does_not() {
     }
 }
 
-#[tokio::test]
-async fn what_is_used_and_ageing_is_read_again_before_it_is_too_old() {
-    let within = Duration::from_secs(1);
+/// A front whose grants live for 30 s, and its clock at the second 1000.
+fn ageing() -> (Front, Clock) {
     let clock = Clock::manual(Timestamp::from_secs(1000));
     let front = Front::new(1000, Some(Duration::from_secs(30)), clock.clone());
     front.link.go_live();
+    (front, clock)
+}
+
+#[tokio::test]
+async fn what_is_used_and_ageing_is_read_again_before_it_is_too_old() {
+    let (front, clock) = ageing();
     let at = |second: u64| clock.set(Timestamp::from_secs(second));
     ask(&front, Lookup::Found(granted())).await;
-    for (second, due) in [(1020, 0), (1021, 1), (1029, 1)] {
+    for (second, due) in [(1020, 0), (1021, 1), (1030, 1)] {
         at(second);
         assert!((0..3).all(|_| front.cached(&place()).is_some()));
-        assert_eq!(front.renewals.take().len(), due, "at {second}");
-        assert_eq!(front.renewing(&place(), within).is_some(), due == 1, "at {second}");
+        assert_eq!(front.renewals.take(9).len(), due, "at {second}");
+        assert_eq!(front.renewing(&place()).is_some(), due == 1, "at {second}");
     }
-    // With less left than the reading may take, a send that comes too late would wait for it.
-    at(1030);
-    assert!(front.cached(&place()).is_some() && front.renewing(&place(), within).is_none());
-    at(1029);
-    let ticket = front.renewing(&place(), within).unwrap();
-    assert!(front.renewing(&place(), within).is_none(), "one reads it");
-    front.renewed(&place(), ticket, granted());
-    at(1049);
-    assert_eq!(front.cached(&place()), Some(Lookup::Found(granted())), "its time begins anew");
-    // A change that comes meanwhile counts, not what was read before it.
-    at(1055);
-    let ticket = front.renewing(&place(), within).unwrap();
-    front.forget(&place());
-    front.renewed(&place(), ticket, granted());
+    let renewal = front.renewing(&place()).unwrap();
+    assert!(front.renewing(&place()).is_none(), "one reads it");
+    // Its time begins anew when it was asked for.
+    at(1040);
+    front.renewed(&place(), renewal, granted());
+    at(1060);
+    assert_eq!(front.cached(&place()), Some(Lookup::Found(granted())));
+    at(1061);
     assert_eq!(front.cached(&place()), None);
-    // What was found to be gone is asked for, and nobody waits for a ticket that was dropped.
+    assert!(front.renewing(&place()).is_none(), "what is too old is asked for by who needs it");
+}
+
+#[tokio::test]
+async fn a_change_counts_and_not_what_was_read_again_before_it() {
+    let (front, clock) = ageing();
     ask(&front, Lookup::Found(granted())).await;
-    at(1080);
-    let ticket = front.renewing(&place(), within).unwrap();
+    clock.set(Timestamp::from_secs(1025));
+    let renewal = front.renewing(&place()).unwrap();
     front.forget(&place());
-    drop(ticket);
-    assert_eq!(ask(&front, Lookup::Absent).await.lookup, Lookup::Absent);
-    // Without news of changes nothing is renewed, and refusals need no renewal.
+    front.renewed(&place(), renewal, granted());
+    assert_eq!(front.cached(&place()), None);
+}
+
+#[tokio::test]
+async fn nothing_is_read_again_that_may_not_be_used() {
+    let (front, clock) = ageing();
+    ask(&front, Lookup::Found(withdrawn())).await;
+    clock.set(Timestamp::from_secs(1025));
+    assert!(front.cached(&place()).is_some() && front.renewals.take(9).is_empty());
+    assert!(front.renewing(&place()).is_none(), "a refusal does not grow old");
+    front.cache.remove(&place());
     ask(&front, Lookup::Found(granted())).await;
-    front.cache.put(place(), Some(withdrawn()), front.link.state().generation());
-    at(1110);
-    front.renewals.take();
-    assert!(front.cached(&place()).is_some() && front.renewals.take().is_empty());
-    front.cache.put(place(), Some(granted()), front.link.state().generation());
+    clock.set(Timestamp::from_secs(1050));
+    assert!(front.cached(&place()).is_some());
     front.link.go_down();
-    at(1131);
-    assert!(front.renewing(&place(), within).is_none());
+    assert!(front.renewing(&place()).is_none(), "nobody tells of changes");
+    front.link.go_live();
+    assert!(front.renewing(&place()).is_none(), "changes may have been missed since it was read");
+}
+
+#[tokio::test]
+async fn no_send_waits_for_what_is_read_again() {
+    let (front, clock) = ageing();
+    ask(&front, Lookup::Found(granted())).await;
+    clock.set(Timestamp::from_secs(1025));
+    let renewal = front.renewing(&place()).unwrap();
+    front.cache.remove(&place());
+    // It asks itself, and what was asked for before it does not take its place.
+    assert_eq!(ask(&front, Lookup::Found(withdrawn())).await.lookup, Lookup::Found(withdrawn()));
+    front.renewed(&place(), renewal, granted());
+    assert_eq!(front.cached(&place()), Some(Lookup::Found(withdrawn())));
 }

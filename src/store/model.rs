@@ -23,11 +23,13 @@ mod sync {
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner, thread};
 
-use crate::consent::{Clock, GateRecord, Lookup, Recipient, TenantId};
+use crate::consent::{Clock, GateRecord, Lookup, Recipient, TenantId, Timestamp};
 use crate::store::{Answer, place, renewals, stamps};
 
 use front::Front;
@@ -39,6 +41,9 @@ const SCHEDULES: usize = 4_000;
 const SWITCHES: usize = 3;
 const WRITES: u32 = 3;
 const READS: usize = 3;
+const MAX_AGE: Duration = Duration::from_secs(30);
+
+static RENEWALS: AtomicUsize = AtomicUsize::new(0);
 
 /// The truth, and what was pushed and not yet delivered.
 #[derive(Default)]
@@ -50,15 +55,17 @@ struct Server {
 
 struct World {
     front: Front,
+    clock: Clock,
     server: sync::Mutex<Server>,
 }
 
 impl World {
     fn new() -> Arc<Self> {
         let server = Server { tracked: true, ..Server::default() };
-        let front = Front::new(16, None, Clock::System);
+        let clock = Clock::manual(Timestamp::from_secs(1000));
+        let front = Front::new(16, Some(MAX_AGE), clock.clone());
         front.link.go_live();
-        Arc::new(Self { front, server: sync::Mutex::new(server) })
+        Arc::new(Self { front, clock, server: sync::Mutex::new(server) })
     }
 
     fn server<T>(&self, act: impl FnOnce(&mut Server) -> T) -> T {
@@ -79,7 +86,8 @@ impl World {
         thread::yield_now();
         let seq = self.server(|server| server.value);
         thread::yield_now();
-        Lookup::Found(GateRecord { seq, ..GateRecord::default() })
+        // What permits nothing does not grow old.
+        Lookup::Found(GateRecord { seq, window_until: u32::MAX, ..GateRecord::default() })
     }
 
     fn deliver(&self) {
@@ -91,6 +99,17 @@ impl World {
     fn read(&self) {
         if self.front.cached(&person()).is_none() {
             let _ = shuttle::future::block_on(self.front.miss(&person(), || self.get()));
+        }
+    }
+
+    /// Reads again what has grown old since it was read, as soon as that is so.
+    fn renew(&self) {
+        self.read();
+        self.clock.set(Timestamp::from_secs(1025));
+        let Some(renewal) = self.front.renewing(&person()) else { return };
+        RENEWALS.fetch_add(1, SeqCst);
+        if let Lookup::Found(record) = shuttle::future::block_on(self.get()) {
+            self.front.renewed(&person(), renewal, record);
         }
     }
 
@@ -164,6 +183,14 @@ fn no_interleaving_of_reads_writes_and_pushes_leaves_a_stale_record() {
 #[test]
 fn no_interleaving_with_a_break_of_the_link_leaves_a_stale_record() {
     explore(|| play(vec![writer, reader, reader, deliverer, World::break_and_mend]));
+}
+
+#[test]
+fn no_interleaving_with_what_is_read_again_leaves_a_stale_record() {
+    explore(|| play(vec![writer, reader, World::renew, deliverer]));
+    explore(|| play(vec![writer, reader, World::renew, deliverer, World::break_and_mend]));
+    let renewals = RENEWALS.load(SeqCst);
+    assert!(renewals > SCHEDULES / 2, "the model hardly reads anything again: {renewals}");
 }
 
 #[test]

@@ -27,9 +27,9 @@ impl Renewals {
         }
     }
 
-    /// Hands over what was noted, in no order.
-    pub(super) fn take(&self) -> Vec<Place> {
-        let due = std::mem::take(&mut *self.due.lock().unwrap_or_else(PoisonError::into_inner));
-        due.into_iter().collect()
+    /// Hands over what was noted, in no order, and so many at most.
+    pub(super) fn take(&self, most: usize) -> Vec<Place> {
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.extract_if(|_| true).take(most).collect()
     }
 }

@@ -59,9 +59,19 @@ impl Tickets {
         if let Some(flight) = shard.get(place).filter(|flight| flight.generation == generation) {
             return Seat::Follow(flight.clone());
         }
+        Seat::Lead(self.lead(&mut shard, place, generation))
+    }
+
+    /// The ticket of a place that nobody fetches. This fetch is not joined: whoever misses the place meanwhile takes the ticket over.
+    pub(super) fn claim(&self, place: &Place) -> Option<Ticket<'_>> {
+        let mut shard = self.shard(place);
+        (!shard.contains_key(place)).then(|| self.lead(&mut shard, place, Generation::NEVER))
+    }
+
+    fn lead(&self, shard: &mut Shard, place: &Place, generation: Generation) -> Ticket<'_> {
         let flight = Arc::new(Flight { generation, brought: OnceLock::new(), landed: Notify::new() });
         shard.insert(place.clone(), flight.clone());
-        Seat::Lead(Ticket { tickets: self, place: place.clone(), flight })
+        Ticket { tickets: self, place: place.clone(), flight }
     }
 
     /// Takes the ticket of a place away and runs `change` on the cache before any later fetch of the place can fill it.

@@ -14,9 +14,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 use crate::net::pulse::{Turn, in_step};
+use crate::store::front::Front;
 
 use super::door::{Door, ask_all, proof, proven};
 use super::fault::RedisFault;
+use super::renewing::renew;
 
 /// How often a lane proves that it reaches a primary.
 const HEARTBEAT: Duration = Duration::from_millis(200);
@@ -40,10 +42,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts a lane on the runtime of the caller; it ends when `open` turns false or its sender is dropped.
-    pub(super) fn start(door: Arc<Door>, open: watch::Receiver<bool>, patience: Duration) -> Arc<Self> {
+    /// Starts a lane on the runtime of the caller; it ends when `open` turns false or its sender is dropped. A lane for lookups keeps `front` from growing old.
+    pub(super) fn start(
+        door: Arc<Door>,
+        open: watch::Receiver<bool>,
+        patience: Duration,
+        front: Option<Arc<Front>>,
+    ) -> Arc<Self> {
         let lane = Arc::new(Self { state: watch::Sender::new(State::Connecting), broken: Arc::default() });
-        tokio::spawn(keep(Arc::clone(&lane), door, open, patience));
+        tokio::spawn(keep(Arc::clone(&lane), door, open, (patience, front)));
         lane
     }
 
@@ -82,26 +89,36 @@ impl Lane {
 }
 
 /// Keeps the lane until the store closes.
-async fn keep(lane: Arc<Lane>, door: Arc<Door>, mut open: watch::Receiver<bool>, patience: Duration) {
+async fn keep(
+    lane: Arc<Lane>,
+    door: Arc<Door>,
+    mut open: watch::Receiver<bool>,
+    (patience, front): (Duration, Option<Arc<Front>>),
+) {
     tokio::select! {
-        () = connect_again_and_again(&lane, &door, patience) => {}
+        () = connect_again_and_again(&lane, &door, patience, front.as_deref()) => {}
         // An error says that the store is gone, which closes it as well.
         _ = open.wait_for(|open| !open) => {}
     }
     lane.state.send_replace(State::Down(RedisFault::Unreachable));
 }
 
-async fn connect_again_and_again(lane: &Lane, door: &Door, patience: Duration) {
+async fn connect_again_and_again(lane: &Lane, door: &Door, patience: Duration, front: Option<&Front>) {
     let mut pause = Pause::default();
     loop {
-        let fault = once(lane, door, patience, &mut pause).await;
+        let fault = once(lane, door, (patience, front), &mut pause).await;
         lane.state.send_replace(State::Down(fault));
         pause.wait().await;
     }
 }
 
 /// One connection from its making to its end; returns what ended it.
-async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -> RedisFault {
+async fn once(
+    lane: &Lane,
+    door: &Door,
+    (patience, front): (Duration, Option<&Front>),
+    pause: &mut Pause,
+) -> RedisFault {
     let broken = Arc::clone(&lane.broken);
     let ended = move |push: PushInfo| {
         if push.kind == PushKind::Disconnection {
@@ -124,6 +141,11 @@ async fn once(lane: &Lane, door: &Door, patience: Duration, pause: &mut Pause) -
             lane.state.send_replace(State::Up(connection.clone()));
             pause.reset();
             up = true;
+        }
+        if let Some(front) = front
+            && let Err(fault) = renew(front, &connection, patience).await
+        {
+            return fault;
         }
         tokio::select! {
             _ = beats.tick() => {}
@@ -165,6 +187,7 @@ pub(super) struct Lanes {
     door: Arc<Door>,
     open: watch::Receiver<bool>,
     patience: Duration,
+    front: Arc<Front>,
 }
 
 /// A thread's lane to one store.
@@ -181,9 +204,14 @@ thread_local! {
 }
 
 impl Lanes {
-    pub(super) fn new(door: Arc<Door>, open: watch::Receiver<bool>, patience: Duration) -> Self {
+    pub(super) fn new(
+        door: Arc<Door>,
+        open: watch::Receiver<bool>,
+        patience: Duration,
+        front: Arc<Front>,
+    ) -> Self {
         static STORES: AtomicU64 = AtomicU64::new(0);
-        Self { store: STORES.fetch_add(1, Ordering::Relaxed), door, open, patience }
+        Self { store: STORES.fetch_add(1, Ordering::Relaxed), door, open, patience, front }
     }
 
     /// This thread's lane; must be called on a runtime.
@@ -195,7 +223,8 @@ impl Lanes {
                 return Arc::clone(&seat.lane);
             }
             seats.retain(|seat| *seat.open.borrow() && seat.open.has_changed().is_ok());
-            let lane = Lane::start(Arc::clone(&self.door), self.open.clone(), self.patience);
+            let (door, front) = (Arc::clone(&self.door), Arc::clone(&self.front));
+            let lane = Lane::start(door, self.open.clone(), self.patience, Some(front));
             let (store, open) = (self.store, self.open.clone());
             seats.push(Seat { store, runtime, open, lane: Arc::clone(&lane) });
             lane

@@ -107,7 +107,7 @@ impl Redis {
         let numbering = Arc::new(Numbering::new(names, Arc::clone(&identity)));
         let (open, opened) = watch::channel(true);
         let tracking = Arc::new(Tracking::new(Arc::clone(&front), Arc::clone(&numbering), node));
-        let control = Lane::start(Arc::clone(&door), opened.clone(), CONTROL_PATIENCE);
+        let control = Lane::start(Arc::clone(&door), opened.clone(), CONTROL_PATIENCE, None);
         tokio::spawn(Arc::clone(&tracking).supervise(Arc::clone(&door), opened.clone()));
         let shared = Arc::new(Shared {
             front,
@@ -128,7 +128,7 @@ impl Redis {
             );
         }
         tokio::spawn(upkeep::run(Arc::clone(&shared)));
-        let lanes = Lanes::new(door, opened, LOOKUP_PATIENCE);
+        let lanes = Lanes::new(door, opened, LOOKUP_PATIENCE, Arc::clone(&shared.front));
         Ok((Self { shared, lanes, runtime: Handle::current() }, identity))
     }
 

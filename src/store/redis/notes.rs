@@ -107,7 +107,7 @@ impl Redis {
 
 fn marks_a_call(marks: usize) -> usize {
     let (least, most) = MARKS_A_CALL;
-    (marks / FEW_CALLS).clamp(least, most).max(marks.div_ceil(MOST_CALLS))
+    marks.div_ceil(FEW_CALLS).clamp(least, most).max(marks.div_ceil(MOST_CALLS))
 }
 
 fn facts(notes: &Notes) -> Pipeline {
@@ -187,4 +187,21 @@ fn block(answer: &Value) -> Result<Block, StoreError> {
         *to = *from;
     }
     Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_messages_come_in_few_calls_and_many_in_a_bounded_number() {
+        for marks in 1..20_000 {
+            let (a_call, calls) = (marks_a_call(marks), marks.div_ceil(marks_a_call(marks)));
+            assert!(calls <= MOST_CALLS && a_call >= MARKS_A_CALL.0, "{marks}: {calls} of {a_call}");
+            assert!(
+                marks > 1024 || calls <= FEW_CALLS && a_call <= MARKS_A_CALL.1,
+                "{marks}: {calls} of {a_call}"
+            );
+        }
+    }
 }

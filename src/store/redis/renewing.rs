@@ -1,4 +1,6 @@
-//! Reads again what sends use and what will soon be too old, so that none of them has to wait for it.
+//! Reads again what sends use and what will soon be too old, so that few of them have to wait for it.
+//!
+//! It is asked for where a send would ask: a lane of another thread may reach another server, and what that one says must not live on in memory.
 
 use std::time::Duration;
 
@@ -6,38 +8,42 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use crate::consent::Lookup;
+use crate::store::front::Front;
 
 use super::door::ask_all;
 use super::fault::RedisFault;
-use super::{Shared, gate_record_of, keys};
+use super::{gate_record_of, keys};
 
 /// How many are asked for in one call: lookups wait behind it for about a microsecond each.
 const A_CALL: usize = 64;
-/// A send that misses one of them meanwhile waits for the answer, no longer than its own deadline.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How many are asked for at once; the others come next time.
+const AT_ONCE: usize = 512;
 
-/// Reads them, one call after the other, so that Redis turns to others in between.
-pub(super) async fn renew(shared: &Shared, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
-    let front = &shared.front;
-    for places in front.renewals.take().chunks(A_CALL) {
-        let renewing = |place| Some((place, front.renewing(place, PATIENCE)?));
-        let tickets: Vec<_> = places.iter().filter_map(renewing).collect();
-        if tickets.is_empty() {
+/// Reads some of them, one call after the other, so that the server turns to others in between. An error says that the connection is not to be relied on.
+pub(super) async fn renew(
+    front: &Front,
+    connection: &MultiplexedConnection,
+    patience: Duration,
+) -> Result<(), RedisFault> {
+    for places in front.renewals.take(AT_ONCE).chunks(A_CALL) {
+        let renewals: Vec<_> =
+            places.iter().filter_map(|place| Some((place, front.renewing(place)?))).collect();
+        if renewals.is_empty() {
             continue;
         }
         let mut calls = redis::pipe();
-        for (place, _) in &tickets {
+        for (place, _) in &renewals {
             calls.cmd("GET").arg(keys::gate(place));
         }
-        let answers = ask_all(connection, &calls, PATIENCE).await?;
-        for ((place, ticket), answer) in tickets.into_iter().zip(&answers) {
+        let answers = ask_all(connection, &calls, patience).await?;
+        for ((place, renewal), answer) in renewals.into_iter().zip(&answers) {
             if matches!(answer, Value::ServerError(_)) {
                 continue;
             }
             if let Lookup::Found(record) = gate_record_of(answer) {
-                front.renewed(place, ticket, record);
+                front.renewed(place, renewal, record);
             } else {
-                // It is gone and nobody said so: whoever sends next asks for it in all its forms.
+                // Gone or unreadable, and nobody said so: whoever sends next asks for it in all its forms.
                 front.forget(place);
             }
         }

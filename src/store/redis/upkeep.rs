@@ -1,5 +1,4 @@
-//! What a node does for the store from time to time: finishes what dead writers began, measures propagation, reads what is used anew before it is too old,
-//! and looks at how the server is configured.
+//! What a node does for the store from time to time: finishes what dead writers began, measures propagation, and looks at how the server is configured.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +14,7 @@ use crate::store::learning::Lesson;
 
 use super::door::{ask, bytes};
 use super::intents::{self, Found};
-use super::{Shared, keys, renewing};
+use super::{Shared, keys};
 
 const CANARY_EVERY: Duration = Duration::from_secs(1);
 /// Abandoned intents are looked for every so many canaries.
@@ -62,8 +61,6 @@ async fn look_after(shared: &Arc<Shared>) {
         // While Redis is away nothing is due, and what was missed is done when it is back.
         let Ok(connection) = shared.control.connection().await else { continue };
         let _ = shared.tracking.sing(&connection).await;
-        // What was not read again in time is asked for by the send that needs it.
-        let _ = renewing::renew(shared, &connection).await;
         if tick % WORDINGS_EVERY == 0 {
             // What fails now is tried again in its next turn.
             let _ = shared.numbering.refresh_wordings(&connection).await;

@@ -85,13 +85,12 @@ fn what_sends_use_is_read_again_before_one_of_them_has_to_wait_for_it() {
     const USED: usize = 600;
     let redis = Redis::start();
     let clock = Clock::manual(Clock::System.now());
-    let start = clock.now().as_millis();
-    let later = |seconds: u64| clock.set(Timestamp::from_millis(start + 1000 * seconds));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let store = ConsentStore::open(redis_settings(redis.addr()), clock.clone()).await.unwrap();
         let people: Vec<String> = (0..=USED).map(person).collect();
         applied(&store, people.iter().map(|who| grant(who, 1))).await;
+        let (used, unused) = people.split_at(USED);
         let from_cache = async |people: &[String]| {
             let mut found = 0;
             for who in people {
@@ -101,26 +100,33 @@ fn what_sends_use_is_read_again_before_one_of_them_has_to_wait_for_it() {
             }
             found
         };
-        from_cache(&people).await;
-        later(25);
-        let (used, unused) = people.split_at(USED);
-        let before = gets(&redis);
-        assert_eq!(from_cache(used).await, USED);
-        let noted = Instant::now();
-        // Heartbeats ask as well, some fifteen times a second.
-        while gets(&redis) < before + USED {
-            assert!(noted.elapsed() < Duration::from_secs(10), "nothing is read again");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        // A link that a busy machine broke for a moment empties the memory: that proves nothing.
+        let mut known = Vec::new();
+        while known.len() < 5 {
+            let start = clock.now().as_millis() + 100_000;
+            let later = |seconds: u64| clock.set(Timestamp::from_millis(start + 1000 * seconds));
+            later(0);
+            from_cache(&people).await;
+            later(25);
+            let before = gets(&redis);
+            let at_first = from_cache(used).await;
+            let noted = Instant::now();
+            // Heartbeats ask as well, some ten times a second.
+            while gets(&redis) < before + USED && noted.elapsed() < SETTLED {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            later(45);
+            known.push((at_first, from_cache(used).await));
+            assert_eq!(from_cache(unused).await, 0, "what nobody uses is not kept");
+            // The oldest that a grant may get stays what it was: without use, all of it is over.
+            later(76);
+            assert_eq!(from_cache(used).await, 0);
+            if known.last() == Some(&(USED, USED)) {
+                return;
+            }
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        later(45);
-        let found = from_cache(used).await;
-        // An answer of a heartbeat may have been taken for one of the last.
-        assert!(found > USED - 200, "{found} of {USED} are still known");
-        assert_eq!(from_cache(unused).await, 0, "what nobody uses is not kept");
-        // The oldest that a grant may get stays what it was: without use, all of it is over.
-        later(76);
-        assert_eq!(from_cache(used).await, 0);
+        panic!("of {USED}, so many were known before and after they were old: {known:?}");
     });
 }
 

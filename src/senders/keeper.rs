@@ -15,7 +15,7 @@ use super::links::Links;
 use super::sent::{Count, Kinds, Lanes, Sent, Told, Who};
 use super::sources::{Bounds, Name, Origin};
 use crate::consent::{Category, Quality, Timestamp};
-use crate::net::pulse::{Turn, in_step};
+use crate::net::pulse::in_step;
 use crate::policy::settings::SenderHealth;
 use crate::store::StoreError;
 use crate::store::notes::{Block, Filter, Mark, SENT_DAYS};
@@ -83,8 +83,7 @@ impl Keeper {
     /// Runs until `ended` is dropped, and then writes what is left.
     pub async fn run(mut self, mut ended: oneshot::Receiver<()>) {
         self.links.start();
-        let [mut looks, mut writes, mut reads] =
-            [LOOK_EVERY, WRITE_EVERY, READ_EVERY].map(|every| in_step(every, Turn::Work));
+        let [mut looks, mut writes, mut reads] = [LOOK_EVERY, WRITE_EVERY, READ_EVERY].map(in_step);
         // Looks that take long are followed by others at once: the end must not wait until a draw falls on it.
         while matches!(ended.try_recv(), Err(TryRecvError::Empty)) {
             tokio::select! {

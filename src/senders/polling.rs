@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Inner, Senders};
 use crate::metrics::PollResult;
-use crate::net::pulse;
+use crate::net::pulse::in_step;
 use crate::upstream::{Read, ReadFailure, Reader, Token};
 use crate::wire::cloud::health;
 
@@ -47,7 +47,7 @@ impl Poller {
 
     /// Runs until it is dropped.
     pub async fn run(mut self) {
-        let mut looks = pulse::in_step(LOOK_EVERY, pulse::Turn::Work);
+        let mut looks = in_step(LOOK_EVERY);
         loop {
             looks.tick().await;
             for sender in &self.askable() {

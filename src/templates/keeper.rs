@@ -16,7 +16,7 @@ use super::scout::Scout;
 use super::{AccountList, Catalogue};
 use crate::consent::Timestamp;
 use crate::metrics::{Metrics, TemplateSync};
-use crate::net::pulse::{Turn, in_step};
+use crate::net::pulse::in_step;
 use crate::store::StoreError;
 
 /// How often to look whether there is something to do.
@@ -43,7 +43,7 @@ pub fn keep(
 
 async fn run(mut keeper: Keeper, scout: Arc<Scout>) {
     let (mut readings, mut busy) = (JoinSet::new(), BTreeSet::new());
-    let mut looks = in_step(LOOK_EVERY, Turn::Work);
+    let mut looks = in_step(LOOK_EVERY);
     loop {
         tokio::select! {
             _ = looks.tick() => {}

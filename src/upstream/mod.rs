@@ -31,7 +31,7 @@ pub use reading::{Read, ReadFailure, Reader};
 pub use token::Token;
 
 use crate::net::ClientTls;
-use crate::net::pulse::{Turn, in_step};
+use crate::net::pulse::in_step;
 use crate::policy::{Clearance, Denial};
 
 /// Where the provider is and how long it may take.
@@ -206,7 +206,7 @@ impl Upstream {
     /// # Cancel safety
     /// Dropped, such connections are still never used again, only closed later.
     pub async fn sweep(&self) {
-        let mut turns = in_step(SWEEP_EVERY, Turn::Work);
+        let mut turns = in_step(SWEEP_EVERY);
         loop {
             turns.tick().await;
             self.inner.lines.sweep();

@@ -13,7 +13,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::net::pulse::{Turn, in_step};
+use crate::net::pulse::in_step;
 use crate::store::front::Front;
 
 use super::door::{Door, ask_all, proof, proven};
@@ -130,7 +130,7 @@ async fn once(
         Err(fault) => return fault,
     };
     let mut up = false;
-    let mut beats = in_step(HEARTBEAT, Turn::Heartbeat);
+    let mut beats = in_step(HEARTBEAT);
     beats.tick().await;
     loop {
         let alive = ask_all(&connection, &proof(), patience).await;

@@ -1,9 +1,6 @@
 //! Notes about senders in Redis: two hashes, a hash of sums for each day, and a string of bits for each day.
 
-use std::time::Duration;
-
 use redis::{Pipeline, Value};
-use tokio::time::sleep;
 
 use crate::store::StoreError;
 use crate::store::notes::{BLOCK_BYTES, Block, Filter, Known, Mark, Notes, SENT_DAYS, SUM_DAYS, Sum};
@@ -24,12 +21,8 @@ end
 return 1
 ";
 
-/// How many messages one call brings at least, and at most unless there are very many: look-ups wait behind it for about 2 microseconds each.
-const MARKS_A_CALL: (usize, usize) = (64, 128);
-/// As long as a call may be short, few messages come in no more calls than this.
-const FEW_CALLS: usize = 8;
-/// Between few calls, so that a send that met one of them does not meet the next.
-const BREATH: Duration = Duration::from_millis(4);
+/// How many messages one call brings at most, unless there are very many: look-ups wait behind it for about 2 microseconds each.
+const MARKS_A_CALL: usize = 128;
 /// A store that comes back after a while gets what has waited in no more calls than this.
 const MOST_CALLS: usize = 64;
 
@@ -48,12 +41,7 @@ impl Redis {
         // What says that nobody is to be suspected comes before the messages, and the sums last: they must not be repeated if something fails.
         all_done(facts(notes)).await?;
         // One call after the other, so that Redis turns to others in between.
-        let calls = notes.sent.chunks(marks_a_call(notes.sent.len()));
-        let are_few = calls.len() <= FEW_CALLS;
-        for (index, marks) in calls.enumerate() {
-            if are_few && index > 0 {
-                sleep(BREATH).await;
-            }
+        for marks in notes.sent.chunks(marks_a_call(notes.sent.len())) {
             all_done(setting(marks)).await?;
         }
         all_done(sums(notes)).await
@@ -105,9 +93,10 @@ impl Redis {
     }
 }
 
+/// All calls bring the same, but for the last.
 fn marks_a_call(marks: usize) -> usize {
-    let (least, most) = MARKS_A_CALL;
-    marks.div_ceil(FEW_CALLS).clamp(least, most).max(marks.div_ceil(MOST_CALLS))
+    let calls = marks.div_ceil(MARKS_A_CALL).clamp(1, MOST_CALLS);
+    marks.div_ceil(calls).max(1)
 }
 
 fn facts(notes: &Notes) -> Pipeline {
@@ -194,14 +183,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_messages_come_in_few_calls_and_many_in_a_bounded_number() {
-        for marks in 1..20_000 {
+    fn calls_for_messages_are_short_and_their_number_is_bounded() {
+        for marks in 0..20_000 {
             let (a_call, calls) = (marks_a_call(marks), marks.div_ceil(marks_a_call(marks)));
-            assert!(calls <= MOST_CALLS && a_call >= MARKS_A_CALL.0, "{marks}: {calls} of {a_call}");
+            assert!(calls <= MOST_CALLS, "{marks}: {calls} of {a_call}");
             assert!(
-                marks > 1024 || calls <= FEW_CALLS && a_call <= MARKS_A_CALL.1,
+                a_call <= MARKS_A_CALL || marks > MARKS_A_CALL * MOST_CALLS,
                 "{marks}: {calls} of {a_call}"
             );
         }
+        assert_eq!([1, 128, 200, 1000].map(marks_a_call), [1, 128, 100, 125]);
     }
 }

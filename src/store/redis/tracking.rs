@@ -11,7 +11,7 @@ use redis::{Pipeline, PushInfo, PushKind, Value};
 use tokio::sync::{Notify, watch};
 
 use crate::metrics::Metrics;
-use crate::net::pulse::{Turn, in_step};
+use crate::net::pulse::in_step;
 use crate::store::front::Front;
 use crate::store::link::State;
 
@@ -174,7 +174,7 @@ impl Tracking {
 
     /// Returns what ended the link.
     async fn watch_over(&self, link: &TrackedLink) -> RedisFault {
-        let mut beats = in_step(HEARTBEAT, Turn::Heartbeat);
+        let mut beats = in_step(HEARTBEAT);
         beats.tick().await;
         loop {
             tokio::select! {

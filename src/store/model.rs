@@ -187,10 +187,12 @@ fn no_interleaving_with_a_break_of_the_link_leaves_a_stale_record() {
 
 #[test]
 fn no_interleaving_with_what_is_read_again_leaves_a_stale_record() {
+    let renewals = || RENEWALS.swap(0, SeqCst);
     explore(|| play(vec![writer, reader, World::renew, deliverer]));
+    let quiet = renewals();
     explore(|| play(vec![writer, reader, World::renew, deliverer, World::break_and_mend]));
-    let renewals = RENEWALS.load(SeqCst);
-    assert!(renewals > SCHEDULES / 2, "the model hardly reads anything again: {renewals}");
+    let with_break = renewals();
+    assert!(quiet.min(with_break) > SCHEDULES / 8, "the model hardly reads again: {quiet}, {with_break}");
 }
 
 #[test]

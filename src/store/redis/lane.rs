@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -42,13 +43,15 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts a lane on the runtime of the caller; it ends when `open` turns false or its sender is dropped. A lane for lookups keeps `front` from growing old.
+    /// Starts a lane on the runtime of the caller; it ends when `open` turns false or its sender is dropped. A lane for lookups of this
+    /// thread reads again what the thread noted in `front`.
     pub(super) fn start(
         door: Arc<Door>,
         open: watch::Receiver<bool>,
         patience: Duration,
         front: Option<Arc<Front>>,
     ) -> Arc<Self> {
+        let front = front.map(|front| (front, thread::current().id()));
         let lane = Arc::new(Self { state: watch::Sender::new(State::Connecting), broken: Arc::default() });
         tokio::spawn(keep(Arc::clone(&lane), door, open, (patience, front)));
         lane
@@ -93,17 +96,22 @@ async fn keep(
     lane: Arc<Lane>,
     door: Arc<Door>,
     mut open: watch::Receiver<bool>,
-    (patience, front): (Duration, Option<Arc<Front>>),
+    (patience, front): (Duration, Option<(Arc<Front>, ThreadId)>),
 ) {
     tokio::select! {
-        () = connect_again_and_again(&lane, &door, patience, front.as_deref()) => {}
+        () = connect_again_and_again(&lane, &door, patience, front.as_ref()) => {}
         // An error says that the store is gone, which closes it as well.
         _ = open.wait_for(|open| !open) => {}
     }
     lane.state.send_replace(State::Down(RedisFault::Unreachable));
 }
 
-async fn connect_again_and_again(lane: &Lane, door: &Door, patience: Duration, front: Option<&Front>) {
+async fn connect_again_and_again(
+    lane: &Lane,
+    door: &Door,
+    patience: Duration,
+    front: Option<&(Arc<Front>, ThreadId)>,
+) {
     let mut pause = Pause::default();
     loop {
         let fault = once(lane, door, (patience, front), &mut pause).await;
@@ -116,7 +124,7 @@ async fn connect_again_and_again(lane: &Lane, door: &Door, patience: Duration, f
 async fn once(
     lane: &Lane,
     door: &Door,
-    (patience, front): (Duration, Option<&Front>),
+    (patience, front): (Duration, Option<&(Arc<Front>, ThreadId)>),
     pause: &mut Pause,
 ) -> RedisFault {
     let broken = Arc::clone(&lane.broken);
@@ -142,8 +150,9 @@ async fn once(
             pause.reset();
             up = true;
         }
-        if let Some(front) = front
-            && let Err(fault) = renew(front, &connection, patience).await
+        if let Some((front, home)) = front
+            && *home == thread::current().id()
+            && let Err(fault) = renew(front, &connection).await
         {
             return fault;
         }

@@ -22,7 +22,7 @@ return 1
 ";
 
 /// How many messages one call brings at most, unless there are very many: look-ups wait behind it for about 2 microseconds each.
-const MARKS_A_CALL: usize = 128;
+const MARKS_A_CALL: usize = 64;
 /// A store that comes back after a while gets what has waited in no more calls than this.
 const MOST_CALLS: usize = 64;
 
@@ -192,6 +192,6 @@ mod tests {
                 "{marks}: {calls} of {a_call}"
             );
         }
-        assert_eq!([1, 128, 200, 1000].map(marks_a_call), [1, 128, 100, 125]);
+        assert_eq!([1, 64, 200, 1000].map(marks_a_call), [1, 64, 50, 63]);
     }
 }

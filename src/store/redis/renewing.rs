@@ -1,11 +1,12 @@
 //! Reads again what sends use and what will soon be too old, so that few of them have to wait for it.
 //!
-//! It is asked for where a send would ask: a lane of another thread may reach another server, and what that one says must not live on in memory.
+//! It is asked for where the sends that use it would ask: a lane of another thread may reach another server, and what that one says must not live on in memory.
 
 use std::time::Duration;
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
+use tokio::time::timeout;
 
 use crate::consent::Lookup;
 use crate::store::front::Front;
@@ -14,17 +15,23 @@ use super::door::ask_all;
 use super::fault::RedisFault;
 use super::{gate_record_of, keys};
 
-/// How many are asked for in one call: lookups wait behind it for about a microsecond each.
+/// How many are asked for in one call: lookups wait behind it for about a microsecond each and lane.
 const A_CALL: usize = 64;
 /// How many are asked for at once; the others come next time.
 const AT_ONCE: usize = 512;
+/// How long that may take. What is not answered then is left, and the next heartbeat says whether the server answers at all.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Reads some of them, one call after the other, so that the server turns to others in between. An error says that the connection is not to be relied on.
-pub(super) async fn renew(
-    front: &Front,
-    connection: &MultiplexedConnection,
-    patience: Duration,
-) -> Result<(), RedisFault> {
+/// Reads some of what this thread noted. An error says that the connection broke.
+pub(super) async fn renew(front: &Front, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
+    match timeout(PATIENCE, renew_all(front, connection)).await {
+        Ok(Err(RedisFault::TooSlow)) | Err(_) => Ok(()),
+        Ok(renewed) => renewed,
+    }
+}
+
+/// One call after the other, so that the server turns to others in between.
+async fn renew_all(front: &Front, connection: &MultiplexedConnection) -> Result<(), RedisFault> {
     for places in front.renewals.take(AT_ONCE).chunks(A_CALL) {
         let renewals: Vec<_> =
             places.iter().filter_map(|place| Some((place, front.renewing(place)?))).collect();
@@ -35,7 +42,7 @@ pub(super) async fn renew(
         for (place, _) in &renewals {
             calls.cmd("GET").arg(keys::gate(place));
         }
-        let answers = ask_all(connection, &calls, patience).await?;
+        let answers = ask_all(connection, &calls, PATIENCE).await?;
         for ((place, renewal), answer) in renewals.into_iter().zip(&answers) {
             if matches!(answer, Value::ServerError(_)) {
                 continue;
